@@ -1,0 +1,18 @@
+import { Link, type Offer } from './link.ts';
+import { heartbeatEveryMs } from './supervised-child.ts';
+
+/**
+ * The child's end: a link to the parent and a heartbeat. `parentGone` runs when the parent has died or let go,
+ * and must end the process; nothing here keeps it alive.
+ */
+export function linkToParent<Remote extends Offer>(offer: Offer, parentGone: () => void): Link<Remote> {
+  const send = process.send?.bind(process);
+  if (!send) throw new Error('this module runs only as a supervised child process');
+  const link = new Link<Remote>({ send }, offer);
+  process.on('message', (message) => link.receive(message));
+  process.once('disconnect', parentGone);
+  // signals meant for the whole process group (Ctrl-C) are the parent's to handle: it ends its children in order
+  process.on('SIGINT', () => undefined);
+  setInterval(() => send('alive'), heartbeatEveryMs);
+  return link;
+}

@@ -1,0 +1,112 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { Fault } from '#core/fault.ts';
+import { Link, type Offer } from './link.ts';
+
+/** How often a child says that its event loop turns, and how long its silence is borne. */
+export const heartbeatEveryMs = 500;
+const silenceLimitMs = 2_500;
+const restartDelaysMs = [0, 100, 250, 500, 1_000, 2_000];
+/** a child that lived this long starts the delays from the beginning */
+const healthyAfterMs = 10_000;
+
+export interface SupervisedChildOptions {
+  /** absolute path of the module the child runs */
+  readonly module: string;
+  readonly arguments?: readonly string[];
+  /** what the child may call here */
+  readonly offer: Offer;
+  /** Runs for each new child before it counts as started; a rejection ends that child. */
+  readonly started: (link: Link<never>) => Promise<void>;
+  /** Runs when a child ended without `stop`; a new one follows after a delay. */
+  readonly lost: (fault: Fault) => void;
+}
+
+/**
+ * One child process that is started again whenever it dies, hangs or loses its channel. Native bindings that can
+ * crash, block or spin live in such a child, so that their failure is not the gate's.
+ */
+export class SupervisedChild<Remote extends Offer> {
+  readonly #options: SupervisedChildOptions;
+  #child: ChildProcess | undefined;
+  #link: Link<Remote> | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #stopping = false;
+  #lastHeard = 0;
+
+  constructor(options: SupervisedChildOptions) {
+    this.#options = options;
+  }
+
+  /** Starts the first child; a child that cannot start is retried in the background, so this never rejects. */
+  start(): void {
+    this.#stopping = false;
+    this.#spawn();
+  }
+
+  /** The link to the living child. Throws a Fault `process-lost` while there is none. */
+  link(): Link<Remote> {
+    if (!this.#link) throw new Fault('process-lost', 'the child process is being restarted');
+    return this.#link;
+  }
+
+  /** Process id of the living child, for tests and diagnostics. */
+  pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Kills the child so that a fresh one starts (used when a call of it hangs). */
+  restart(): void {
+    this.#child?.kill('SIGKILL');
+  }
+
+  /** Ends the child: closes its channel, waits `graceMs` for it to leave by itself, then kills it. */
+  async stop(graceMs = 2_000): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#retry);
+    const child = this.#child;
+    if (!child) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      child.once('exit', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      if (child.connected) child.disconnect();
+    });
+  }
+
+  #spawn(): void {
+    const bornAt = performance.now();
+    const child = fork(this.#options.module, [...(this.#options.arguments ?? [])], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    const link = new Link<Remote>({ send: (message) => child.send(message as object) }, this.#options.offer);
+    this.#child = child;
+    this.#lastHeard = performance.now();
+    child.on('message', (message) => {
+      this.#lastHeard = performance.now();
+      if (message !== 'alive') link.receive(message);
+    });
+    child.on('error', () => child.kill('SIGKILL'));
+    child.once('exit', (code, signal) => {
+      clearInterval(this.#watch);
+      const fault = new Fault('process-lost', `child process ended (${signal ?? `code ${code}`})`);
+      link.close(fault);
+      this.#child = undefined;
+      this.#link = undefined;
+      if (this.#stopping) return;
+      this.#options.lost(fault);
+      this.#failures = performance.now() - bornAt > healthyAfterMs ? 0 : this.#failures + 1;
+      const delay = restartDelaysMs[Math.min(this.#failures, restartDelaysMs.length - 1)] ?? 0;
+      this.#retry = setTimeout(() => this.#spawn(), delay);
+    });
+    this.#watch = setInterval(() => {
+      if (performance.now() - this.#lastHeard > silenceLimitMs) child.kill('SIGKILL');
+    }, heartbeatEveryMs);
+    this.#link = link;
+    this.#options.started(link as unknown as Link<never>).catch(() => child.kill('SIGKILL'));
+  }
+}

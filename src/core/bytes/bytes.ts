@@ -1,0 +1,39 @@
+/** Byte strings are `Uint8Array` everywhere; hexadecimal is upper case without separators. */
+
+const hexPattern = /^(?:[0-9a-fA-F]{2})*$/;
+
+/** Parses hexadecimal text; throws `TypeError` when `text` has an odd length or another character. */
+export function fromHex(text: string): Uint8Array {
+  if (!hexPattern.test(text)) throw new TypeError('not hexadecimal text');
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}
+
+export function toHex(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
+  return text.toUpperCase();
+}
+
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}
+
+/** Compares two byte strings in time that depends on their lengths alone. */
+export function equalConstantTime(a: Uint8Array, b: Uint8Array): boolean {
+  let difference = a.length ^ b.length;
+  for (let i = 0; i < a.length; i += 1) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
+  return difference === 0;
+}
+
+export function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
+  if (a.length !== b.length) throw new TypeError(`xor of ${a.length} and ${b.length} bytes`);
+  return a.map((byte, i) => byte ^ (b[i] ?? 0));
+}

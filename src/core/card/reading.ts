@@ -1,0 +1,60 @@
+import type { FaultRecord } from '#core/fault.ts';
+
+/** Access methods of the source documents (利用方式): Type A, C, D and custom. */
+export const accessMethods = ['type-a', 'type-c', 'type-d', 'custom'] as const;
+export type AccessMethod = (typeof accessMethods)[number];
+
+/** The properties a reading can have (認証強度); a door demands a set of them. */
+export const assuranceProperties = [
+  'mutual-authentication',
+  'message-authentication',
+  'encryption',
+  'pin',
+] as const;
+export type AssuranceProperty = (typeof assuranceProperties)[number];
+export type Assurance = readonly AssuranceProperty[];
+
+/** Stages of a tap as measured where the card is spoken to, in microseconds. */
+export interface ReadingTimings {
+  /** connecting to the card, from the card event */
+  readonly connectUs: number;
+  /** all SELECTs, those of card APs the card did not have included */
+  readonly selectUs: number;
+  /** the authentication commands with their computation; 0 where the profile has none */
+  readonly authenticateUs: number;
+  /** reading the user number */
+  readonly readUs: number;
+  /** exchanges with the card */
+  readonly exchanges: number;
+}
+
+/** What a tap yielded. `diversifier` is upper-case hexadecimal, absent where the profile has none. */
+export interface Reading {
+  readonly organization: string;
+  readonly profileId: string;
+  readonly method: AccessMethod;
+  readonly userNumber: string;
+  readonly assurance: Assurance;
+  readonly keyVersion?: number;
+  readonly diversifier?: string;
+  readonly timings: ReadingTimings;
+}
+
+/** How the reading of a presented card ended. `removed` is "hold again", never a denial. */
+export type CardOutcome =
+  | { readonly kind: 'reading'; readonly reading: Reading }
+  | { readonly kind: 'unknown-card' }
+  | { readonly kind: 'removed' }
+  | { readonly kind: 'timeout' }
+  | { readonly kind: 'refused'; readonly fault: FaultRecord };
+
+/** How a PIN verification on the open session ended. Tries left are read before any try. */
+export type PinOutcome =
+  | { readonly kind: 'verified'; readonly reading: Reading }
+  | { readonly kind: 'wrong'; readonly triesLeft: number }
+  /** not sent to the card, since fewer tries are left than the profile allows to spend */
+  | { readonly kind: 'withheld'; readonly triesLeft: number }
+  | { readonly kind: 'blocked' }
+  | { readonly kind: 'removed' }
+  | { readonly kind: 'timeout' }
+  | { readonly kind: 'refused'; readonly fault: FaultRecord };

@@ -1,0 +1,4 @@
+/** Cryptographically strong random bytes. */
+export interface Entropy {
+  bytes(length: number): Uint8Array;
+}

@@ -1,0 +1,17 @@
+/** What a person at the reader is told by LED, buzzer or screen. */
+export const indications = [
+  'idle',
+  'reading',
+  'granted',
+  'denied',
+  'hold-again',
+  'pin-needed',
+  'fault',
+  'alarm',
+] as const;
+export type Indication = (typeof indications)[number];
+
+/** Shows an indication until the next one; never throws and never delays a tap. */
+export interface Indicator {
+  show(indication: Indication): void;
+}

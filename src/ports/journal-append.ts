@@ -1,0 +1,24 @@
+import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
+
+/** How full the journal is: the space reserved for it, in entries of the average size so far. */
+export interface JournalSpace {
+  readonly entries: number;
+  readonly reservedBytes: number;
+  readonly usedBytes: number;
+  /** at the rate of the last 30 days of entries; undefined while fewer than one day is known */
+  readonly daysLeft?: number;
+}
+
+/**
+ * Appends to the hash chain. An append resolves when all its records are durable, in the order given, each with
+ * its position, and rejects with `journal-full` or `journal-unwritable` when none of them is.
+ */
+export interface JournalAppend {
+  start(): Promise<JournalHead>;
+  append(records: readonly JournalRecord[]): Promise<JournalHead>;
+  space(): Promise<JournalSpace>;
+  /** the highest UTC ever journalled, in milliseconds: the floor below which the clock has stepped back */
+  latestMs(): Promise<number>;
+  /** Signs a last checkpoint and closes. */
+  stop(): Promise<void>;
+}

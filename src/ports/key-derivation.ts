@@ -1,0 +1,17 @@
+/** The two static keys of one card for one card AP, valid for one session; the receiver zeroes them after use. */
+export interface CardKeys {
+  readonly encryption: Uint8Array;
+  readonly mac: Uint8Array;
+}
+
+export interface CardKeyRequest {
+  readonly profileId: string;
+  readonly keyVersion: number;
+  /** absent where the profile has no diversifier: then all cards share their keys */
+  readonly diversifier?: Uint8Array;
+}
+
+/** Derives a card's keys from master keys that stay inside. Rejects with a Fault `key-unavailable`. */
+export interface KeyDerivation {
+  cardKeys(request: CardKeyRequest): Promise<CardKeys>;
+}
