@@ -32,6 +32,8 @@ export function reportFailure(error: unknown, json: boolean): void {
   } else if (isFault(error)) {
     process.stderr.write(`kazasu: ${error.code}: ${error.message}\n`);
   } else {
-    process.stderr.write(`kazasu: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.stderr.write(
+      `kazasu: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
   }
 }

@@ -1,15 +1,4 @@
-/** The two static keys of one card for one card AP, valid for one session; the receiver zeroes them after use. */
-export interface CardKeys {
-  readonly encryption: Uint8Array;
-  readonly mac: Uint8Array;
-}
-
-export interface CardKeyRequest {
-  readonly profileId: string;
-  readonly keyVersion: number;
-  /** absent where the profile has no diversifier: then all cards share their keys */
-  readonly diversifier?: Uint8Array;
-}
+import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 
 /** Derives a card's keys from master keys that stay inside. Rejects with a Fault `key-unavailable`. */
 export interface KeyDerivation {
