@@ -1,0 +1,60 @@
+import { z } from 'zod';
+
+/** Characters a user number (利用者番号) may hold; none of them needs escaping anywhere. */
+const alphabets = {
+  digits: /^[0-9]+$/,
+  'uppercase-alphanumeric': /^[0-9A-Z]+$/,
+  alphanumeric: /^[0-9A-Za-z]+$/,
+} as const;
+
+/**
+ * The format of an organization's user numbers. One of 12 digits only is refused: one in ten such numbers would
+ * pass for an Individual Number (マイナンバー), which this system must never take in.
+ */
+export const userNumberFormatSchema = z
+  .strictObject({
+    alphabet: z.enum(['digits', 'uppercase-alphanumeric', 'alphanumeric']),
+    minimumLength: z.int().min(1).max(64),
+    maximumLength: z.int().min(1).max(64),
+  })
+  .superRefine((format, context) => {
+    if (format.maximumLength < format.minimumLength) {
+      context.addIssue({
+        code: 'custom',
+        path: ['maximumLength'],
+        message: 'is smaller than minimumLength (give the longest user number)',
+      });
+    }
+    if (format.alphabet === 'digits' && format.minimumLength === 12 && format.maximumLength === 12) {
+      context.addIssue({
+        code: 'custom',
+        message:
+          'is a format of 12 digits only: such numbers look like Individual Numbers (use another length or add a letter)',
+      });
+    }
+  });
+export type UserNumberFormat = z.infer<typeof userNumberFormatSchema>;
+
+/** True when `text` has the alphabet and a length of `format`. Leading zeros count; nothing is trimmed. */
+export function hasUserNumberFormat(format: UserNumberFormat, text: string): boolean {
+  return (
+    text.length >= format.minimumLength &&
+    text.length <= format.maximumLength &&
+    alphabets[format.alphabet].test(text)
+  );
+}
+
+/**
+ * True for 12 digits whose last is the check digit of an Individual Number: with P(n) the n-th digit from the
+ * right, the check digit left out, and Q(n) = n + 1 up to n = 6, n - 5 from there, it is 11 - (sum of P(n) Q(n)
+ * mod 11), or 0 where that remainder is 0 or 1 (Ministry of Internal Affairs and Communications Ordinance 85 of
+ * 2014, article 5). Full-width digits and separators, as people write them, make no difference.
+ */
+export function looksLikeIndividualNumber(text: string): boolean {
+  const digits = text.normalize('NFKC').replace(/[\s\p{Pd}]/gu, '');
+  if (!/^[0-9]{12}$/.test(digits)) return false;
+  let sum = 0;
+  for (let n = 1; n <= 11; n += 1) sum += Number(digits[11 - n]) * (n <= 6 ? n + 1 : n - 5);
+  const remainder = sum % 11;
+  return Number(digits[11]) === (remainder <= 1 ? 0 : 11 - remainder);
+}
