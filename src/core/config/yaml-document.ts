@@ -1,0 +1,82 @@
+import { isAlias, isCollection, isMap, isPair, LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { Fault, type FaultCode } from '#core/fault.ts';
+
+/** One thing wrong in a file: where it stands and what to do. Lines and columns count from 1. */
+interface Problem {
+  readonly line: number;
+  readonly column: number;
+  readonly text: string;
+}
+
+/**
+ * Parses one YAML document (YAML 1.2, no aliases, no duplicate keys) and checks it against `schema`. Everything
+ * wrong is reported together, each with its line; nothing is returned unless all is right.
+ *
+ * @throws Fault `code`, with one line of message per problem
+ */
+export function parseYaml<S extends z.ZodType>(
+  text: string,
+  source: string,
+  schema: S,
+  code: FaultCode,
+): z.output<S> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, merge: false });
+  const at = (offset: number) => {
+    const position = lines.linePos(offset);
+    return { line: position.line, column: position.col };
+  };
+  const problems: Problem[] = [...document.errors, ...document.warnings].map((error) => ({
+    ...at(error.pos[0]),
+    text: error.message.split('\n')[0] ?? 'not YAML',
+  }));
+  if (problems.length === 0) {
+    const parsed = schema.safeParse(document.toJS({ maxAliasCount: 0 }));
+    if (parsed.success) return deepFreeze(parsed.data);
+    for (const issue of parsed.error.issues) {
+      problems.push({ ...at(offsetOf(document.contents, issue.path)), text: describe(issue) });
+    }
+  }
+  problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  const list = problems.map((problem) => `${source}:${problem.line}:${problem.column}: ${problem.text}`);
+  throw new Fault(code, list.join('\n'));
+}
+
+function describe(issue: z.core.$ZodIssue): string {
+  const where = issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
+  if (issue.code !== 'unrecognized_keys') return `${where}${issue.message}`;
+  return `${where}unknown key ${issue.keys.map((key) => `"${key}"`).join(', ')}; remove it or correct its spelling`;
+}
+
+/** Offset of the deepest node on `path` that the document has. */
+function offsetOf(contents: unknown, path: readonly PropertyKey[]): number {
+  let node: unknown = contents;
+  let offset = 0;
+  for (const step of [...path, undefined]) {
+    const range = isCollection(node) || isNode(node) ? node.range : undefined;
+    if (range) offset = range[0];
+    if (step === undefined || !isCollection(node) || isAlias(node)) break;
+    if (isMap(node)) {
+      const pair = node.items.find((item) => isPair(item) && String(item.key) === String(step));
+      if (!pair) break;
+      if (isNode(pair.key) && pair.key.range) offset = pair.key.range[0];
+      node = pair.value;
+    } else {
+      node = node.items[Number(step)];
+    }
+  }
+  return offset;
+}
+
+function isNode(value: unknown): value is { range?: [number, number, number] | null } {
+  return typeof value === 'object' && value !== null && 'range' in value;
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const member of Object.values(value)) deepFreeze(member);
+  }
+  return value;
+}

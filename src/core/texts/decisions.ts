@@ -1,0 +1,153 @@
+import type { Decision, DenialReason } from '#core/access/decision.ts';
+import type { Language, Text } from './language.ts';
+
+/** `holder`: what the person at the door reads, short and without secrets. `operator`: what staff reads. */
+export type Audience = 'holder' | 'operator';
+
+interface ReasonTexts {
+  readonly holder: Text;
+  readonly operator: Text;
+}
+
+const seeDesk: Text = {
+  ja: '利用できません。窓口へお越しください',
+  en: 'Not permitted. Please ask at the desk',
+};
+const again: Text = { ja: 'もう一度かざしてください', en: 'Hold the card again' };
+
+const denials: { readonly [reason in DenialReason]: ReasonTexts } = {
+  'unknown-card': {
+    holder: { ja: 'このカードは利用できません', en: 'This card cannot be used here' },
+    operator: {
+      ja: 'カードに対象のカードAPがない',
+      en: 'No card application of an admitted profile on the card',
+    },
+  },
+  'user-number-unknown': {
+    holder: seeDesk,
+    operator: { ja: '利用者番号が許可に登録されていない', en: 'User number is not in the policy' },
+  },
+  'profile-not-admitted': {
+    holder: { ja: 'このカードは利用できません', en: 'This card cannot be used here' },
+    operator: {
+      ja: 'このカードプロファイルは許可されていない',
+      en: 'The policy does not admit this card profile',
+    },
+  },
+  'card-not-registered': {
+    holder: seeDesk,
+    operator: {
+      ja: '利用者のカードとして登録されていないカード',
+      en: 'Not one of the holder’s registered cards',
+    },
+  },
+  'card-suspended': {
+    holder: seeDesk,
+    operator: { ja: 'カードが一時停止中', en: 'Card is suspended' },
+  },
+  'card-ended': {
+    holder: seeDesk,
+    operator: { ja: 'カードの利用が終了している', en: 'Card has been ended' },
+  },
+  'holder-suspended': {
+    holder: seeDesk,
+    operator: { ja: '利用者が一時停止中', en: 'Holder is suspended' },
+  },
+  'holder-ended': {
+    holder: seeDesk,
+    operator: { ja: '利用者の利用が終了している', en: 'Holder has been ended' },
+  },
+  'not-yet-valid': {
+    holder: { ja: '有効期間前です', en: 'Not valid yet' },
+    operator: { ja: '利用者の有効期間前', en: 'Before the holder’s validity' },
+  },
+  'no-longer-valid': {
+    holder: { ja: '有効期限が切れています', en: 'No longer valid' },
+    operator: { ja: '利用者の有効期限切れ', en: 'After the holder’s validity' },
+  },
+  'no-permission': {
+    holder: { ja: 'この扉の利用は許可されていません', en: 'No permission for this door' },
+    operator: {
+      ja: 'この扉を許可するグループに属していない',
+      en: 'None of the holder’s groups may use this door',
+    },
+  },
+  'outside-schedule': {
+    holder: { ja: '利用時間外です', en: 'Outside permitted hours' },
+    operator: { ja: '許可の時間帯の外', en: 'Outside the schedule of every permission for this door' },
+  },
+  'door-unknown': {
+    holder: seeDesk,
+    operator: { ja: '許可にこの扉の定義がない', en: 'The policy does not define this door' },
+  },
+  'assurance-insufficient': {
+    holder: { ja: 'このカードではこの扉を開けられません', en: 'This card cannot open this door' },
+    operator: { ja: '扉の求める認証強度に足りない', en: 'The reading lacks assurance that the door demands' },
+  },
+  'pin-wrong': {
+    holder: { ja: '暗証番号が違います', en: 'Wrong PIN' },
+    operator: { ja: '暗証番号の誤り', en: 'Wrong PIN' },
+  },
+  'pin-blocked': {
+    holder: {
+      ja: '暗証番号がロックされています。窓口へお越しください',
+      en: 'PIN is locked. Please ask at the desk',
+    },
+    operator: { ja: '暗証番号がロックされている', en: 'PIN is blocked on the card' },
+  },
+  'pin-withheld': {
+    holder: {
+      ja: '暗証番号の残り回数が少ないため窓口へお越しください',
+      en: 'Too few PIN tries left. Please ask at the desk',
+    },
+    operator: {
+      ja: '残り回数がプロファイルの下限未満のため照合しなかった',
+      en: 'Fewer PIN tries left than the profile allows to spend',
+    },
+  },
+  'pin-not-entered': {
+    holder: { ja: '暗証番号が入力されませんでした', en: 'No PIN was entered' },
+    operator: { ja: '暗証番号の未入力（時間切れ・取消）', en: 'PIN entry timed out or was cancelled' },
+  },
+  'pin-unavailable': {
+    holder: seeDesk,
+    operator: {
+      ja: '暗証番号を照合できない（テンキーなし・カード非対応）',
+      en: 'PIN cannot be verified here (no pin pad, or not on this card)',
+    },
+  },
+  'card-refused': {
+    holder: again,
+    operator: {
+      ja: 'カードの認証または読取りが不正',
+      en: 'The card failed authentication or gave a bad answer',
+    },
+  },
+  'policy-absent': {
+    holder: seeDesk,
+    operator: { ja: '許可がまだ登録されていない', en: 'No policy is installed' },
+  },
+  'reader-virtual': {
+    holder: seeDesk,
+    operator: { ja: '仮想リーダーは利用できない', en: 'Virtual readers are refused' },
+  },
+  'too-late': {
+    holder: again,
+    operator: { ja: '制限時間を超えた', en: 'The deadline of the tap passed' },
+  },
+  fault: {
+    holder: { ja: '障害のため利用できません', en: 'Out of order' },
+    operator: { ja: '障害', en: 'Fault' },
+  },
+};
+
+/** The words for a decision; PIN needs read as a request. */
+export function decisionText(decision: Decision, language: Language, audience: Audience): string {
+  if (decision.kind === 'granted') return language === 'ja' ? '許可' : 'Granted';
+  if (decision.kind === 'needs') return language === 'ja' ? '暗証番号を入力してください' : 'Enter your PIN';
+  return denialText(decision.reason, language, audience);
+}
+
+export function denialText(reason: DenialReason, language: Language, audience: Audience): string {
+  return denials[reason][audience][language];
+}

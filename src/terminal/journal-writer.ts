@@ -1,0 +1,157 @@
+import type { Logger } from 'pino';
+import { isFault } from '#core/fault.ts';
+import type { JournalHead, JournalKind, JournalRecord, JsonValue } from '#core/journal/record.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { JournalAppend } from '#ports/journal-append.ts';
+
+/** An event as the terminal knows it; time, boot and clock state are added when it is recorded. */
+export interface Occurrence {
+  readonly kind: JournalKind;
+  readonly tapId?: string;
+  readonly body: { readonly [key: string]: JsonValue };
+  readonly personal?: { readonly [field: string]: string };
+}
+
+/** records kept in memory while the disk takes none; more are counted and the count is recorded */
+const waitingLimit = 10_000;
+const batchLimit = 100;
+const retryAfterMs = 1_000;
+/** small corrections of the clock backwards that are no step */
+const stepToleranceMs = 5_000;
+
+/**
+ * The terminal's way into the journal. `decided` resolves when the record is durable: nothing opens before.
+ * `note` never waits: what the disk cannot take yet is kept in order and written as soon as it can be.
+ */
+export class JournalWriter {
+  readonly #journal: JournalAppend;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #appended: (head: JournalHead) => void;
+  readonly #waiting: JournalRecord[] = [];
+  #dropped = 0;
+  #floorMs = 0;
+  #draining: Promise<void> | undefined;
+  #cancelRetry: (() => void) | undefined;
+  #writable = false;
+
+  constructor(parts: {
+    journal: JournalAppend;
+    clock: Clock;
+    log: Logger;
+    appended: (head: JournalHead) => void;
+  }) {
+    this.#journal = parts.journal;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#appended = parts.appended;
+  }
+
+  /** Opens the journal. Rejects with database faults; a full disk is borne: taps are denied until there is space. */
+  async start(): Promise<void> {
+    try {
+      const head = await this.#journal.start();
+      this.#floorMs = await this.#journal.latestMs();
+      this.#writable = true;
+      this.#appended(head);
+    } catch (error) {
+      if (!isFault(error, 'journal-full', 'journal-unwritable')) throw error;
+      this.#log.error({ fault: error.code }, error.message);
+    }
+  }
+
+  /** The highest UTC ever journalled, milliseconds. */
+  floorMs(): number {
+    return this.#floorMs;
+  }
+
+  /** Whether the last attempt to write succeeded. */
+  writable(): boolean {
+    return this.#writable;
+  }
+
+  /** Records and resolves when durable. Rejects with `journal-full` or `journal-unwritable`: then nothing opens. */
+  async decided(occurrence: Occurrence): Promise<void> {
+    await this.#append([this.#record(occurrence)]);
+  }
+
+  /** Records as soon as the disk takes it; never throws, never waits. */
+  note(occurrence: Occurrence): void {
+    if (this.#waiting.length >= waitingLimit) {
+      this.#dropped += 1;
+      return;
+    }
+    this.#waiting.push(this.#record(occurrence));
+    this.#drainSoon();
+  }
+
+  /** Compares the clock with the journal's latest time and records a step back. */
+  checkClock(): void {
+    const utcMs = this.#clock.utcMs();
+    if (utcMs >= this.#floorMs - stepToleranceMs) return;
+    this.note({ kind: 'clock', body: { event: 'stepped-back', byMs: this.#floorMs - utcMs } });
+  }
+
+  /** Writes what waits, then closes the journal with a last checkpoint. */
+  async stop(): Promise<void> {
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    this.#drainSoon();
+    while (this.#draining) await this.#draining;
+    this.#cancelRetry?.();
+    const lost = this.#waiting.length + this.#dropped;
+    if (lost > 0) this.#log.fatal({ lost }, 'stopped with entries the disk never took');
+    await this.#journal.stop();
+  }
+
+  #drainSoon(): void {
+    if (this.#cancelRetry || this.#draining || this.#waiting.length + this.#dropped === 0) return;
+    this.#draining = this.#drain().finally(() => {
+      this.#draining = undefined;
+      this.#drainSoon();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) {
+        const batch = this.#waiting.slice(0, batchLimit);
+        await this.#append(batch);
+        this.#waiting.splice(0, batch.length);
+      }
+      if (this.#dropped > 0) {
+        const count = this.#dropped;
+        await this.#append([this.#record({ kind: 'alarm', body: { alarm: 'records-lost', count } })]);
+        this.#dropped -= count;
+      }
+    } catch (error) {
+      this.#log.error({ err: error, waiting: this.#waiting.length }, 'journal cannot be written');
+      this.#cancelRetry = this.#clock.after(retryAfterMs, () => {
+        this.#cancelRetry = undefined;
+        this.#drainSoon();
+      });
+    }
+  }
+
+  async #append(records: readonly JournalRecord[]): Promise<void> {
+    try {
+      const head = await this.#journal.append(records);
+      this.#writable = true;
+      for (const record of records) this.#floorMs = Math.max(this.#floorMs, record.atMs);
+      this.#appended(head);
+    } catch (error) {
+      this.#writable = false;
+      throw error;
+    }
+  }
+
+  #record(occurrence: Occurrence): JournalRecord {
+    return {
+      ...occurrence,
+      atMs: this.#clock.utcMs(),
+      monotonicUs: this.#clock.monotonicUs(),
+      bootId: this.#clock.bootId(),
+      clock: this.#clock.trusted() ? 'trusted' : 'untrusted',
+    };
+  }
+}

@@ -1,0 +1,241 @@
+import type { Logger } from 'pino';
+import { decide, effectiveMs } from '#core/access/decide.ts';
+import type { Decision, DecisionBasis, DenialReason } from '#core/access/decision.ts';
+import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
+import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import type { PresentedCard } from '#ports/card-reader.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Indicator } from '#ports/indicator.ts';
+import type { PinPad } from '#ports/pin-pad.ts';
+import type { PolicyLookup } from '#ports/policy-lookup.ts';
+import type { JournalWriter, Occurrence } from './journal-writer.ts';
+import type { ReaderSettings, TerminalSettings } from './terminal.ts';
+
+/** How a tap ended: a decision, or a card taken away too early, which is no denial. */
+export type TapResult =
+  | {
+      readonly kind: 'decided';
+      readonly decision: Decision;
+      /** the reading decided on, with the PIN where one was verified */
+      readonly reading?: Reading;
+      readonly fault?: FaultRecord;
+      /** monotonic µs after which nothing opens any more: whoever waited has walked away */
+      readonly openByUs: number;
+    }
+  | { readonly kind: 'hold-again' };
+
+export interface TapParts {
+  readonly policy: PolicyLookup;
+  readonly journal: JournalWriter;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly settings: TerminalSettings;
+  readonly reader: ReaderSettings;
+  readonly indicator: Indicator | undefined;
+  readonly pinPad: PinPad | undefined;
+  /** Moves the strike; resolves with what the hardware did. Called only with a durable decision. */
+  readonly open: (tapId: string) => Promise<FaultRecord | undefined>;
+}
+
+/**
+ * The course of one tap: look up, decide, ask for a PIN where one is needed, make the decision durable, and only
+ * then open. Whatever goes wrong ends as `denied: fault`, journalled, with the door locked. Never rejects.
+ */
+export async function runTap(parts: TapParts, card: PresentedCard, removed: AbortSignal): Promise<TapResult> {
+  let result: TapResult;
+  try {
+    result = await decideTap(parts, card, removed);
+  } catch (error) {
+    parts.log.error({ tapId: card.tapId, err: error }, 'fault during a tap');
+    result = denied(parts, 'fault', isFault(error) ? toFaultRecord(error) : undefined);
+  }
+  try {
+    await parts.journal.decided(decisionOccurrence(parts.reader, card, result));
+  } catch (error) {
+    parts.log.error({ tapId: card.tapId, err: error }, 'decision could not be journalled: nothing opens');
+    if (result.kind === 'decided')
+      result = denied(parts, 'fault', isFault(error) ? toFaultRecord(error) : undefined);
+    parts.journal.note(decisionOccurrence(parts.reader, card, result));
+    return result;
+  }
+  if (result.kind === 'hold-again' || result.decision.kind !== 'granted') return result;
+  if (parts.clock.monotonicUs() > result.openByUs) {
+    noteActuation(parts, card, { result: 'not-opened', reason: 'too-late' });
+    return denied(parts, 'too-late');
+  }
+  const fault = await parts.open(card.tapId);
+  noteActuation(parts, card, fault ? { result: 'failed', fault: fault.code } : { result: 'unlocked' });
+  return fault ? { ...result, fault } : result;
+}
+
+async function decideTap(parts: TapParts, card: PresentedCard, removed: AbortSignal): Promise<TapResult> {
+  const outcome = card.outcome;
+  if (outcome.kind !== 'reading') return resultWithoutReading(parts, outcome);
+  if ((await parts.policy.version()) === undefined) return denied(parts, 'policy-absent');
+
+  let reading = outcome.reading;
+  let openByUs = card.presentedAtUs + parts.settings.decisionDeadlineMs * 1_000;
+  let decision = await lookUpAndDecide(parts, reading);
+  if (decision.kind === 'needs') {
+    const askedUs = parts.clock.monotonicUs();
+    const entry = await askForPin(parts, card, removed);
+    openByUs += parts.clock.monotonicUs() - askedUs;
+    if (entry.kind !== 'verified') return resultWithoutPin(parts, entry, decision.basis);
+    reading = entry.reading;
+    // looked up again: the permission may have been withdrawn while the PIN was typed
+    decision = await lookUpAndDecide(parts, reading);
+    if (decision.kind === 'needs') return denied(parts, 'pin-unavailable', undefined, decision.basis);
+  }
+  if (decision.kind === 'granted' && parts.clock.monotonicUs() > openByUs) {
+    return denied(parts, 'too-late', undefined, decision.basis);
+  }
+  return { kind: 'decided', decision, reading, openByUs };
+}
+
+async function lookUpAndDecide(parts: TapParts, reading: Reading): Promise<Decision> {
+  const slice = await parts.policy.slice({
+    doorId: parts.reader.doorId,
+    organization: reading.organization,
+    profileId: reading.profileId,
+    userNumber: reading.userNumber,
+    ...(reading.diversifier === undefined ? {} : { diversifier: reading.diversifier }),
+  });
+  return decide(reading, parts.reader.doorId, slice, {
+    utcMs: parts.clock.utcMs(),
+    floorMs: parts.journal.floorMs(),
+    trusted: parts.clock.trusted(),
+  });
+}
+
+type PinResult = PinOutcome | { readonly kind: 'not-entered' } | { readonly kind: 'absent' };
+
+async function askForPin(parts: TapParts, card: PresentedCard, removed: AbortSignal): Promise<PinResult> {
+  if (!parts.pinPad) return { kind: 'absent' };
+  parts.indicator?.show('pin-needed');
+  const entry = await parts.pinPad.request(parts.settings.pin, removed);
+  if (removed.aborted) {
+    if (entry.kind === 'entered') entry.digits.fill(0);
+    return { kind: 'removed' };
+  }
+  if (entry.kind === 'absent') return { kind: 'absent' };
+  if (entry.kind !== 'entered') return { kind: 'not-entered' };
+  parts.indicator?.show('reading');
+  return card.verifyPin(entry.digits);
+}
+
+function resultWithoutReading(
+  parts: TapParts,
+  outcome: Exclude<CardOutcome, { kind: 'reading' }>,
+): TapResult {
+  switch (outcome.kind) {
+    case 'removed':
+      return { kind: 'hold-again' };
+    case 'unknown-card':
+      return denied(parts, 'unknown-card');
+    case 'timeout':
+      return denied(parts, 'too-late');
+    case 'refused':
+      return denied(
+        parts,
+        outcome.fault.code === 'reader-virtual' ? 'reader-virtual' : 'card-refused',
+        outcome.fault,
+      );
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function resultWithoutPin(
+  parts: TapParts,
+  entry: Exclude<PinResult, { kind: 'verified' }>,
+  basis: DecisionBasis,
+): TapResult {
+  switch (entry.kind) {
+    case 'removed':
+      return { kind: 'hold-again' };
+    case 'wrong':
+      return denied(parts, 'pin-wrong', undefined, basis);
+    case 'withheld':
+      return denied(parts, 'pin-withheld', undefined, basis);
+    case 'blocked':
+      return denied(parts, 'pin-blocked', undefined, basis);
+    case 'timeout':
+      return denied(parts, 'too-late', undefined, basis);
+    case 'not-entered':
+      return denied(parts, 'pin-not-entered', undefined, basis);
+    case 'absent':
+      return denied(parts, 'pin-unavailable', undefined, basis);
+    case 'refused':
+      return denied(parts, 'card-refused', entry.fault, basis);
+    default:
+      return entry satisfies never;
+  }
+}
+
+/** A denial the policy did not make; without `basis` none was looked up, which policy version 0 says. */
+function denied(
+  parts: TapParts,
+  reason: DenialReason,
+  fault?: FaultRecord,
+  basis?: DecisionBasis,
+): TapResult {
+  const time = {
+    utcMs: parts.clock.utcMs(),
+    floorMs: parts.journal.floorMs(),
+    trusted: parts.clock.trusted(),
+  };
+  const decision: Decision = {
+    kind: 'denied',
+    reason,
+    basis: basis ?? {
+      policyVersion: 0,
+      doorId: parts.reader.doorId,
+      timeMs: effectiveMs(time),
+      clock: time.trusted ? 'trusted' : 'untrusted',
+      demanded: [],
+    },
+  };
+  return { kind: 'decided', decision, ...(fault ? { fault } : {}), openByUs: 0 };
+}
+
+function noteActuation(
+  parts: TapParts,
+  card: PresentedCard,
+  body: { readonly [key: string]: JsonValue },
+): void {
+  parts.journal.note({ kind: 'actuation', tapId: card.tapId, body: { door: parts.reader.doorId, ...body } });
+}
+
+function decisionOccurrence(reader: ReaderSettings, card: PresentedCard, result: TapResult): Occurrence {
+  const body: { [key: string]: JsonValue } = { door: reader.doorId, reader: reader.readerId };
+  if (result.kind === 'hold-again') {
+    body.result = 'hold-again';
+  } else {
+    const { decision } = result;
+    body.result = decision.kind;
+    if (decision.kind === 'denied') body.reason = decision.reason;
+    if (result.fault) body.fault = result.fault.code;
+    const { demanded, permission, ...basis } = decision.basis;
+    body.basis = {
+      ...basis,
+      demanded: [...demanded],
+      ...(permission ? { permission: { ...permission } } : {}),
+    };
+  }
+  const read = card.outcome.kind === 'reading' ? card.outcome.reading : undefined;
+  const reading = (result.kind === 'decided' ? result.reading : undefined) ?? read;
+  if (!reading) return { kind: 'decision', tapId: card.tapId, body };
+  body.card = {
+    organization: reading.organization,
+    profile: reading.profileId,
+    method: reading.method,
+    assurance: [...reading.assurance],
+    ...(reading.keyVersion === undefined ? {} : { keyVersion: reading.keyVersion }),
+    timings: { ...reading.timings },
+  };
+  const personal: { [field: string]: string } = { userNumber: reading.userNumber };
+  // the diversifier tells cards apart and could track one: it is as personal as the number
+  if (reading.diversifier !== undefined) personal.diversifier = reading.diversifier;
+  return { kind: 'decision', tapId: card.tapId, body, personal };
+}

@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests that use the one PC/SC stack or the one set of ports of their namespace: one file at a time. */
+const machine = ['test/pcsc/**/*.test.ts', 'test/site/**/*.test.ts', 'test/scenarios/**/*.test.ts'];
+
+export default defineConfig({
+  test: {
+    reporters: ['default'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: machine } },
+      { extends: true, test: { name: 'machine', include: machine, fileParallelism: false } },
+    ],
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'json-summary'] },
+  },
+});
