@@ -1,4 +1,5 @@
 import type { FaultRecord } from '#core/fault.ts';
+import type { Indicator } from './indicator.ts';
 
 /** What a door's wiring tells the terminal. */
 export type DoorInput =
@@ -15,14 +16,31 @@ export type DoorInput =
  * fail-secure and fail-safe are the adapter's wiring and do not show here.
  */
 export interface DoorHardware {
-  /** Locks, then reports the present state of every input and each change of it. Rejects with a door fault. */
+  /**
+   * Locks, then reports the present state of every input fitted and of the strike, and from then on each change.
+   * Hardware that is absent or fails is reported as `fault`, tried again in the background, and reported as
+   * `recovered` once it is locked again; a failure never rejects.
+   */
   start(onInput: (input: DoorInput) => void): Promise<void>;
   /**
    * Unlocks for at most `limitMs` milliseconds, after which the hardware side locks by itself even if nothing
-   * more is heard; a further call extends it. Resolves when the output is set and, where possible, read back.
+   * more is heard; a further call sets the limit anew. Resolves when the output is set and, where possible, read
+   * back; rejects with a door fault. `cause` (the tap) goes into the records of hardware that keeps any.
    */
-  unlock(limitMs: number): Promise<void>;
+  unlock(limitMs: number, cause?: string): Promise<void>;
+  /** Resolves when locked. Rejects with a door fault, and goes on trying until it is locked (`recovered`). */
   lock(): Promise<void>;
   /** Locks and releases the hardware. */
   stop(): Promise<void>;
+}
+
+/** The hardware one adapter module drives, by door id and by reader id. */
+export interface DoorHardwareSet {
+  readonly doors: ReadonlyMap<string, DoorHardware>;
+  readonly indicators: ReadonlyMap<string, Indicator>;
+}
+
+/** What a hardware module exports. `options` crossed a process border and is checked there. */
+export interface DoorHardwareModule {
+  openHardware(options: unknown): Promise<DoorHardwareSet>;
 }

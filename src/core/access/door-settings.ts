@@ -1,0 +1,25 @@
+import { z } from 'zod';
+
+/** How a door behaves; every time is in milliseconds. */
+export const doorSettingsSchema = z.strictObject({
+  /** whether a contact reports the leaf; without one nothing is known of it and no alarm of it can exist */
+  contact: z.enum(['fitted', 'none']).default('fitted'),
+  /** how long a grant leaves the strike unlocked unless it says otherwise */
+  strikeMs: z.int().min(500).max(120_000).default(5_000),
+  /** how long an exit request leaves the strike unlocked and an opening unalarmed */
+  exitMs: z.int().min(500).max(120_000).default(5_000),
+  /** how long an exit request may last before it counts as stuck and no longer keeps the strike unlocked */
+  exitStuckAfterMs: z.int().min(1_000).max(3_600_000).default(60_000),
+  /** when the strike relocks before its time is over: once the leaf has opened and closed, or as soon as it opens */
+  relock: z.enum(['on-close', 'on-open']).default('on-close'),
+  /** how long after a legitimate opening the door may stand open before the held-open alarm */
+  heldOpenAfterMs: z.int().min(1_000).max(86_400_000).default(30_000),
+  /** how long before the held-open alarm its warning begins; 0 for none */
+  preAlarmMs: z.int().min(0).max(86_400_000).default(10_000),
+  /** how long the contact must stay closed before the door counts as closed (a leaf that bounces off its frame) */
+  closeSettleMs: z.int().min(0).max(5_000).default(200),
+  /** how long after a relock an opening still belongs to the release before it (a leaf already in the hand) */
+  openGraceMs: z.int().min(0).max(5_000).default(500),
+});
+
+export type DoorSettings = z.infer<typeof doorSettingsSchema>;

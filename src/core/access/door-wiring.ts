@@ -1,0 +1,159 @@
+import { z } from 'zod';
+
+/** One line of a GPIO chip, named so that it survives a change of kernel (global numbers do not). */
+const gpioLine = {
+  /** label of the chip as in /sys/class/gpio/gpiochipN/label, such as `pinctrl-bcm2711` or `pinctrl-rp1` */
+  chip: z.string().min(1).max(64),
+  /** offset on the chip; on a Raspberry Pi the BCM number */
+  line: z.int().min(0).max(511),
+};
+
+const outputLine = z
+  .strictObject({ ...gpioLine, active: z.enum(['high', 'low']).default('high') })
+  .describe('GPIO output; `active` is the level that switches the relay or lamp on');
+
+const inputLine = z.strictObject({
+  ...gpioLine,
+  /** level while the door is open, the button pressed, the housing tampered with */
+  active: z.enum(['high', 'low']),
+  /** how long a level must last, in milliseconds */
+  debounceMs: z.int().min(1).max(1_000).default(30),
+});
+
+/** fail-secure: unlocked while energised; fail-safe: locked while energised (a power cut unlocks) */
+const lockType = z.enum(['fail-secure', 'fail-safe']).default('fail-secure');
+
+const strikeWiring = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('gpio'),
+    ...gpioLine,
+    active: z.enum(['high', 'low']).default('high'),
+    lockType,
+  }),
+  z.strictObject({
+    kind: z.literal('usb-relay'),
+    /** the five characters the board reports, as `kazasu` and `usbrelay` print them */
+    serial: z.string().regex(/^[\x21-\x7e]{5}$/, 'the serial of a relay board has five characters'),
+    relay: z.int().min(1).max(8),
+    lockType,
+  }),
+]);
+export type StrikeWiring = z.infer<typeof strikeWiring>;
+
+/** The `hardware:` section of a door in the terminal's configuration. Inputs are GPIO lines whatever drives the strike. */
+export const doorWiringSchema = z.strictObject({
+  strike: strikeWiring,
+  contact: inputLine.optional(),
+  exitRequest: inputLine.optional(),
+  tamper: inputLine.optional(),
+});
+export type DoorWiring = z.infer<typeof doorWiringSchema>;
+
+/** The `indicator:` section of a reader: lamps and buzzer on GPIO lines, each optional. */
+export const indicatorWiringSchema = z.strictObject({
+  /** on or blinking with a grant; usually green */
+  granted: outputLine.optional(),
+  /** on or blinking with a denial, a fault, an alarm; usually red */
+  denied: outputLine.optional(),
+  /** on while a card is being read or a PIN is awaited; usually yellow or white */
+  busy: outputLine.optional(),
+  buzzer: outputLine.optional(),
+});
+export type IndicatorWiring = z.infer<typeof indicatorWiringSchema>;
+
+const usbId = z.string().regex(/^[0-9a-f]{4}$/, 'four lower-case hexadecimal digits, as lsusb prints them');
+
+/** The `pinPad:` section of a reader: a USB numeric keypad, found by its ids. */
+export const pinPadWiringSchema = z.strictObject({
+  kind: z.literal('usb-keypad'),
+  vendorId: usbId,
+  productId: usbId,
+  /** end of the path in /sys that tells two equal keypads apart, such as `1-1.2:1.0` */
+  port: z
+    .string()
+    .regex(/^\d+-\d+(\.\d+)*:\d+\.\d+$/)
+    .optional(),
+});
+export type PinPadWiring = z.infer<typeof pinPadWiringSchema>;
+
+export type OutputLine = z.infer<typeof outputLine>;
+export type InputLine = z.infer<typeof inputLine>;
+export type GpioStrike = Extract<StrikeWiring, { kind: 'gpio' }>;
+export type UsbRelayStrike = Extract<StrikeWiring, { kind: 'usb-relay' }>;
+
+/** All wiring of one terminal's doors, joined by door id and reader id. */
+export interface TerminalWiring {
+  readonly doors: Readonly<Record<string, DoorWiring>>;
+  readonly indicators: Readonly<Record<string, IndicatorWiring>>;
+}
+
+/** What the GPIO adapter drives: parts of doors (a door on a USB relay leaves only its inputs here) and indicators. */
+export const gpioHardwareSchema = z.strictObject({
+  doors: z.record(z.string(), doorWiringSchema.extend({ strike: strikeWiring.options[0].optional() })),
+  indicators: z.record(z.string(), indicatorWiringSchema),
+});
+export type GpioHardwareOptions = z.infer<typeof gpioHardwareSchema>;
+export type GpioDoorWiring = GpioHardwareOptions['doors'][string];
+
+/** What the USB relay adapter drives, by door id. */
+export const usbRelayHardwareSchema = z.strictObject({
+  strikes: z.record(z.string(), strikeWiring.options[1]),
+});
+export type UsbRelayHardwareOptions = z.infer<typeof usbRelayHardwareSchema>;
+
+/** A module that opens door hardware in the guard process, and what it is given there. */
+export interface HardwarePart {
+  /** absolute path of a module that exports `openHardware` (ports/door.ts) */
+  readonly module: string;
+  readonly options: unknown;
+}
+
+/** Divides a terminal's wiring among the adapters it needs; `modules` are the absolute paths of theirs. */
+export function hardwareParts(
+  wiring: TerminalWiring,
+  modules: { readonly gpio: string; readonly usbRelay: string },
+): readonly HardwarePart[] {
+  const gpio: GpioHardwareOptions = { doors: {}, indicators: { ...wiring.indicators } };
+  const usbRelay: UsbRelayHardwareOptions = { strikes: {} };
+  for (const [doorId, { strike, ...inputs }] of Object.entries(wiring.doors)) {
+    if (strike.kind === 'gpio') gpio.doors[doorId] = { strike, ...inputs };
+    else {
+      usbRelay.strikes[doorId] = strike;
+      if (Object.keys(inputs).length > 0) gpio.doors[doorId] = inputs;
+    }
+  }
+  const parts: HardwarePart[] = [];
+  if (Object.keys(gpio.doors).length > 0 || Object.keys(gpio.indicators).length > 0) {
+    parts.push({ module: modules.gpio, options: gpio });
+  }
+  if (Object.keys(usbRelay.strikes).length > 0) parts.push({ module: modules.usbRelay, options: usbRelay });
+  return parts;
+}
+
+/** A line or relay that two users claim; `users` read like `door front: strike`. */
+export interface WiringConflict {
+  readonly resource: string;
+  readonly users: readonly string[];
+}
+
+/** Finds every GPIO line and relay that more than one door or indicator uses. */
+export function wiringConflicts(wiring: TerminalWiring): readonly WiringConflict[] {
+  const users = new Map<string, string[]>();
+  const claim = (resource: string, user: string): void => {
+    users.set(resource, [...(users.get(resource) ?? []), user]);
+  };
+  const claimLine = (at: { chip: string; line: number } | undefined, user: string): void => {
+    if (at) claim(`GPIO line ${at.line} of ${at.chip}`, user);
+  };
+  for (const [doorId, { strike, ...inputs }] of Object.entries(wiring.doors)) {
+    if (strike.kind === 'gpio') claimLine(strike, `door ${doorId}: strike`);
+    else claim(`relay ${strike.relay} of board ${strike.serial}`, `door ${doorId}: strike`);
+    for (const [name, line] of Object.entries(inputs)) claimLine(line, `door ${doorId}: ${name}`);
+  }
+  for (const [readerId, lines] of Object.entries(wiring.indicators)) {
+    for (const [name, line] of Object.entries(lines)) claimLine(line, `indicator ${readerId}: ${name}`);
+  }
+  return [...users]
+    .filter(([, claimants]) => claimants.length > 1)
+    .map(([resource, claimants]) => ({ resource, users: claimants }));
+}
