@@ -21,6 +21,8 @@ export const faultCodes = [
   'reader-absent',
   'reader-not-allowed',
   'reader-virtual',
+  'reader-in-use',
+  'reader-failed',
   'reader-service-absent',
   'reader-process-lost',
   // door, indicator, pin pad

@@ -1,0 +1,40 @@
+/** What is known of the card in a reader. `count` is pcscd's counter of insertions and removals, modulo 65,536. */
+export type CardPresence =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'empty'; readonly count: number }
+  | { readonly kind: 'present'; readonly count: number };
+
+export type PresenceChange = 'inserted' | 'removed';
+
+export interface PresenceStep {
+  readonly presence: CardPresence;
+  /** in the order in which they happened */
+  readonly changes: readonly PresenceChange[];
+}
+
+/** winscard.h: SCARD_STATE_PRESENT; the other bits (in use, exclusive, mute, changed …) say nothing about presence */
+const presentBit = 0x20;
+/** winscard.h: SCARD_STATE_UNKNOWN, SCARD_STATE_UNAVAILABLE: the reader is gone or does not work */
+const lostBits = 0x04 | 0x08;
+
+/** Whether a reader state says that the reader itself cannot be used. */
+export function readerLost(state: number): boolean {
+  return (state & lostBits) !== 0;
+}
+
+/**
+ * Takes a reader state (SCardGetStatusChange). The counter in its upper 16 bits reveals what passed between two
+ * states: a card that was replaced, or came and went. A state older than one already taken is ignored, since two
+ * watches of one reader may report out of order while one takes over from the other.
+ */
+export function nextPresence(before: CardPresence, state: number): PresenceStep {
+  const count = (state >>> 16) & 0xffff;
+  const present = (state & presentBit) !== 0;
+  const presence: CardPresence = { kind: present ? 'present' : 'empty', count };
+  if (before.kind === 'unknown') return { presence, changes: present ? ['inserted'] : [] };
+  const passed = (count - before.count) & 0xffff;
+  if (passed === 0 && presence.kind === before.kind) return { presence: before, changes: [] };
+  if (passed >= 0x8000) return { presence: before, changes: [] };
+  if (before.kind === 'present') return { presence, changes: present ? ['removed', 'inserted'] : ['removed'] };
+  return { presence, changes: present ? ['inserted'] : ['inserted', 'removed'] };
+}
