@@ -34,6 +34,8 @@ export class JournalWriter {
   #draining: Promise<void> | undefined;
   #cancelRetry: (() => void) | undefined;
   #writable = false;
+  #started = false;
+  #opened = false;
 
   constructor(parts: {
     journal: JournalAppend;
@@ -49,15 +51,14 @@ export class JournalWriter {
 
   /** Opens the journal. Rejects with database faults; a full disk is borne: taps are denied until there is space. */
   async start(): Promise<void> {
+    this.#started = true;
     try {
-      const head = await this.#journal.start();
-      this.#floorMs = await this.#journal.latestMs();
-      this.#writable = true;
-      this.#appended(head);
+      await this.#open();
     } catch (error) {
       if (!isFault(error, 'journal-full', 'journal-unwritable')) throw error;
       this.#log.error({ fault: error.code }, error.message);
     }
+    this.#drainSoon();
   }
 
   /** The highest UTC ever journalled, milliseconds. */
@@ -94,18 +95,23 @@ export class JournalWriter {
 
   /** Writes what waits, then closes the journal with a last checkpoint. */
   async stop(): Promise<void> {
-    this.#cancelRetry?.();
-    this.#cancelRetry = undefined;
+    this.#endRetry();
     this.#drainSoon();
     while (this.#draining) await this.#draining;
-    this.#cancelRetry?.();
+    this.#endRetry();
     const lost = this.#waiting.length + this.#dropped;
     if (lost > 0) this.#log.fatal({ lost }, 'stopped with entries the disk never took');
     await this.#journal.stop();
   }
 
+  #endRetry(): void {
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+  }
+
   #drainSoon(): void {
-    if (this.#cancelRetry || this.#draining || this.#waiting.length + this.#dropped === 0) return;
+    if (!this.#started || this.#cancelRetry || this.#draining || this.#waiting.length + this.#dropped === 0)
+      return;
     this.#draining = this.#drain().finally(() => {
       this.#draining = undefined;
       this.#drainSoon();
@@ -133,8 +139,17 @@ export class JournalWriter {
     }
   }
 
+  async #open(): Promise<void> {
+    const head = await this.#journal.start();
+    this.#floorMs = await this.#journal.latestMs();
+    this.#opened = true;
+    this.#writable = true;
+    this.#appended(head);
+  }
+
   async #append(records: readonly JournalRecord[]): Promise<void> {
     try {
+      if (!this.#opened) await this.#open();
       const head = await this.#journal.append(records);
       this.#writable = true;
       for (const record of records) this.#floorMs = Math.max(this.#floorMs, record.atMs);

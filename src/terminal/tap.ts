@@ -111,9 +111,11 @@ async function lookUpAndDecide(parts: TapParts, reading: Reading): Promise<Decis
 type PinResult = PinOutcome | { readonly kind: 'not-entered' } | { readonly kind: 'absent' };
 
 async function askForPin(parts: TapParts, card: PresentedCard, removed: AbortSignal): Promise<PinResult> {
-  if (!parts.pinPad) return { kind: 'absent' };
+  const profileId = card.outcome.kind === 'reading' ? card.outcome.reading.profileId : '';
+  const digits = parts.settings.pin.digits.get(profileId);
+  if (!parts.pinPad || !digits) return { kind: 'absent' };
   parts.indicator?.show('pin-needed');
-  const entry = await parts.pinPad.request(parts.settings.pin, removed);
+  const entry = await parts.pinPad.request({ ...digits, timeoutMs: parts.settings.pin.timeoutMs }, removed);
   if (removed.aborted) {
     if (entry.kind === 'entered') entry.digits.fill(0);
     return { kind: 'removed' };
@@ -209,6 +211,8 @@ function noteActuation(
 
 function decisionOccurrence(reader: ReaderSettings, card: PresentedCard, result: TapResult): Occurrence {
   const body: { [key: string]: JsonValue } = { door: reader.doorId, reader: reader.readerId };
+  if (reader.from !== undefined) body.from = reader.from;
+  if (reader.to !== undefined) body.to = reader.to;
   if (result.kind === 'hold-again') {
     body.result = 'hold-again';
   } else {

@@ -1,13 +1,18 @@
 import type { Logger } from 'pino';
-import type { DoorSettings } from '#core/access/door.ts';
-import type { CardReaders } from '#ports/card-reader.ts';
-import type { Clock } from '#ports/clock.ts';
+import type { DoorSettings } from '#core/access/door-settings.ts';
+import { restingIndication } from '#core/access/door-state.ts';
+import type { CardReaders, PresentedCard, ReaderStatus } from '#ports/card-reader.ts';
+import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
-import type { Indicator } from '#ports/indicator.ts';
+import type { Indication, Indicator } from '#ports/indicator.ts';
 import type { JournalAppend } from '#ports/journal-append.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
+import { DoorController } from './door-controller.ts';
 import type { TerminalEvent } from './events.ts';
+import { JournalWriter } from './journal-writer.ts';
+import { ReaderDesk } from './reader-desk.ts';
+import type { TapResult } from './tap.ts';
 
 /** Everything a terminal needs of the outside; `main.ts` and the site supply it. */
 export interface TerminalPorts {
@@ -30,6 +35,9 @@ export interface ReaderSettings {
   /** exact name in the card stack */
   readonly readerName: string;
   readonly doorId: string;
+  /** zones the reader leads from and to, where the configuration names them */
+  readonly from?: string;
+  readonly to?: string;
 }
 
 /** What the tap loop needs of the configuration; wiring stays with whoever builds the ports. */
@@ -37,10 +45,10 @@ export interface TerminalSettings {
   readonly terminalId: string;
   readonly readers: readonly ReaderSettings[];
   readonly doors: readonly { readonly doorId: string; readonly settings: DoorSettings }[];
+  /** how long a holder has to enter the PIN, and how long a PIN is, by the id of each profile that has one */
   readonly pin: {
-    readonly minimumDigits: number;
-    readonly maximumDigits: number;
     readonly timeoutMs: number;
+    readonly digits: ReadonlyMap<string, { readonly minimumDigits: number; readonly maximumDigits: number }>;
   };
   /** from the card event to the decision, the holder's PIN entry not counted */
   readonly decisionDeadlineMs: number;
@@ -52,6 +60,187 @@ export interface Terminal {
   start(): Promise<void>;
   /** Locks every door, ends open sessions, signs a last checkpoint. */
   stop(): Promise<void>;
-  /** A person presses the opening button at the desk, or a fault is to be shown: state for health and status. */
-  alive(): boolean;
+  /** Whether a tap would be served now: takes the way of a tap through policy and journal. Never rejects. */
+  checkAlive(): Promise<boolean>;
+}
+/** Builds a terminal; nothing runs before `start`. */
+export function createTerminal(ports: TerminalPorts, settings: TerminalSettings): Terminal {
+  return new RunningTerminal(ports, settings);
+}
+
+/** how often the clock is compared with the journal */
+const clockCheckEveryMs = 60_000;
+/** how long the way of a tap may take to count as alive */
+const aliveWithinMs = 2_000;
+
+class RunningTerminal implements Terminal {
+  readonly #ports: TerminalPorts;
+  readonly #settings: TerminalSettings;
+  readonly #journal: JournalWriter;
+  readonly #doors: ReadonlyMap<string, DoorController>;
+  /** by the reader's name in the card stack */
+  readonly #desks: ReadonlyMap<string, ReaderDesk>;
+  readonly #readerStates = new Map<string, string>();
+  #cancelClockCheck: CancelTimer | undefined;
+
+  constructor(ports: TerminalPorts, settings: TerminalSettings) {
+    this.#ports = ports;
+    this.#settings = settings;
+    this.#journal = new JournalWriter({
+      journal: ports.journal,
+      clock: ports.clock,
+      log: ports.log.child({ component: 'journal' }),
+      appended: (head) => this.#observe({ kind: 'journal', head }),
+    });
+    this.#doors = new Map(settings.doors.map((door) => [door.doorId, this.#buildDoor(door)]));
+    this.#desks = new Map(settings.readers.map((reader) => [reader.readerName, this.#buildDesk(reader)]));
+  }
+
+  async start(): Promise<void> {
+    const { readers, policy, pinPads, log } = this.#ports;
+    // doors first: they lock, and exit requests are served before anything else can fail
+    await Promise.all([...this.#doors.values()].map((door) => door.start()));
+    await this.#journal.start();
+    this.#journal.note({ kind: 'terminal', body: { event: 'started', terminal: this.#settings.terminalId } });
+    this.#checkClock();
+    await policy.start();
+    await Promise.all([...pinPads.values()].map((pad) => pad.start()));
+    await readers.start({
+      readerChanged: (status) => this.#readerChanged(status),
+      cardPresented: (card) => void this.#cardPresented(card),
+      cardRemoved: (readerName) => this.#desks.get(readerName)?.cardRemoved(),
+    });
+    for (const desk of this.#desks.values()) desk.rest();
+    log.info({ terminal: this.#settings.terminalId }, 'terminal ready');
+  }
+
+  async stop(): Promise<void> {
+    this.#cancelClockCheck?.();
+    await this.#ports.readers.stop();
+    await Promise.all([...this.#desks.values()].map((desk) => desk.stop()));
+    await Promise.all([...this.#doors.values()].map((door) => door.stop()));
+    await Promise.all([...this.#ports.pinPads.values()].map((pad) => pad.stop()));
+    this.#journal.note({ kind: 'terminal', body: { event: 'stopped', terminal: this.#settings.terminalId } });
+    await this.#journal.stop();
+    await this.#ports.policy.stop();
+  }
+
+  async checkAlive(): Promise<boolean> {
+    let cancel: CancelTimer | undefined;
+    const late = new Promise<false>((resolve) => {
+      cancel = this.#ports.clock.after(aliveWithinMs, () => resolve(false));
+    });
+    const way = Promise.all([this.#ports.policy.version(), this.#ports.journal.space()]).then(
+      () => true,
+      () => false,
+    );
+    const alive = await Promise.race([way, late]);
+    cancel?.();
+    return alive;
+  }
+
+  #buildDoor({ doorId, settings }: TerminalSettings['doors'][number]): DoorController {
+    const hardware = this.#ports.doors.get(doorId);
+    if (!hardware) throw new Error(`no hardware for door ${doorId}`);
+    return new DoorController({
+      doorId,
+      settings,
+      hardware,
+      journal: this.#journal,
+      clock: this.#ports.clock,
+      log: this.#ports.log.child({ component: 'door', door: doorId }),
+      changed: (state, locked) => this.#observe({ kind: 'door', doorId, state, locked }),
+      indicate: () => this.#restReaders(doorId),
+    });
+  }
+
+  #buildDesk(reader: ReaderSettings): ReaderDesk {
+    const { readerId, doorId } = reader;
+    const door = this.#doors.get(doorId);
+    if (!door) throw new Error(`reader ${readerId} serves door ${doorId}, which is not configured`);
+    return new ReaderDesk({
+      policy: this.#ports.policy,
+      journal: this.#journal,
+      clock: this.#ports.clock,
+      log: this.#ports.log.child({ component: 'tap', reader: readerId }),
+      settings: this.#settings,
+      reader,
+      indicator: this.#ports.indicators.get(readerId),
+      pinPad: this.#ports.pinPads.get(readerId),
+      open: (tapId) => door.grant(tapId),
+      resting: () => this.#resting(reader),
+      indicated: (indication) => this.#observe({ kind: 'indication', readerId, indication }),
+      ended: (card, result) => this.#tapEnded(reader, card, result),
+    });
+  }
+
+  #resting({ doorId, readerName }: ReaderSettings): Indication {
+    const door = this.#doors.get(doorId);
+    const shown = door ? restingIndication(door.state()) : 'fault';
+    return shown === 'idle' && this.#readerStates.get(readerName) !== 'ready' ? 'fault' : shown;
+  }
+
+  #restReaders(doorId: string): void {
+    for (const reader of this.#settings.readers) {
+      if (reader.doorId === doorId) this.#desks.get(reader.readerName)?.rest();
+    }
+  }
+
+  async #cardPresented(card: PresentedCard): Promise<void> {
+    const desk = this.#desks.get(card.readerName);
+    if (desk) await desk.present(card);
+    else await card.end();
+  }
+
+  #tapEnded(reader: ReaderSettings, card: PresentedCard, result: TapResult): void {
+    const decision = result.kind === 'decided' ? result.decision : undefined;
+    const fault = result.kind === 'decided' ? result.fault?.code : undefined;
+    const reason = decision?.kind === 'denied' ? decision.reason : undefined;
+    this.#ports.log.info(
+      { tapId: card.tapId, reader: reader.readerId, result: decision?.kind ?? 'hold-again', reason, fault },
+      'tap',
+    );
+    this.#observe({
+      kind: 'tap',
+      tapId: card.tapId,
+      readerId: reader.readerId,
+      doorId: reader.doorId,
+      outcome: card.outcome.kind,
+      ...(decision ? { decision } : {}),
+    });
+  }
+
+  #readerChanged(status: ReaderStatus): void {
+    const desk = this.#desks.get(status.name);
+    const before = this.#readerStates.get(status.name);
+    this.#readerStates.set(status.name, status.state);
+    this.#observe({ kind: 'reader', status });
+    if (before !== status.state) {
+      const body = { reader: status.name, state: status.state, virtual: status.virtual };
+      this.#journal.note({
+        kind: 'reader',
+        body: status.fault ? { ...body, fault: status.fault.code } : body,
+      });
+      if (status.virtual) {
+        const severity = this.#settings.virtualReaders === 'allowed' ? 'in the site' : 'on a real terminal';
+        this.#ports.log.warn({ reader: status.name }, `virtual reader ${severity}`);
+        if (this.#settings.virtualReaders === 'refused') {
+          this.#journal.note({
+            kind: 'alarm',
+            body: { alarm: 'reader-virtual', reader: status.name, on: true },
+          });
+        }
+      }
+    }
+    desk?.rest();
+  }
+
+  #checkClock(): void {
+    this.#journal.checkClock();
+    this.#cancelClockCheck = this.#ports.clock.after(clockCheckEveryMs, () => this.#checkClock());
+  }
+
+  #observe(event: TerminalEvent): void {
+    this.#ports.observe?.(event);
+  }
 }

@@ -9,6 +9,9 @@ export function inForce(schedule: Schedule, utcMs: number, timeZone: string): bo
   const day = weekdays[(new Date(Date.UTC(local.year, local.month - 1, local.day)).getUTCDay() + 6) % 7];
   return schedule.periods.some(
     (period) =>
-      day !== undefined && period.days.includes(day) && minute >= period.fromMinute && minute < period.toMinute,
+      day !== undefined &&
+      period.days.includes(day) &&
+      minute >= period.fromMinute &&
+      minute < period.toMinute,
   );
 }

@@ -1,0 +1,31 @@
+import type { Command } from 'commander';
+import { type Parameter, parameterSheet } from '#core/config/parameter-sheet.ts';
+import { terminalConfigSchema } from '#core/config/terminal-config.ts';
+import { loadTerminalConfig } from '#terminal/config.ts';
+import { createOutput } from './output.ts';
+
+export function registerConfigParameters(config: Command): void {
+  config
+    .command('parameters')
+    .description('List every parameter with its default, the value in force and the reason where it differs')
+    .argument('<file>', 'configuration, such as device-config/terminals/entrance.yaml')
+    .option('--changed', 'only the parameters that differ from their default')
+    .action(async (file: string, { changed }: { changed?: boolean }, command: Command) => {
+      const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
+      const { written } = await loadTerminalConfig(file);
+      const sheet = parameterSheet(terminalConfigSchema, written);
+      const rows = changed ? sheet.filter(({ differs }) => differs) : sheet;
+      output.result(rows, rows.map(line).join('\n'));
+    });
+}
+
+function line({ path, value, default: standard, differs, reason, description }: Parameter): string {
+  const shown = `${path} = ${text(value)}`;
+  if (!differs)
+    return `${shown}${standard === undefined ? '' : ' (default)'}${description ? `   # ${description}` : ''}`;
+  return `${shown} (default ${text(standard)}; ${reason ?? 'no reason given'})`;
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

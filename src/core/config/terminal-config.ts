@@ -1,0 +1,161 @@
+import { z } from 'zod';
+import {
+  doorWiringSchema,
+  indicatorWiringSchema,
+  pinPadWiringSchema,
+  wiringConflicts,
+} from '#core/access/door-wiring.ts';
+import { languages } from '#core/texts/language.ts';
+import { duration } from './duration.ts';
+
+const name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'a name has a-z, 0-9 and hyphens, at most 63 characters');
+const path = z.string().min(1).describe('path of a file; a relative one counts from this file');
+
+const reader = z.strictObject({
+  id: name,
+  name: z
+    .string()
+    .min(1)
+    .refine(
+      (text) => !isVirtualReader(text),
+      'a virtual reader never serves a real door; use scripts/kazasu site',
+    )
+    .describe('exact name of the reader in the card stack, as `kazasu readers` lists it'),
+  door: name,
+  from: name.optional().describe('zone the reader leads from'),
+  to: name.optional().describe('zone it leads to'),
+  profiles: z
+    .array(name)
+    .min(1)
+    .optional()
+    .describe('card profiles read here, in order of preference; all of them where absent'),
+  indicator: indicatorWiringSchema.optional(),
+  pinPad: pinPadWiringSchema.optional(),
+});
+
+const door = z.strictObject({
+  id: name,
+  hardware: doorWiringSchema,
+  strikeTime: duration(500, 120_000).prefault('5 s').describe('how long a grant unlocks'),
+  exitTime: duration(500, 120_000).prefault('5 s').describe('how long an exit request unlocks'),
+  exitStuckAfter: duration(1_000, 3_600_000)
+    .prefault('1 min')
+    .describe('an exit request that lasts longer counts as stuck and unlocks no more'),
+  relock: z
+    .enum(['on-close', 'on-open'])
+    .default('on-close')
+    .describe('when the strike locks before its time is over: once opened and closed, or as soon as opened'),
+  heldOpenAfter: duration(1_000, 86_400_000).prefault('30 s').describe('a door open longer is an alarm'),
+  preAlarm: duration(0, 86_400_000).prefault('10 s').describe('warning this long before the held-open alarm'),
+  closeSettle: duration(0, 5_000)
+    .prefault('200 ms')
+    .describe('how long the contact must stay closed to count'),
+  openGrace: duration(0, 5_000)
+    .prefault('500 ms')
+    .describe('an opening this soon after a relock is no forcing'),
+});
+
+/** The name vpcd gives its readers. */
+export function isVirtualReader(readerName: string): boolean {
+  return readerName.startsWith('Virtual PCD');
+}
+
+/** device-config/terminals/*.yaml: the wiring of one terminal. Everything else is in the policy. */
+export const terminalConfigSchema = z
+  .strictObject({
+    formatVersion: z.literal(1),
+    terminal: name.describe('name of this terminal in every journal entry'),
+    language: z.enum(languages).default('ja').describe('language of logs for operators and of displays'),
+    stateDirectory: z.string().startsWith('/', 'an absolute path').default('/var/lib/kazasu'),
+    cardProfiles: z.array(path).min(1).describe('card profiles, in order of preference'),
+    keys: path.optional().describe('key file; needed by profiles that authenticate'),
+    readers: z.array(reader).min(1),
+    doors: z.array(door).min(1),
+    pinTimeout: duration(5_000, 120_000).prefault('20 s').describe('how long a holder has to enter the PIN'),
+    deadlines: z
+      .strictObject({
+        apdu: duration(50, 30_000).prefault('1 s').describe('one exchange with the card'),
+        tap: duration(200, 60_000).prefault('3 s').describe('the whole reading of a card'),
+        decision: duration(500, 60_000)
+          .prefault('5 s')
+          .describe('from the card event to the strike, PIN entry apart'),
+      })
+      .prefault({}),
+    journal: z
+      .strictObject({
+        reserveMiB: z
+          .int()
+          .min(8)
+          .max(65_536)
+          .default(256)
+          .describe('space taken for the journal beforehand'),
+        checkpointEntries: z
+          .int()
+          .min(1)
+          .max(100_000)
+          .default(1_000)
+          .describe('entries between signed checkpoints'),
+        checkpointInterval: duration(10_000, 86_400_000)
+          .prefault('10 min')
+          .describe('time between signed checkpoints while entries come'),
+      })
+      .prefault({}),
+    log: z
+      .strictObject({
+        level: z.enum(['fatal', 'error', 'warn', 'info', 'debug']).default('info'),
+      })
+      .prefault({}),
+    reasons: z
+      .record(z.string(), z.string().min(1))
+      .default({})
+      .describe('why a parameter differs from its default, by its path, such as `deadlines.apdu`'),
+  })
+  .superRefine((config, context) => {
+    const report = (at: (string | number)[], message: string) =>
+      context.addIssue({ code: 'custom', path: at, message });
+    checkNames(config, report);
+    checkWiring(config, report);
+    config.doors.forEach(({ preAlarm, heldOpenAfter }, index) => {
+      if (preAlarm >= heldOpenAfter)
+        report(['doors', index, 'preAlarm'], 'must be shorter than heldOpenAfter');
+    });
+    if (config.deadlines.apdu > config.deadlines.tap) {
+      report(['deadlines', 'apdu'], 'is longer than the deadline of the whole tap');
+    }
+  });
+
+/** A parsed configuration: durations are milliseconds. */
+export type TerminalConfig = z.output<typeof terminalConfigSchema>;
+type Report = (at: (string | number)[], message: string) => void;
+
+function checkNames(config: TerminalConfig, report: Report): void {
+  const doors = new Set<string>();
+  config.doors.forEach(({ id }, index) => {
+    if (doors.has(id)) report(['doors', index, 'id'], `door "${id}" stands twice; give each its own id`);
+    doors.add(id);
+  });
+  const readers = new Set<string>();
+  const names = new Set<string>();
+  config.readers.forEach((entry, index) => {
+    if (readers.has(entry.id)) report(['readers', index, 'id'], `reader "${entry.id}" stands twice`);
+    if (names.has(entry.name))
+      report(['readers', index, 'name'], 'two readers have this name; each serves one door');
+    if (!doors.has(entry.door))
+      report(['readers', index, 'door'], `there is no door "${entry.door}" under doors:`);
+    readers.add(entry.id);
+    names.add(entry.name);
+  });
+}
+
+function checkWiring(config: TerminalConfig, report: Report): void {
+  const conflicts = wiringConflicts({
+    doors: Object.fromEntries(config.doors.map(({ id, hardware }) => [id, hardware])),
+    indicators: Object.fromEntries(
+      config.readers.flatMap(({ id, indicator }) => (indicator ? [[id, indicator]] : [])),
+    ),
+  });
+  for (const { resource, users } of conflicts)
+    report(['doors'], `${resource} is used twice: ${users.join(' and ')}`);
+}

@@ -1,0 +1,112 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import { doorSettingsSchema } from '#core/access/door-settings.ts';
+import { type CardProfile, cardProfileSchema } from '#core/card/profile.ts';
+import { idleReasons, parameterSheet } from '#core/config/parameter-sheet.ts';
+import { type TerminalConfig, terminalConfigSchema } from '#core/config/terminal-config.ts';
+import { parseYaml } from '#core/config/yaml-document.ts';
+import { Fault } from '#core/fault.ts';
+import type { TerminalSettings } from './terminal.ts';
+
+/** A configuration with everything it refers to, checked together. */
+export interface LoadedConfig {
+  readonly config: TerminalConfig;
+  /** the configuration as it stands in the file, defaults not filled in */
+  readonly written: Readonly<Record<string, unknown>>;
+  /** in order of preference */
+  readonly profiles: readonly CardProfile[];
+  /** absolute path, where any profile authenticates */
+  readonly keyFile?: string;
+}
+
+/**
+ * Reads a terminal's configuration and its card profiles.
+ *
+ * @throws Fault `config-invalid` or `profile-invalid` with every problem and its line, `file-unreadable`
+ */
+export async function loadTerminalConfig(path: string): Promise<LoadedConfig> {
+  const text = await readText(path);
+  const config = parseYaml(text, path, terminalConfigSchema, 'config-invalid');
+  const written = parseYaml(text, path, z.record(z.string(), z.unknown()), 'config-invalid');
+  const folder = dirname(resolve(path));
+  const profiles = await Promise.all(
+    config.cardProfiles.map((file) => loadCardProfile(resolve(folder, file))),
+  );
+  const idle = idleReasons(parameterSheet(terminalConfigSchema, written), config.reasons);
+  const problems = [
+    ...profileProblems(config, profiles),
+    ...idle.map((name) => `reasons: "${name}" is no parameter that differs from its default`),
+  ];
+  if (problems.length > 0)
+    throw new Fault('config-invalid', problems.map((text) => `${path}: ${text}`).join('\n'));
+  const keyFile = config.keys === undefined ? undefined : resolve(folder, config.keys);
+  return { config, written, profiles, ...(keyFile === undefined ? {} : { keyFile }) };
+}
+
+/** Reads one card profile. Throws a Fault `profile-invalid` with every problem and its line, or `file-unreadable`. */
+export async function loadCardProfile(path: string): Promise<CardProfile> {
+  return parseYaml(await readText(path), path, cardProfileSchema, 'profile-invalid');
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
+  } catch (error) {
+    if (error instanceof TypeError)
+      throw new Fault('file-unreadable', `${path} is not UTF-8 text; save it as UTF-8`);
+    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw new Fault('file-unreadable', `${path} cannot be read (${reason})`, { cause: error });
+  }
+}
+
+function* profileProblems(config: TerminalConfig, profiles: readonly CardProfile[]): Iterable<string> {
+  const ids = new Set<string>();
+  for (const { id } of profiles) {
+    if (ids.has(id)) yield `two card profiles have the id "${id}"; each needs its own`;
+    ids.add(id);
+  }
+  for (const { id, profiles: wanted } of config.readers) {
+    for (const profileId of wanted ?? []) {
+      if (!ids.has(profileId)) yield `reader "${id}": no card profile has the id "${profileId}"`;
+    }
+  }
+  const authenticating = profiles.filter(({ keys }) => keys !== undefined).map(({ id }) => id);
+  if (authenticating.length > 0 && config.keys === undefined) {
+    yield `keys: is missing; these card profiles authenticate: ${authenticating.join(', ')}`;
+  }
+}
+
+/** What the tap loop needs of `loaded`. */
+export function terminalSettings({ config, profiles }: LoadedConfig): TerminalSettings {
+  return {
+    terminalId: config.terminal,
+    readers: config.readers.map(({ id, name, door, from, to }) => ({
+      readerId: id,
+      readerName: name,
+      doorId: door,
+      ...(from === undefined ? {} : { from }),
+      ...(to === undefined ? {} : { to }),
+    })),
+    doors: config.doors.map((door) => ({
+      doorId: door.id,
+      settings: doorSettingsSchema.parse({
+        contact: door.hardware.contact ? 'fitted' : 'none',
+        strikeMs: door.strikeTime,
+        exitMs: door.exitTime,
+        exitStuckAfterMs: door.exitStuckAfter,
+        relock: door.relock,
+        heldOpenAfterMs: door.heldOpenAfter,
+        preAlarmMs: door.preAlarm,
+        closeSettleMs: door.closeSettle,
+        openGraceMs: door.openGrace,
+      }),
+    })),
+    pin: {
+      timeoutMs: config.pinTimeout,
+      digits: new Map(profiles.flatMap(({ id, pin }) => (pin ? [[id, pin] as const] : []))),
+    },
+    decisionDeadlineMs: config.deadlines.decision,
+    virtualReaders: 'refused',
+  };
+}

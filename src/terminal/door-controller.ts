@@ -1,0 +1,133 @@
+import type { Logger } from 'pino';
+import { type DoorSettings, next } from '#core/access/door.ts';
+import {
+  type DoorEffect,
+  type DoorIndication,
+  type DoorMachineInput,
+  type DoorState,
+  type DoorTimer,
+  doorStateName,
+  initialDoorState,
+} from '#core/access/door-state.ts';
+import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import type { CancelTimer, Clock } from '#ports/clock.ts';
+import type { DoorHardware } from '#ports/door.ts';
+import type { JournalWriter } from './journal-writer.ts';
+
+export interface DoorControllerParts {
+  readonly doorId: string;
+  readonly settings: DoorSettings;
+  readonly hardware: DoorHardware;
+  readonly journal: JournalWriter;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly changed: (state: ReturnType<typeof doorStateName>, locked: boolean) => void;
+  /** what the door's readers show until something else happens */
+  readonly indicate: (indication: DoorIndication) => void;
+}
+
+/** Runs one door: feeds the state machine and carries out its effects in order. Nothing here waits for a disk. */
+export class DoorController {
+  readonly #parts: DoorControllerParts;
+  readonly #timers = new Map<DoorTimer, CancelTimer>();
+  readonly #opening: ((fault: FaultRecord | undefined) => void)[] = [];
+  #state: DoorState = initialDoorState;
+
+  constructor(parts: DoorControllerParts) {
+    this.#parts = parts;
+  }
+
+  /** Locks and begins to watch the inputs. */
+  start(): Promise<void> {
+    return this.#parts.hardware.start((input) => this.#take(input));
+  }
+
+  /** Unlocks for the door's strike time. Resolves when the hardware confirmed, or with its fault. */
+  grant(tapId: string): Promise<FaultRecord | undefined> {
+    return new Promise((resolve) => {
+      this.#opening.push(resolve);
+      this.#take({ kind: 'grant', openMs: this.#parts.settings.strikeMs, tapId });
+    });
+  }
+
+  state(): DoorState {
+    return this.#state;
+  }
+
+  async stop(): Promise<void> {
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+    await this.#parts.hardware.stop();
+  }
+
+  #take(input: DoorMachineInput): void {
+    const turn = next(this.#state, input, this.#parts.settings);
+    this.#state = turn.state;
+    for (const effect of turn.effects) this.#carryOut(effect);
+    this.#parts.changed(doorStateName(this.#state), this.#state.strike.kind === 'locked');
+  }
+
+  #carryOut(effect: DoorEffect): void {
+    const { hardware, indicate, journal, doorId } = this.#parts;
+    switch (effect.kind) {
+      case 'unlock':
+        return this.#command(
+          'unlock',
+          hardware.unlock(effect.limitMs, effect.cause),
+          this.#opening.splice(0),
+        );
+      case 'lock':
+        return this.#command('lock', hardware.lock(), []);
+      case 'set-timer':
+        return this.#setTimer(effect.timer, effect.delayMs);
+      case 'cancel-timer':
+        this.#timers.get(effect.timer)?.();
+        this.#timers.delete(effect.timer);
+        return;
+      case 'alarm':
+        return journal.note({ kind: 'alarm', body: { door: doorId, alarm: effect.alarm, on: effect.on } });
+      case 'indicate':
+        return indicate(effect.indication);
+      case 'record': {
+        const { kind: _, tapId, ...event } = effect;
+        const body: { [key: string]: JsonValue } = { door: doorId, ...event };
+        return journal.note({ kind: 'door', ...(tapId === undefined ? {} : { tapId }), body });
+      }
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  #command(
+    command: 'unlock' | 'lock',
+    done: Promise<void>,
+    waiting: readonly ((fault: FaultRecord | undefined) => void)[],
+  ): void {
+    done.then(
+      () => {
+        for (const resolve of waiting) resolve(undefined);
+        this.#take({ kind: 'actuated', command });
+      },
+      (error: unknown) => {
+        const fault: FaultRecord = isFault(error)
+          ? toFaultRecord(error)
+          : { code: 'door-hardware-failed', message: 'the door hardware failed in an unknown way' };
+        this.#parts.log.error({ door: this.#parts.doorId, command, err: error }, 'door hardware failed');
+        for (const resolve of waiting) resolve(fault);
+        this.#take({ kind: 'actuation-failed', command, fault });
+      },
+    );
+  }
+
+  #setTimer(timer: DoorTimer, delayMs: number): void {
+    this.#timers.get(timer)?.();
+    this.#timers.set(
+      timer,
+      this.#parts.clock.after(delayMs, () => {
+        this.#timers.delete(timer);
+        this.#take({ kind: 'timer', timer });
+      }),
+    );
+  }
+}

@@ -1,0 +1,80 @@
+import type { PresentedCard } from '#ports/card-reader.ts';
+import type { CancelTimer, Clock } from '#ports/clock.ts';
+import type { Indication, Indicator } from '#ports/indicator.ts';
+import { runTap, type TapParts, type TapResult } from './tap.ts';
+
+/** how long the end of a tap stays shown; `granted` is the door's to show and to end */
+const shownForMs = 3_000;
+
+export interface ReaderDeskParts extends Omit<TapParts, 'indicator'> {
+  readonly indicator: Indicator | undefined;
+  readonly clock: Clock;
+  /** what to show when nothing goes on at this reader */
+  readonly resting: () => Indication;
+  readonly indicated: (indication: Indication) => void;
+  readonly ended: (card: PresentedCard, result: TapResult) => void;
+}
+
+/** One reader: its taps, one after the other, and what it shows the person in front of it. */
+export class ReaderDesk {
+  readonly #parts: ReaderDeskParts;
+  #current: { readonly card: PresentedCard; readonly removed: AbortController } | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #cancelShown: CancelTimer | undefined;
+
+  constructor(parts: ReaderDeskParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes a card whose reading has ended. A tap still going on is of a card that has left: it ends first. */
+  present(card: PresentedCard): Promise<void> {
+    this.#current?.removed.abort();
+    const removed = new AbortController();
+    this.#current = { card, removed };
+    this.#running = this.#running.then(() => this.#run(card, removed.signal));
+    return this.#running;
+  }
+
+  /** The card has left the reader: a PIN that is being asked for is not wanted any more. */
+  cardRemoved(): void {
+    this.#current?.removed.abort();
+  }
+
+  /** Shows what the door says, unless a tap is being answered. */
+  rest(): void {
+    if (!this.#cancelShown) this.#show(this.#parts.resting());
+  }
+
+  async stop(): Promise<void> {
+    this.#current?.removed.abort();
+    await this.#running;
+    this.#cancelShown?.();
+  }
+
+  async #run(card: PresentedCard, removed: AbortSignal): Promise<void> {
+    this.#cancelShown?.();
+    this.#cancelShown = undefined;
+    const indicator: Indicator = { show: (indication) => this.#show(indication) };
+    const result = await runTap({ ...this.#parts, indicator }, card, removed);
+    this.#showEnd(result);
+    this.#parts.ended(card, result);
+    await card.end();
+  }
+
+  #showEnd(result: TapResult): void {
+    if (result.kind === 'hold-again') this.#show('hold-again');
+    else if (result.fault?.code.startsWith('card-') === true) this.#show('hold-again');
+    else if (result.fault) this.#show('fault');
+    else if (result.decision.kind === 'granted') return;
+    else this.#show('denied');
+    this.#cancelShown = this.#parts.clock.after(shownForMs, () => {
+      this.#cancelShown = undefined;
+      this.rest();
+    });
+  }
+
+  #show(indication: Indication): void {
+    this.#parts.indicator?.show(indication);
+    this.#parts.indicated(indication);
+  }
+}
