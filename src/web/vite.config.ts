@@ -14,6 +14,8 @@ export default defineConfig({
     emptyOutDir: true,
     // inlined files would need an exception in the content security policy
     assetsInlineLimit: 0,
+    // react-aria-components with its words in all languages; served from this machine alone
+    chunkSizeWarningLimit: 700,
     modulePreload: { polyfill: false },
     rolldownOptions: { input: { site: here('site/index.html') } },
   },

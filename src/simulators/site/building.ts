@@ -6,7 +6,7 @@ import type {
   Snapshot,
   VerificationView,
   VisitorAction,
-} from '../../web/site/api.ts';
+} from '#web/site/api.ts';
 
 /** Why something asked for was not done; the server turns each into a problem document. */
 export type Refusal = 'unknown' | 'occupied' | 'not-asked' | 'busy';

@@ -1,4 +1,4 @@
-import type { SiteEvent, Snapshot } from '../../web/site/api.ts';
+import type { SiteEvent, Snapshot } from '#web/site/api.ts';
 
 /** events kept for a page that reconnects; older ones are replaced by a snapshot */
 const keptEvents = 256;

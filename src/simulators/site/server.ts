@@ -4,15 +4,8 @@ import fastifyStatic from '@fastify/static';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { Fault, isFault } from '#core/fault.ts';
-import {
-  emptyBody,
-  holdBody,
-  journalQuery,
-  type Problem,
-  padBody,
-  rulesBody,
-  visitBody,
-} from '../../web/site/api.ts';
+import type { Problem } from '#web/site/api.ts';
+import { emptyBody, holdBody, journalQuery, padBody, rulesBody, visitBody } from '#web/site/requests.ts';
 import type { Attempt, Building, Refusal } from './building.ts';
 import { EventFeed, type EventSink } from './event-feed.ts';
 import { isLocalRequest, securityHeaders } from './origin-guard.ts';
@@ -161,7 +154,12 @@ interface ProblemInput {
 }
 
 function send(reply: FastifyReply, { status, title, code, errors }: ProblemInput): FastifyReply {
-  const problem: Problem = { type: code ? `fault:${code}` : 'about:blank', title, status, ...(errors && { errors }) };
+  const problem: Problem = {
+    type: code ? `fault:${code}` : 'about:blank',
+    title,
+    status,
+    ...(errors && { errors }),
+  };
   return reply.status(status).type('application/problem+json').send(problem);
 }
 

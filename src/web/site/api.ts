@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import type { DenialReason } from '#core/access/decision.ts';
 import type { AccessMethod } from '#core/card/reading.ts';
 import type { JournalHead, JournalKind, JsonValue } from '#core/journal/record.ts';
@@ -9,8 +8,6 @@ import type { Text } from '#core/texts/language.ts';
 /** The body format of both directions; a page of another version reloads itself. */
 export const apiVersion = 1;
 
-
-
 export const ruleSets = ['day', 'night'] as const;
 export type RuleSet = (typeof ruleSets)[number];
 
@@ -20,16 +17,6 @@ export type VisitorAction = (typeof visitorActions)[number];
 
 export const padKeys = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'enter', 'cancel'] as const;
 export type PadKey = (typeof padKeys)[number];
-
-export const holdBody = z.strictObject({ readerId: z.string().min(1).max(64) });
-export const padBody = z.strictObject({ key: z.enum(padKeys) });
-export const visitBody = z.strictObject({ action: z.enum(visitorActions) });
-export const rulesBody = z.strictObject({ rules: z.enum(ruleSets) });
-export const emptyBody = z.strictObject({});
-export const journalQuery = z.strictObject({
-  before: z.coerce.number().int().min(1).optional(),
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-});
 
 /** A virtual card of the deck. `pin` is shown on purpose: these cards and their keys are toys. */
 export interface CardView {
@@ -54,7 +41,7 @@ export interface DoorView {
   readonly held: boolean;
 }
 
-export type VerdictKind = 'granted' | 'denied' | 'pin-needed' | 'hold-again' | 'unreadable';
+export type VerdictKind = 'granted' | 'denied' | 'pin-needed' | 'hold-again';
 
 /** How the last tap at a reader ended. */
 export interface VerdictView {

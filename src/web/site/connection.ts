@@ -28,7 +28,9 @@ export function useSiteEvents(dispatch: Dispatch<PageInput>): void {
   }, [dispatch]);
 }
 
-export type Asked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem };
+export type Asked<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problem: Problem };
 
 /** Asks the site to do something; a refusal comes back as its problem document. */
 export async function ask<T = undefined>(path: string, body: object = {}): Promise<Asked<T>> {

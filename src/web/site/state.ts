@@ -33,9 +33,15 @@ function apply(site: Snapshot | null, event: SiteEvent): Snapshot | null {
   if (!site) return null;
   switch (event.type) {
     case 'card':
-      return { ...site, cards: site.cards.map((card) => (card.cardId === event.card.cardId ? event.card : card)) };
+      return {
+        ...site,
+        cards: site.cards.map((card) => (card.cardId === event.card.cardId ? event.card : card)),
+      };
     case 'door':
-      return { ...site, doors: site.doors.map((door) => (door.doorId === event.door.doorId ? event.door : door)) };
+      return {
+        ...site,
+        doors: site.doors.map((door) => (door.doorId === event.door.doorId ? event.door : door)),
+      };
     case 'reader':
       return {
         ...site,

@@ -1,0 +1,31 @@
+import type { AccessMethod } from '#core/card/reading.ts';
+import type { CardView } from './api.ts';
+import { useWords } from './language.tsx';
+
+const methodNames: { readonly [method in AccessMethod]: string } = {
+  'type-a': 'Type A',
+  'type-c': 'Type C',
+  'type-d': 'Type D',
+  custom: 'Custom',
+};
+
+/** A card as printed: the names of its card applications, its title, and the PIN of a toy. */
+export function CardFace({ card }: { readonly card: CardView }) {
+  const { pick, t } = useWords();
+  return (
+    <div className="card" style={{ '--hue': card.hue } as React.CSSProperties}>
+      <span className="card-chip" aria-hidden="true" />
+      <span className="card-methods">
+        {card.methods.map((method) => (
+          <span key={method}>{methodNames[method]}</span>
+        ))}
+      </span>
+      <span className="card-title">{pick(card.title)}</span>
+      {card.pin && (
+        <span className="card-pin">
+          {t('pin')} {card.pin}
+        </span>
+      )}
+    </div>
+  );
+}
