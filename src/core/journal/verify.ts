@@ -1,0 +1,191 @@
+import { toHex } from '#core/bytes/bytes.ts';
+import { parseDevicePublicKey } from '#core/crypto/device-signature.ts';
+import { digest } from '#core/crypto/digest.ts';
+import type { StoredCheckpoint } from './checkpoint.ts';
+import { type JournalEntry, parseEntry, type StoredEntry } from './entry.ts';
+import { erasureOf, type SequenceRange, uncovered } from './erasure.ts';
+import { ChainWalk, type HeadCheck, named, type OutsideHead, type VerifyKey } from './verify-chain.ts';
+import { Findings, type VerifyReport } from './verify-report.ts';
+
+/** What a journal consists of, in the order stored; a checkpoint follows the entry it signs. */
+export type JournalItem =
+  | ({ readonly kind: 'entry' } & StoredEntry)
+  | ({ readonly kind: 'checkpoint' } & StoredCheckpoint)
+  /** a device key as the journal itself names it (SubjectPublicKeyInfo, DER), ahead of the checkpoints it signed */
+  | { readonly kind: 'key'; readonly publicKey: Uint8Array };
+
+export interface VerifyOptions {
+  /** public keys known from outside (SubjectPublicKeyInfo, DER or PEM) */
+  readonly publicKeys: readonly (Uint8Array | string)[];
+  readonly heads: readonly OutsideHead[];
+  /** false for an export made without personal values: their absence then says nothing */
+  readonly personalIncluded: boolean;
+  readonly checkpointEveryEntries: number;
+}
+
+/**
+ * Walks a journal and reports everything that was changed, removed, reordered or inserted, and from which entry to
+ * which it can vouch. Needs no memory beyond the findings: a journal of any length may stream through.
+ *
+ * What no verification can see: the end cut off behind the last checkpoint while no head is kept outside, and a
+ * journal rewritten as a whole by someone who holds the device key.
+ */
+export async function verifyJournal(
+  items: AsyncIterable<JournalItem> | Iterable<JournalItem>,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  const walk = new JournalWalk(options);
+  for await (const item of items) walk.take(item);
+  return walk.finish();
+}
+
+class JournalWalk {
+  readonly #options: VerifyOptions;
+  readonly #findings = new Findings();
+  readonly #keys = new Map<string, VerifyKey>();
+  readonly #heads: readonly HeadCheck[];
+  readonly #chains = new Map<string, ChainWalk>();
+  /** damaged entries before the first sound one, which will tell their incarnation */
+  #waiting: StoredEntry[] = [];
+  #current: ChainWalk | undefined;
+  readonly #erased = new Map<string, SequenceRange[]>();
+  #entries = 0;
+  #checkpoints = 0;
+
+  constructor(options: VerifyOptions) {
+    this.#options = options;
+    this.#heads = options.heads.map((head) => ({ head, matched: false }));
+    for (const text of options.publicKeys) this.#learnKey(text, true);
+  }
+
+  take(item: JournalItem): void {
+    if (item.kind === 'entry') {
+      this.#entries += 1;
+      this.#takeEntry(item);
+    } else if (item.kind === 'checkpoint') {
+      this.#checkpoints += 1;
+      if (this.#current) this.#current.takeCheckpoint(item);
+      else this.#startUnknown().takeCheckpoint(item);
+    } else {
+      this.#learnKey(item.publicKey, false);
+    }
+  }
+
+  finish(): VerifyReport {
+    if (this.#waiting.length > 0) this.#startUnknown();
+    const chains = [...this.#chains.values()].map((chain) =>
+      chain.finish(this.#options.checkpointEveryEntries),
+    );
+    for (const check of this.#heads) if (!check.matched) this.#reportHead(check);
+    const erased = this.#options.personalIncluded ? this.#accountForErasures() : [];
+    return {
+      sound: this.#findings.count === 0,
+      entries: this.#entries,
+      checkpoints: this.#checkpoints,
+      erased,
+      chains,
+      findings: this.#findings.kept,
+      findingCount: this.#findings.count,
+    };
+  }
+
+  #takeEntry(stored: StoredEntry): void {
+    const entry = parseEntry(stored.raw);
+    const computed = toHex(digest('sha-256', stored.raw));
+    if (!entry || computed !== toHex(stored.hash)) {
+      if (this.#current) this.#current.takeEntry(stored, entry, computed);
+      else this.#waiting.push(stored);
+      return;
+    }
+    const chain = this.#chainOf(entry);
+    this.#feedWaiting(chain);
+    chain.takeEntry(stored, entry, computed);
+    const erasure = erasureOf(entry);
+    if (erasure) {
+      this.#erased.set(erasure.incarnation, [
+        ...(this.#erased.get(erasure.incarnation) ?? []),
+        ...erasure.ranges,
+      ]);
+    }
+  }
+
+  #chainOf(entry: JournalEntry): ChainWalk {
+    const known = this.#chains.get(entry.incarnation);
+    if (known && known !== this.#current) {
+      const at = entry.sequence;
+      this.#findings.add({
+        kind: 'entry-misplaced',
+        incarnation: entry.incarnation,
+        fromSequence: at,
+        toSequence: at,
+        text: `entry ${at} stands among entries of another incarnation`,
+      });
+    }
+    this.#current = known ?? this.#start(entry);
+    return this.#current;
+  }
+
+  #start(entry: { readonly terminal: string; readonly incarnation: string }): ChainWalk {
+    const chain = new ChainWalk(entry, { findings: this.#findings, keys: this.#keys, heads: this.#heads });
+    this.#chains.set(entry.incarnation, chain);
+    return chain;
+  }
+
+  /** A chain for what comes before any entry that can be trusted to name its incarnation. */
+  #startUnknown(): ChainWalk {
+    const chain = this.#start({ terminal: 'unknown', incarnation: 'unknown' });
+    this.#feedWaiting(chain);
+    return chain;
+  }
+
+  #feedWaiting(chain: ChainWalk): void {
+    for (const damaged of this.#waiting) {
+      chain.takeEntry(damaged, undefined, toHex(digest('sha-256', damaged.raw)));
+    }
+    this.#waiting = [];
+  }
+
+  #learnKey(spki: Uint8Array | string, given: boolean): void {
+    const publicKey = parseDevicePublicKey(spki);
+    if (publicKey && !this.#keys.has(publicKey.keyId)) this.#keys.set(publicKey.keyId, { publicKey, given });
+  }
+
+  #reportHead({ head, contradictedIn }: HeadCheck): void {
+    const last = [...this.#chains.keys()].at(-1) ?? 'unknown';
+    const { sequence } = head;
+    if (contradictedIn !== undefined) {
+      this.#findings.add({
+        kind: 'head-contradicts',
+        incarnation: contradictedIn,
+        fromSequence: sequence,
+        toSequence: sequence,
+        text: `a head kept outside has another hash for entry ${sequence}`,
+      });
+      return;
+    }
+    const incarnation = head.incarnation ?? last;
+    const from = (this.#chains.get(incarnation)?.lastSequence() ?? 0) + 1;
+    this.#findings.add({
+      kind: 'end-missing',
+      incarnation,
+      fromSequence: Math.min(from, sequence),
+      toSequence: sequence,
+      text: `a head kept outside names entry ${sequence}; ${named(Math.min(from, sequence), sequence)} missing`,
+    });
+  }
+
+  #accountForErasures(): VerifyReport['erased'] {
+    const erased: { incarnation: string; ranges: readonly SequenceRange[] }[] = [];
+    for (const [incarnation, chain] of this.#chains) {
+      const missing = chain.missingPersonal;
+      const unaccounted = uncovered(missing, this.#erased.get(incarnation) ?? []);
+      for (const [fromSequence, toSequence] of unaccounted) {
+        const text = `personal values of ${named(fromSequence, toSequence)} gone, and no erasure records it`;
+        this.#findings.add({ kind: 'personal-missing', incarnation, fromSequence, toSequence, text });
+      }
+      const lawful = uncovered(missing, unaccounted);
+      if (lawful.length > 0) erased.push({ incarnation, ranges: lawful });
+    }
+    return erased;
+  }
+}
