@@ -146,10 +146,7 @@ function checkKeys({ application: { answer }, channel, keys }: Shape, report: Re
   }
 }
 
-function checkUserNumber(
-  { userNumber: { file, offset, length, padding, format } }: Shape,
-  report: Report,
-): void {
+function checkUserNumber({ userNumber: { file, length, padding, format } }: Shape, report: Report): void {
   const path = ['userNumber', 'file'];
   if ((file.shortFileId === undefined) === (file.fileId === undefined)) {
     report(path, 'must have one of shortFileId and fileId');
@@ -160,8 +157,7 @@ function checkUserNumber(
   if (padding === 'none' && (format.minimumLength !== length || format.maximumLength !== length)) {
     report(['userNumber', 'padding'], 'is none, so the format must have exactly the length that is read');
   }
-  if (file.record !== undefined && offset + length > 255)
-    report(['userNumber', 'length'], 'passes the end of a record');
+  report(['userNumber', 'length'], 'passes the end of a record');
 }
 
 function checkPin({ channel, pin }: Shape, report: Report): void {
@@ -186,9 +182,8 @@ export type CardProfile = z.infer<typeof cardProfileSchema>;
 
 function describeProblem({ path, code, message }: z.core.$ZodIssue): string {
   const place = path.length === 0 ? 'profile' : path.join('.');
-  return code === 'unrecognized_keys'
-    ? `${place}: ${message} (misspelled, or of a later version)`
-    : `${place} ${message}`;
+  if (code === 'unrecognized_keys') return `${place}: ${message} (misspelled, or of a later version)`;
+  return `${place}: ${message.endsWith('received undefined') ? 'is missing' : message}`;
 }
 
 /**

@@ -1,0 +1,125 @@
+import { type Command, parseCommand } from '#core/apdu/command.ts';
+import { joinResponse, statusWords } from '#core/apdu/response.ts';
+import { concat, equalConstantTime } from '#core/bytes/bytes.ts';
+import { buildTlv, parseTlv, type Tlv } from '#core/bytes/tlv.ts';
+import type { ChannelParameters, ChannelSession } from '#core/card/channel/mutual/messages.ts';
+import {
+  advanceCounter,
+  carriesPin,
+  decryptObject,
+  encryptObject,
+  macOf,
+  objectTags,
+  zeroSession,
+} from '#core/card/channel/mutual/secure-messaging.ts';
+
+/** A command as the card takes it, or the bare status word that refuses it and ends the session. */
+export type OpenedCommand =
+  | { readonly kind: 'command'; readonly command: Command }
+  | { readonly kind: 'refused'; readonly status: number };
+
+interface CommandObjects {
+  readonly data?: Tlv;
+  readonly expected?: Tlv;
+  readonly mac: Tlv;
+}
+
+const dataTags: ReadonlySet<number> = new Set([
+  objectTags.plain,
+  objectTags.encrypted,
+  objectTags.encryptedOdd,
+]);
+
+/** [data object] [DO'97'] DO'8E', in this order and nothing else; undefined for anything else. */
+function commandObjects(body: Uint8Array): CommandObjects | undefined {
+  let objects: Tlv[];
+  try {
+    objects = parseTlv(body);
+  } catch {
+    return undefined;
+  }
+  const mac = objects.pop();
+  if (mac?.tag !== objectTags.mac || mac.value.length !== 8) return undefined;
+  const expected = objects.at(-1)?.tag === objectTags.expected ? objects.pop() : undefined;
+  const [data, ...others] = objects;
+  if (others.length > 0 || (data && !dataTags.has(data.tag)) || (expected && expected.value.length !== 1)) {
+    return undefined;
+  }
+  return { mac, ...(data && { data }), ...(expected && { expected }) };
+}
+
+const refused = (status: number): OpenedCommand => ({ kind: 'refused', status });
+
+/** The card's end of ISO 7816-4 secure messaging. A command it refuses ends it. */
+export class CardChannel {
+  readonly #session: ChannelSession;
+  readonly #messages: ChannelParameters['messages'];
+  #oddInstruction = false;
+  #open = true;
+
+  constructor(session: ChannelSession, messages: ChannelParameters['messages']) {
+    this.#session = session;
+    this.#messages = messages;
+  }
+
+  /** Checks and opens a protected command. A PIN in the clear and data in another form than agreed are refused. */
+  unwrap(apdu: Uint8Array): OpenedCommand {
+    const opened = this.#open ? this.#opened(apdu) : refused(statusWords.conditionsNotSatisfied);
+    if (opened.kind === 'refused') this.close();
+    return opened;
+  }
+
+  /** Protects the response to the command opened last, its status word included. */
+  wrap(data: Uint8Array, status: number): Uint8Array {
+    advanceCounter(this.#session);
+    const objects = concat(
+      this.#dataObject(data),
+      Uint8Array.of(objectTags.status, 2, status >> 8, status & 0xff),
+    );
+    return joinResponse(
+      concat(objects, buildTlv(objectTags.mac, macOf(this.#session, undefined, objects))),
+      status,
+    );
+  }
+
+  /** Zeroes the session keys. Safe to call twice. */
+  close(): void {
+    this.#open = false;
+    zeroSession(this.#session);
+  }
+
+  #opened(apdu: Uint8Array): OpenedCommand {
+    const outer = parseCommand(apdu);
+    const objects = outer?.data && commandObjects(outer.data);
+    if (!outer?.data || !objects) return refused(statusWords.protectionMissing);
+    advanceCounter(this.#session);
+    const covered = outer.data.subarray(0, outer.data.length - objects.mac.raw.length);
+    if (!equalConstantTime(macOf(this.#session, apdu.subarray(0, 4), covered), objects.mac.value)) {
+      return refused(statusWords.protectionIncorrect);
+    }
+    this.#oddInstruction = (outer.ins & 1) === 1;
+    const data = objects.data && this.#plainData(objects.data, outer.ins);
+    if (objects.data && !data) return refused(statusWords.protectionIncorrect);
+    const { ins, p1, p2 } = outer;
+    const expected = objects.expected && (objects.expected.value[0] || 256);
+    return {
+      kind: 'command',
+      command: { cla: outer.cla & ~0x0c, ins, p1, p2, ...(data && { data }), ...(expected && { expected }) },
+    };
+  }
+
+  #plainData({ tag, value }: Tlv, instruction: number): Uint8Array | undefined {
+    const encrypted = this.#messages === 'encrypted' || this.#oddInstruction || carriesPin(instruction);
+    if (!encrypted) return tag === objectTags.plain ? value : undefined;
+    const agreed = this.#oddInstruction ? objectTags.encryptedOdd : objectTags.encrypted;
+    return tag === agreed ? decryptObject(this.#session, value, this.#oddInstruction) : undefined;
+  }
+
+  #dataObject(data: Uint8Array): Uint8Array {
+    if (data.length === 0) return data;
+    const encrypted = this.#messages === 'encrypted' || this.#oddInstruction;
+    return encrypted
+      ? encryptObject(this.#session, data, this.#oddInstruction)
+      : buildTlv(objectTags.plain, data);
+  }
+}

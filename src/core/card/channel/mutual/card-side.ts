@@ -1,0 +1,43 @@
+import { equalConstantTime } from '#core/bytes/bytes.ts';
+import { CardChannel } from '#core/card/channel/mutual/card-channel.ts';
+import {
+  type ChannelParameters,
+  deriveSession,
+  isReflection,
+  keyMaterialLength,
+  openHandshake,
+  sealHandshake,
+} from '#core/card/channel/mutual/messages.ts';
+import { channelSuites } from '#core/card/channel/mutual/suite.ts';
+import type { CardKeys } from '#core/card/keys.ts';
+
+export interface CardHandshakeParts {
+  readonly parameters: ChannelParameters;
+  readonly keys: CardKeys;
+  /** the challenge given last; good for one authentication */
+  readonly cardNonce: Uint8Array;
+  readonly randomBytes: (length: number) => Uint8Array;
+}
+
+/**
+ * The card's part of the mutual authentication: takes the terminal's E || M, returns its own and the open channel;
+ * undefined when the terminal is not authentic.
+ */
+export function answerMutualAuthentication(
+  parts: CardHandshakeParts,
+  sealed: Uint8Array,
+): { readonly answer: Uint8Array; readonly channel: CardChannel } | undefined {
+  const { parameters, keys, cardNonce, randomBytes } = parts;
+  const suite = channelSuites[parameters.cipher];
+  const content = openHandshake(suite, keys, sealed);
+  if (!content || !equalConstantTime(content.otherNonce, cardNonce)) return undefined;
+  const terminal = { nonce: content.ownNonce, keyMaterial: content.keyMaterial };
+  const card = { nonce: cardNonce, keyMaterial: randomBytes(keyMaterialLength) };
+  if (isReflection(card, terminal)) return undefined;
+  const answer = sealHandshake(suite, keys, {
+    ownNonce: card.nonce,
+    otherNonce: terminal.nonce,
+    keyMaterial: card.keyMaterial,
+  });
+  return { answer, channel: new CardChannel(deriveSession(parameters, terminal, card), parameters.messages) };
+}

@@ -1,0 +1,159 @@
+import type { Command } from '#core/apdu/command.ts';
+import { encodeCommand } from '#core/apdu/command.ts';
+import { describeStatus, isSuccessOrWarning, splitResponse } from '#core/apdu/response.ts';
+import { concat, equalConstantTime } from '#core/bytes/bytes.ts';
+import { buildTlv, parseTlv, type Tlv } from '#core/bytes/tlv.ts';
+import type { ChannelParameters, ChannelSession } from '#core/card/channel/mutual/messages.ts';
+import {
+  advanceCounter,
+  carriesPin,
+  decryptObject,
+  encryptObject,
+  macOf,
+  objectTags,
+  zeroSession,
+} from '#core/card/channel/mutual/secure-messaging.ts';
+import { Fault } from '#core/fault.ts';
+
+/** A response whose MAC was right; `encrypted` tells how its data came. */
+export interface AuthenticResponse {
+  readonly data: Uint8Array;
+  readonly status: number;
+  readonly encrypted: boolean;
+}
+
+const noData = new Uint8Array();
+
+function notAuthentic(what: string, cause?: unknown): Fault {
+  return new Fault('card-message-not-authentic', `the card's answer is not authentic: ${what}`, { cause });
+}
+
+interface ResponseObjects {
+  readonly data?: Tlv;
+  readonly status: Tlv;
+  readonly mac: Tlv;
+}
+
+/** [data object] DO'99' DO'8E', in this order and nothing else. */
+function responseObjects(data: Uint8Array): ResponseObjects {
+  let objects: Tlv[];
+  try {
+    objects = parseTlv(data);
+  } catch (cause) {
+    throw notAuthentic('its data objects are malformed', cause);
+  }
+  const mac = objects.pop();
+  const status = objects.pop();
+  const [first, ...others] = objects;
+  if (mac?.tag !== objectTags.mac || mac.value.length !== 8) throw notAuthentic('it has no MAC');
+  if (status?.tag !== objectTags.status || status.value.length !== 2)
+    throw notAuthentic('it has no protected status');
+  if (others.length > 0) throw notAuthentic('it has data objects that do not belong there');
+  return first ? { data: first, status, mac } : { status, mac };
+}
+
+/**
+ * The terminal's end of ISO 7816-4 secure messaging. The first answer that is not authentic, and every bare status,
+ * closes it for good: from then on both methods throw a Fault `card-channel-closed`.
+ */
+export class TerminalChannel {
+  readonly #session: ChannelSession;
+  readonly #messages: ChannelParameters['messages'];
+  #oddInstruction = false;
+  #isOpen = true;
+
+  constructor(session: ChannelSession, messages: ChannelParameters['messages']) {
+    this.#session = session;
+    this.#messages = messages;
+  }
+
+  /** Protects a command of at most 200 bytes of data; the data of PIN commands is always encrypted. */
+  wrap(command: Command): Uint8Array {
+    this.#demandOpen();
+    advanceCounter(this.#session);
+    this.#oddInstruction = (command.ins & 1) === 1;
+    const header = Uint8Array.of(command.cla | 0x0c, command.ins, command.p1, command.p2);
+    const objects = concat(this.#dataObject(command), this.#expectedObject(command));
+    const mac = buildTlv(objectTags.mac, macOf(this.#session, header, objects));
+    return encodeCommand({ ...command, cla: command.cla | 0x0c, data: concat(objects, mac), expected: 256 });
+  }
+
+  /**
+   * The authentic content of a response. Throws a Fault `card-message-not-authentic` when its MAC is missing or
+   * wrong, `card-answer-status` for a bare error status, `card-answer-malformed` when its data has another form
+   * than agreed; each of them closes the channel.
+   */
+  unwrap(response: Uint8Array): AuthenticResponse {
+    this.#demandOpen();
+    try {
+      return this.#authentic(response);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Zeroes the session keys. Safe to call twice. */
+  close(): void {
+    this.#isOpen = false;
+    zeroSession(this.#session);
+  }
+
+  #demandOpen(): void {
+    if (!this.#isOpen) throw new Fault('card-channel-closed', 'the secure channel to the card is closed');
+  }
+
+  #dataObject({ ins, data }: Command): Uint8Array {
+    if (!data || data.length === 0) return noData;
+    if (data.length > 200) throw new TypeError('a protected command with more than 200 bytes of data');
+    const encrypted = this.#messages === 'encrypted' || this.#oddInstruction || carriesPin(ins);
+    return encrypted
+      ? encryptObject(this.#session, data, this.#oddInstruction)
+      : buildTlv(objectTags.plain, data);
+  }
+
+  #expectedObject({ expected }: Command): Uint8Array {
+    if (expected === undefined) return noData;
+    if (expected > 256) throw new TypeError('a protected command that expects more than 256 bytes');
+    return Uint8Array.of(objectTags.expected, 1, expected & 0xff);
+  }
+
+  #authentic(response: Uint8Array): AuthenticResponse {
+    const { data, status } = splitResponse(response);
+    if (data.length === 0) throw this.#bareStatus(status);
+    const objects = responseObjects(data);
+    advanceCounter(this.#session);
+    const covered = data.subarray(0, data.length - objects.mac.raw.length);
+    if (!equalConstantTime(macOf(this.#session, undefined, covered), objects.mac.value)) {
+      throw notAuthentic('its MAC is wrong');
+    }
+    const [sw1 = 0, sw2 = 0] = objects.status.value;
+    if (((sw1 << 8) | sw2) !== status) throw notAuthentic('its status differs from the protected one');
+    return { ...this.#plainData(objects.data), status };
+  }
+
+  #bareStatus(status: number): Fault {
+    return isSuccessOrWarning(status)
+      ? notAuthentic('it has no MAC')
+      : new Fault(
+          'card-answer-status',
+          `the card ended the secure channel with status ${describeStatus(status)}`,
+        );
+  }
+
+  #plainData(object: Tlv | undefined): { data: Uint8Array; encrypted: boolean } {
+    if (!object) return { data: noData, encrypted: false };
+    const encryptedTag = this.#oddInstruction ? objectTags.encryptedOdd : objectTags.encrypted;
+    const encrypted = this.#messages === 'encrypted' || this.#oddInstruction;
+    if (object.tag !== (encrypted ? encryptedTag : objectTags.plain)) {
+      throw new Fault(
+        'card-answer-malformed',
+        "the card's answer has data in another form than its profile says",
+      );
+    }
+    const data = encrypted ? decryptObject(this.#session, object.value, this.#oddInstruction) : object.value;
+    if (!data)
+      throw new Fault('card-answer-malformed', "the card's answer has a cryptogram that is not padded");
+    return { data, encrypted };
+  }
+}
