@@ -1,0 +1,155 @@
+import type { FaultCode, FaultRecord } from '#core/fault.ts';
+
+/** Why the strike is unlocked. The longest time asked for counts, and an exit request outranks a grant. */
+export interface Release {
+  readonly by: 'grant' | 'exit-request';
+  readonly lengthMs: number;
+  readonly tapId?: string;
+  /**
+   * `used` once the leaf has opened under it, so that closing ends it; `shared` when it began while the leaf was
+   * open: whoever asked may have passed already, or may still want to open.
+   */
+  readonly use: 'unused' | 'used' | 'shared';
+}
+
+/** The strike as last commanded. */
+export type Strike = { readonly kind: 'locked' } | { readonly kind: 'unlocked'; readonly release: Release };
+
+/** The leaf as the contact tells it; that of a door without a contact stays `unknown`. */
+export type Leaf =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'closed' }
+  /** the strike has just relocked without an opening: one now still belongs to `release` */
+  | { readonly kind: 'grace'; readonly release: Release }
+  | {
+      readonly kind: 'open';
+      readonly held: 'no' | 'warned' | 'held';
+      /** the contact is closed, not yet for long enough to be believed */
+      readonly settling: boolean;
+    }
+  /** opened while locked, with neither grant nor exit request */
+  | { readonly kind: 'forced'; readonly settling: boolean };
+
+export interface DoorState {
+  readonly strike: Strike;
+  readonly leaf: Leaf;
+  readonly exit: 'idle' | 'pressed' | 'stuck';
+  readonly tampered: boolean;
+  /** a lock command failed and the hardware has not reported the strike locked since */
+  readonly lockFailed: boolean;
+  readonly fault?: FaultCode;
+  /** commands the hardware has not answered; until it has, a strike read back may be older than they are */
+  readonly commandsInFlight: number;
+}
+
+export type DoorTimer = 'strike' | 'grace' | 'settle' | 'pre-alarm' | 'held-open' | 'exit-stuck';
+export type DoorAlarm =
+  | 'forced-open'
+  | 'held-open-pre-alarm'
+  | 'held-open'
+  | 'exit-request-stuck'
+  | 'tamper'
+  | 'lock-failed';
+
+export type DoorMachineInput =
+  /** a durable decision; `openMs` milliseconds, from the policy or the settings' `strikeMs` */
+  | { readonly kind: 'grant'; readonly openMs: number; readonly tapId?: string }
+  /** ends a grant at once (a command, a lockdown); an exit request outranks it */
+  | { readonly kind: 'lock' }
+  | { readonly kind: 'contact'; readonly open: boolean }
+  | { readonly kind: 'exit-request'; readonly pressed: boolean }
+  | { readonly kind: 'tamper'; readonly active: boolean }
+  /** as read back from the hardware */
+  | { readonly kind: 'strike'; readonly locked: boolean }
+  | { readonly kind: 'fault'; readonly fault: FaultRecord }
+  | { readonly kind: 'recovered' }
+  /** the answer to each `unlock` and `lock` effect, in the order of the effects */
+  | { readonly kind: 'actuated'; readonly command: 'unlock' | 'lock' }
+  | { readonly kind: 'actuation-failed'; readonly command: 'unlock' | 'lock'; readonly fault: FaultRecord }
+  | { readonly kind: 'timer'; readonly timer: DoorTimer };
+
+/** What the journal records of a door. `-ended` closes the alarm of the same name. */
+export const doorEvents = [
+  'opened',
+  'open-at-start',
+  'closed',
+  'relocked',
+  'relocked-by-hardware',
+  'locked-by-command',
+  'unlocked-unexpectedly',
+  'granted-not-opened',
+  'exit-request',
+  'exit-request-stuck',
+  'exit-request-stuck-ended',
+  'forced-open',
+  'forced-open-ended',
+  'held-open-pre-alarm',
+  'held-open',
+  'held-open-ended',
+  'tamper',
+  'tamper-ended',
+  'unlock-failed',
+  'lock-failed',
+  'fault',
+  'recovered',
+] as const;
+export type DoorEvent = (typeof doorEvents)[number];
+
+export interface DoorRecord {
+  readonly kind: 'record';
+  readonly event: DoorEvent;
+  readonly by?: Release['by'];
+  readonly tapId?: string;
+  readonly fault?: FaultCode;
+}
+
+/** What the terminal does, in this order; commands to the strike stand before anything that may wait for a disk. */
+export type DoorEffect =
+  | { readonly kind: 'unlock'; readonly limitMs: number; readonly cause?: string }
+  | { readonly kind: 'lock' }
+  | { readonly kind: 'set-timer'; readonly timer: DoorTimer; readonly delayMs: number }
+  | { readonly kind: 'cancel-timer'; readonly timer: DoorTimer }
+  | { readonly kind: 'alarm'; readonly alarm: DoorAlarm; readonly on: boolean }
+  /** what the door's readers show until something else happens */
+  | { readonly kind: 'indicate'; readonly indication: DoorIndication }
+  | DoorRecord;
+
+export type DoorIndication = 'idle' | 'granted' | 'alarm' | 'fault';
+
+/** The state before the hardware has started: it locks, then reports its inputs. */
+export const initialDoorState: DoorState = {
+  strike: { kind: 'locked' },
+  leaf: { kind: 'unknown' },
+  exit: 'idle',
+  tampered: false,
+  lockFailed: false,
+  commandsInFlight: 0,
+};
+
+/** The alarms that stand in `state`. */
+export function standingAlarms(state: DoorState): ReadonlySet<DoorAlarm> {
+  const alarms = new Set<DoorAlarm>();
+  if (state.leaf.kind === 'forced') alarms.add('forced-open');
+  if (state.leaf.kind === 'open' && state.leaf.held === 'warned') alarms.add('held-open-pre-alarm');
+  if (state.leaf.kind === 'open' && state.leaf.held === 'held') alarms.add('held-open');
+  if (state.exit === 'stuck') alarms.add('exit-request-stuck');
+  if (state.tampered) alarms.add('tamper');
+  if (state.lockFailed) alarms.add('lock-failed');
+  return alarms;
+}
+
+/** What the readers of a door show while no tap is going on. An exit request shows nothing outside. */
+export function restingIndication(state: DoorState): DoorIndication {
+  if (standingAlarms(state).size > 0) return 'alarm';
+  if (state.fault !== undefined) return 'fault';
+  return state.strike.kind === 'unlocked' && state.strike.release.by === 'grant' ? 'granted' : 'idle';
+}
+
+/** One word for a page or a status line. */
+export function doorStateName(
+  state: DoorState,
+): 'locked' | 'unlocked' | 'open' | 'held-open' | 'forced-open' {
+  if (state.leaf.kind === 'forced') return 'forced-open';
+  if (state.leaf.kind === 'open') return state.leaf.held === 'held' ? 'held-open' : 'open';
+  return state.strike.kind;
+}
