@@ -128,8 +128,9 @@ function checkMethod(profile: Shape, report: Report): void {
       'must be encrypted: Type D encrypts what it reads (set messages: encrypted)',
     );
   }
-  if (method === 'type-d' && profile.pin)
+  if (method === 'type-d' && profile.pin) {
     report(['pin'], 'has no place in Type D, which has no PIN (remove it)');
+  }
 }
 
 function checkKeys({ application: { answer }, channel, keys }: Shape, report: Report): void {
@@ -139,8 +140,9 @@ function checkKeys({ application: { answer }, channel, keys }: Shape, report: Re
   if (answer !== 'fci') {
     report(['application', 'answer'], 'must be fci: the answer to SELECT names the key version');
   }
-  if (new Set(keys.versions).size !== keys.versions.length)
+  if (new Set(keys.versions).size !== keys.versions.length) {
     report(['keys', 'versions'], 'names a version twice');
+  }
   if (keys.diversifier?.at === keys.versionAt) {
     report(['keys', 'diversifier', 'at'], 'is where the key version is (name the tag of the diversifier)');
   }
@@ -157,15 +159,16 @@ function checkUserNumber({ userNumber: { file, length, padding, format } }: Shap
   if (padding === 'none' && (format.minimumLength !== length || format.maximumLength !== length)) {
     report(['userNumber', 'padding'], 'is none, so the format must have exactly the length that is read');
   }
-  report(['userNumber', 'length'], 'passes the end of a record');
 }
 
 function checkPin({ channel, pin }: Shape, report: Report): void {
   if (!pin) return;
-  if (!channel)
+  if (!channel) {
     report(['pin'], 'needs a channel: a PIN crosses the air encrypted or not at all (add channel and keys)');
-  if (pin.maximumDigits < pin.minimumDigits)
+  }
+  if (pin.maximumDigits < pin.minimumDigits) {
     report(['pin', 'maximumDigits'], 'is smaller than minimumDigits');
+  }
 }
 
 /** A card profile: the data that describes one card AP to the terminal. Plain data; byte strings are upper-case hexadecimal. */
