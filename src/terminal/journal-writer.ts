@@ -36,6 +36,7 @@ export class JournalWriter {
   #writable = false;
   #started = false;
   #opened = false;
+  #opening: Promise<void> | undefined;
 
   constructor(parts: {
     journal: JournalAppend;
@@ -139,7 +140,14 @@ export class JournalWriter {
     }
   }
 
-  async #open(): Promise<void> {
+  #open(): Promise<void> {
+    this.#opening ??= this.#openOnce().finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async #openOnce(): Promise<void> {
     const head = await this.#journal.start();
     this.#floorMs = await this.#journal.latestMs();
     this.#opened = true;

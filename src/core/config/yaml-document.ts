@@ -1,4 +1,4 @@
-import { isAlias, isCollection, isMap, isPair, LineCounter, parseDocument } from 'yaml';
+import { isAlias, isCollection, isMap, isPair, LineCounter, parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
 import { Fault, type FaultCode } from '#core/fault.ts';
 
@@ -31,8 +31,13 @@ export function parseYaml<S extends z.ZodType>(
     ...at(error.pos[0]),
     text: error.message.split('\n')[0] ?? 'not YAML',
   }));
+  visit(document, {
+    Alias: (_key, alias) => {
+      problems.push({ ...at(alias.range?.[0] ?? 0), text: `alias *${alias.source}: write the value itself` });
+    },
+  });
   if (problems.length === 0) {
-    const parsed = schema.safeParse(document.toJS({ maxAliasCount: 0 }));
+    const parsed = schema.safeParse(document.toJS());
     if (parsed.success) return deepFreeze(parsed.data);
     for (const issue of parsed.error.issues) {
       problems.push({ ...at(offsetOf(document.contents, issue.path)), text: describe(issue) });

@@ -1,0 +1,174 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { formatDuration } from '#core/config/duration.ts';
+import { parameterSheet } from '#core/config/parameter-sheet.ts';
+import { terminalConfigSchema } from '#core/config/terminal-config.ts';
+import { parseYaml } from '#core/config/yaml-document.ts';
+import { isFault } from '#core/fault.ts';
+import { loadTerminalConfig, terminalSettings } from '#terminal/config.ts';
+import { schemas } from '../../scripts/generate-schemas.ts';
+
+const deviceConfig = resolve(import.meta.dirname, '../../device-config');
+const shipped = join(deviceConfig, 'terminals/entrance.yaml');
+const text = readFileSync(shipped, 'utf8');
+
+/** The message of the fault that the shipped configuration causes once `from` is replaced by `to`. */
+function refusal(from: string | RegExp, to: string): string {
+  const changed = text.replace(from, to);
+  expect(changed).not.toBe(text);
+  return refusalOf(changed);
+}
+
+function refusalOf(yaml: string): string {
+  try {
+    parseYaml(yaml, 'entrance.yaml', terminalConfigSchema, 'config-invalid');
+  } catch (error) {
+    if (isFault(error, 'config-invalid')) return error.message;
+    throw error;
+  }
+  throw new Error('the configuration was accepted');
+}
+
+describe('the shipped terminal configuration', () => {
+  it('is valid with everything it refers to', async () => {
+    const loaded = await loadTerminalConfig(shipped);
+    const settings = terminalSettings(loaded);
+    expect(settings).toMatchObject({
+      terminalId: 'entrance',
+      virtualReaders: 'refused',
+      doors: [
+        { doorId: 'entrance', settings: { contact: 'fitted', strikeMs: 5_000, heldOpenAfterMs: 45_000 } },
+      ],
+    });
+    expect(loaded.profiles.map(({ method }) => method)).toEqual(['type-a', 'type-c']);
+    expect(loaded.keyFile).toBe('/etc/kazasu/keys.yaml');
+  });
+
+  it('yields a sheet of every parameter with its default and the reason of a change', async () => {
+    const { written } = await loadTerminalConfig(shipped);
+    const sheet = parameterSheet(terminalConfigSchema, written);
+    expect(sheet.find(({ path }) => path === 'deadlines.apdu')).toMatchObject({
+      default: '1 s',
+      value: '800 ms',
+      differs: true,
+      reason: expect.stringContaining('reader'),
+    });
+    expect(sheet.find(({ path }) => path === 'deadlines.tap')).toMatchObject({
+      value: '3 s',
+      differs: false,
+    });
+    expect(sheet.find(({ path }) => path === 'doors[entrance].hardware.strike.active')).toMatchObject({
+      default: 'high',
+      value: 'low',
+    });
+    expect(sheet.length).toBeGreaterThan(25);
+  });
+
+  it('has schemas that are generated from the code', () => {
+    for (const [name, generated] of Object.entries(schemas)) {
+      expect(readFileSync(join(deviceConfig, 'schemas', name), 'utf8'), `run npm run schemas: ${name}`).toBe(
+        generated,
+      );
+    }
+  });
+});
+
+describe('a bad configuration is refused with line and hint', () => {
+  it('unknown keys', () => {
+    expect(refusal('strikeTime: 5 s', 'strikTime: 5 s')).toMatch(
+      /entrance\.yaml:\d+:\d+: .*unknown key "strikTime"/,
+    );
+  });
+
+  it.each([
+    ['5', /written with its unit/],
+    ['5 seconds', /is no duration/],
+    ['"500"', /is no duration/],
+    ['5 h', /out of range/],
+    ['-5 s', /is no duration/],
+  ])('wrong units: strikeTime %s', (value, message) => {
+    const said = refusal('strikeTime: 5 s', `strikeTime: ${value}`);
+    expect(said).toMatch(message);
+    const line = text.split('\n').findIndex((row) => row.includes('strikeTime')) + 1;
+    expect(said).toContain(`entrance.yaml:${line}:`);
+  });
+
+  it('two users of one GPIO line', () => {
+    expect(refusal('line: 27', 'line: 17')).toMatch(
+      /GPIO line 17 of pinctrl-bcm2711 is used twice: .*strike.*contact/,
+    );
+    const second = text.replace(
+      'deadlines:',
+      '  - id: back\n    hardware:\n      strike: { kind: gpio, chip: pinctrl-bcm2711, line: 17 }\ndeadlines:',
+    );
+    expect(refusalOf(second)).toMatch(
+      /line 17 .* is used twice: door entrance: strike and door back: strike/,
+    );
+  });
+
+  it('a virtual reader', () => {
+    expect(refusal(/name: "ACS[^"]*"/, 'name: "Virtual PCD 00 00"')).toMatch(
+      /virtual reader never serves a real door/,
+    );
+  });
+
+  it('a reader that serves no door, twice the same id, a deadline longer than the tap, an idle pre-alarm', () => {
+    expect(refusal('door: entrance\n', 'door: entrnce\n')).toMatch(/no door "entrnce"/);
+    expect(refusal('apdu: 800 ms', 'apdu: 20 s')).toMatch(/longer than the deadline of the whole tap/);
+    expect(refusal('heldOpenAfter: 45 s', 'heldOpenAfter: 45 s\n    preAlarm: 1 min')).toMatch(
+      /shorter than heldOpen/,
+    );
+    const twice = text.replace(
+      'doors:\n',
+      'doors:\n  - id: entrance\n    hardware:\n      strike: { kind: usb-relay, serial: "A1B2C", relay: 1 }\n',
+    );
+    expect(refusalOf(twice)).toMatch(/door "entrance" stands twice/);
+  });
+
+  it('reports everything wrong at once, in the order of lines', () => {
+    const said = refusalOf(
+      text.replace('strikeTime: 5 s', 'strikeTime: 5').replace('line: 5,', 'line: 5000,'),
+    );
+    expect(said.split('\n')).toHaveLength(2);
+  });
+
+  it('what is no YAML, has a key twice, or uses aliases', () => {
+    expect(refusalOf('a: [1')).toMatch(/entrance\.yaml:1:/);
+    expect(refusalOf(`${text}\nterminal: again\n`)).toMatch(/unique/i);
+    expect(refusalOf(text.replace('terminal: entrance', 'terminal: *x'))).toMatch(/entrance\.yaml/);
+  });
+
+  it('reasons for what is not changed, keys that are missing, profiles that do not exist', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kazasu-config-'));
+    const load = async (changed: string) => {
+      const file = join(folder, 'terminal.yaml');
+      writeFileSync(file, changed.replaceAll('../card-profiles', join(deviceConfig, 'card-profiles')));
+      await loadTerminalConfig(file);
+    };
+    await expect(load(text.replace('deadlines.apdu:', 'deadlines.tap:'))).rejects.toThrow(
+      /"deadlines.tap" is no parameter/,
+    );
+    await expect(load(text.replace(/^keys:.*$/m, ''))).rejects.toThrow(/keys: is missing/);
+    await expect(load(text.replace('synthetic-type-c.yaml', 'nowhere.yaml'))).rejects.toThrow(
+      /nowhere.yaml cannot be read/,
+    );
+    await expect(load(text.replace('from: outside', 'from: outside\n    profiles: [other]'))).rejects.toThrow(
+      /no card profile has the id "other"/,
+    );
+  });
+});
+
+describe('durations', () => {
+  it('are shown in the largest unit that divides them', () => {
+    expect([0, 250, 5_000, 90_000, 120_000, 7_200_000].map(formatDuration)).toEqual([
+      '0 ms',
+      '250 ms',
+      '5 s',
+      '90 s',
+      '2 min',
+      '2 h',
+    ]);
+  });
+});
