@@ -60,7 +60,7 @@ export class ScriptedBuilding implements Building {
     apiVersion: 1,
     timeZone: 'Asia/Tokyo',
     link: { kind: 'pcsc', service: 'started' },
-    rules: { rules: 'day', policyVersion: 1 },
+    rules: { rules: 'schedule', policyVersion: 1 },
     cards: [scriptedCard('valid'), scriptedCard('other')],
     doors: [scriptedDoor('front'), scriptedDoor('server-room')],
     readers: [scriptedReader('front'), scriptedReader('server-room')],

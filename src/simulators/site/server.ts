@@ -80,6 +80,8 @@ export class SiteServer {
       if (isLocalRequest(request.headers, this.#port())) return;
       await send(reply, { status: 403, title: 'Only the page of this site may ask' });
     });
+    // forms of foreign pages can send text without asking first; JSON they cannot
+    app.removeContentTypeParser('text/plain');
     app.setNotFoundHandler((_request, reply) => send(reply, { status: 404, title: 'Not found' }));
     app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
       if (error instanceof z.ZodError) return send(reply, invalid(error));

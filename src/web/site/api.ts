@@ -8,7 +8,8 @@ import type { Text } from '#core/texts/language.ts';
 /** The body format of both directions; a page of another version reloads itself. */
 export const apiVersion = 1;
 
-export const ruleSets = ['day', 'night'] as const;
+/** Rule files shipped with the site: when the server room demands a PIN. */
+export const ruleSets = ['schedule', 'always', 'never'] as const;
 export type RuleSet = (typeof ruleSets)[number];
 
 export const visitorActions = ['push', 'hold', 'force', 'close', 'exit'] as const;

@@ -141,8 +141,9 @@ function Rules({ site, onRules }: Pick<DeckProps, 'site' | 'onRules'>) {
           for (const key of keys) onRules(key as RuleSet);
         }}
       >
-        <ToggleButton id="day">{t('rulesDay')}</ToggleButton>
-        <ToggleButton id="night">{t('rulesNight')}</ToggleButton>
+        <ToggleButton id="schedule">{t('rulesSchedule')}</ToggleButton>
+        <ToggleButton id="always">{t('rulesAlways')}</ToggleButton>
+        <ToggleButton id="never">{t('rulesNever')}</ToggleButton>
       </ToggleButtonGroup>
       <span className="rules-version">
         {t('policyVersion')} {site.rules.policyVersion}

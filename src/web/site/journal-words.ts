@@ -12,42 +12,96 @@ export interface EntryWords {
   readonly words: string;
 }
 
-const icons: { readonly [kind: string]: IconName } = {
-  decision: 'reader',
-  actuation: 'unlock',
-  door: 'door',
-  reader: 'waves',
-  terminal: 'terminal',
-  policy: 'policy',
-  clock: 'clock',
-  alarm: 'alarm',
+type Said = { readonly text: Text; readonly icon?: IconName; readonly tone?: Tone };
+
+const kinds: { readonly [kind: string]: { readonly text: Text; readonly icon: IconName } } = {
+  decision: { text: { ja: '判定', en: 'Decision' }, icon: 'reader' },
+  actuation: { text: { ja: '動作', en: 'Actuation' }, icon: 'unlock' },
+  door: { text: { ja: '扉', en: 'Door' }, icon: 'door' },
+  reader: { text: { ja: 'リーダー', en: 'Reader' }, icon: 'waves' },
+  terminal: { text: { ja: '端末', en: 'Terminal' }, icon: 'terminal' },
+  policy: { text: { ja: '許可', en: 'Policy' }, icon: 'policy' },
+  clock: { text: { ja: '時計', en: 'Clock' }, icon: 'clock' },
+  alarm: { text: { ja: '警報', en: 'Alarm' }, icon: 'alarm' },
 };
 
-const kinds: { readonly [kind: string]: Text } = {
-  decision: { ja: '判定', en: 'Decision' },
-  actuation: { ja: '動作', en: 'Actuation' },
-  door: { ja: '扉', en: 'Door' },
-  reader: { ja: 'リーダー', en: 'Reader' },
-  terminal: { ja: '端末', en: 'Terminal' },
-  policy: { ja: '許可', en: 'Policy' },
-  clock: { ja: '時計', en: 'Clock' },
-  alarm: { ja: '警報', en: 'Alarm' },
+/** by `kind/what`, where what is the result, event, alarm or state that the body names */
+const sayings: { readonly [key: string]: Said } = {
+  'decision/granted': { text: { ja: '許可', en: 'Granted' }, icon: 'check', tone: 'good' },
+  'decision/hold-again': {
+    text: { ja: '読取り中断（もう一度）', en: 'Card left too early' },
+    icon: 'again',
+    tone: 'warn',
+  },
+  'actuation/unlocked': { text: { ja: '解錠した', en: 'Strike unlocked' }, icon: 'unlock', tone: 'good' },
+  'actuation/not-opened': {
+    text: { ja: '解錠しなかった', en: 'Strike not moved' },
+    icon: 'lock',
+    tone: 'warn',
+  },
+  'actuation/failed': { text: { ja: '解錠に失敗', en: 'Strike failed' }, icon: 'alarm', tone: 'bad' },
+  'door/opened': { text: { ja: '開いた', en: 'Opened' } },
+  'door/open-at-start': { text: { ja: '開始時に開いていた', en: 'Open at start' }, tone: 'warn' },
+  'door/closed': { text: { ja: '閉じた', en: 'Closed' } },
+  'door/relocked': { text: { ja: '施錠した', en: 'Relocked' }, icon: 'lock' },
+  'door/relocked-by-hardware': {
+    text: { ja: '機器が施錠した', en: 'Relocked by the hardware' },
+    icon: 'lock',
+  },
+  'door/locked-by-command': { text: { ja: '指示により施錠', en: 'Locked by command' }, icon: 'lock' },
+  'door/unlocked-unexpectedly': { text: { ja: '予期しない解錠', en: 'Unlocked unexpectedly' }, tone: 'bad' },
+  'door/granted-not-opened': { text: { ja: '許可後に開かなかった', en: 'Granted, not opened' } },
+  'door/exit-request': { text: { ja: '退室ボタン', en: 'Exit button' }, icon: 'unlock' },
+  'door/forced-open': { text: { ja: 'こじ開け', en: 'Forced open' }, icon: 'alarm', tone: 'bad' },
+  'door/forced-open-ended': { text: { ja: 'こじ開けの終わり', en: 'Forced opening ended' } },
+  'door/held-open-pre-alarm': { text: { ja: '開け放しの予告', en: 'Held-open warning' }, tone: 'warn' },
+  'door/held-open': { text: { ja: '開け放し', en: 'Held open' }, icon: 'alarm', tone: 'warn' },
+  'door/held-open-ended': { text: { ja: '開け放しの終わり', en: 'Holding open ended' } },
+  'door/fault': { text: { ja: '機器の障害', en: 'Hardware fault' }, tone: 'bad' },
+  'door/recovered': { text: { ja: '機器の復旧', en: 'Hardware recovered' } },
+  'alarm/forced-open': { text: { ja: 'こじ開け警報', en: 'Forced-open alarm' }, tone: 'bad' },
+  'alarm/held-open': { text: { ja: '開け放し警報', en: 'Held-open alarm' }, tone: 'warn' },
+  'alarm/held-open-pre-alarm': { text: { ja: '開け放し予告', en: 'Held-open warning' }, tone: 'warn' },
+  'reader/ready': { text: { ja: '使用できる', en: 'Ready' } },
+  'reader/absent': { text: { ja: '接続なし', en: 'Absent' }, tone: 'warn' },
+  'reader/faulty': { text: { ja: '障害', en: 'Faulty' }, tone: 'bad' },
+  'terminal/started': { text: { ja: '開始', en: 'Started' } },
+  'terminal/stopped': { text: { ja: '停止', en: 'Stopped' } },
+  'clock/stepped-back': { text: { ja: '時刻が戻った', en: 'Clock stepped back' }, tone: 'warn' },
 };
+
+const alarmStates = { on: { ja: '発生', en: 'on' }, off: { ja: '解除', en: 'off' } } satisfies Record<
+  string,
+  Text
+>;
 
 /** The words of one entry; a kind or event that the page does not know keeps its own name. */
 export function describe(entry: JournalEntryView, language: Language, site: Snapshot): EntryWords {
-  const icon = icons[entry.kind] ?? 'dots';
-  const kind = kinds[entry.kind]?.[language] ?? entry.kind;
-  const place = placeOf(entry, language, site);
-  return { icon, tone: 'plain', words: [kind, place].filter(Boolean).join(' · ') };
+  const { kind, body } = entry;
+  const what = body.result ?? body.event ?? body.alarm ?? body.state;
+  const said = typeof what === 'string' ? sayings[`${kind}/${what}`] : undefined;
+  const reason = denialReasons.find((candidate) => candidate === body.reason);
+  const denied = kind === 'decision' && body.result === 'denied';
+  const parts = [
+    placeOf(entry, language, site) || (kinds[kind]?.text[language] ?? kind),
+    denied ? deniedWords(language) : (said?.text[language] ?? (typeof what === 'string' ? what : '')),
+    reason ? denialText(reason, language, 'operator') : '',
+    kind === 'alarm' && typeof body.on === 'boolean' ? alarmStates[body.on ? 'on' : 'off'][language] : '',
+  ];
+  const ended = kind === 'alarm' && body.on === false;
+  return {
+    icon: denied ? 'cross' : (said?.icon ?? kinds[kind]?.icon ?? 'dots'),
+    tone: denied ? 'bad' : ended ? 'plain' : (said?.tone ?? 'plain'),
+    words: parts.filter((part) => part !== '').join(' · '),
+  };
 }
 
-function placeOf(entry: JournalEntryView, language: Language, site: Snapshot): string {
-  const door = site.doors.find((candidate) => candidate.doorId === entry.body.doorId);
-  return door?.title[language] ?? '';
+function deniedWords(language: Language): string {
+  return language === 'ja' ? '拒否' : 'Denied';
 }
 
-export function reasonWords(reason: unknown, language: Language): string {
-  const known = denialReasons.find((candidate) => candidate === reason);
-  return known ? denialText(known, language, 'operator') : String(reason);
+/** The door an entry is about; a reader's entry names the reader as the card stack does. */
+function placeOf({ body }: JournalEntryView, language: Language, site: Snapshot): string {
+  const doorId = body.door ?? site.readers.find((reader) => reader.deviceName === body.reader)?.doorId;
+  return site.doors.find((door) => door.doorId === doorId)?.title[language] ?? '';
 }
