@@ -1,0 +1,139 @@
+import { Fault, type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
+
+/** Runs `action` once after `delayMs` milliseconds unless the function it returns is called before. */
+export type After = (delayMs: number, action: () => void) => () => void;
+
+export type StrikeReport =
+  | { readonly kind: 'strike'; readonly locked: boolean }
+  | { readonly kind: 'fault'; readonly fault: FaultRecord }
+  | { readonly kind: 'recovered' };
+
+/**
+ * Sets the strike and reads it back: resolves with whether it is locked, or undefined where no strike is fitted.
+ * Opens the hardware again if it was lost. Rejects with a door fault.
+ */
+export type SetStrike = (locked: boolean, cause?: string) => Promise<boolean | undefined>;
+
+/** how long after a failure locking is tried again, in milliseconds */
+const retryAfterMs = 250;
+
+/**
+ * Keeps one strike locked except between `unlock` and its limit, whatever the hardware does: commands run one after
+ * the other, every failure is reported once, and locking is tried again until it is read back.
+ */
+export class StrikeKeeper {
+  readonly #set: SetStrike;
+  readonly #after: After;
+  readonly #report: (report: StrikeReport) => void;
+  #queue: Promise<unknown> = Promise.resolve();
+  #cancelLimit: (() => void) | undefined;
+  #cancelRetry: (() => void) | undefined;
+  #fault: FaultRecord | undefined;
+  #locked: boolean | undefined;
+  /** counts commands, so that a retry never undoes a later one */
+  #command = 0;
+  #stopped = true;
+
+  constructor(dependencies: { set: SetStrike; after: After; report: (report: StrikeReport) => void }) {
+    this.#set = dependencies.set;
+    this.#after = dependencies.after;
+    this.#report = dependencies.report;
+  }
+
+  /** Locks; a failure is reported and tried again. */
+  async start(): Promise<void> {
+    this.#stopped = false;
+    await this.lock().catch(() => undefined);
+  }
+
+  /** Unlocks for at most `limitMs` milliseconds. Rejects with a door fault; the strike is then being locked again. */
+  async unlock(limitMs: number, cause?: string): Promise<void> {
+    this.#command += 1;
+    this.#cancelRetry?.();
+    this.#cancelLimit?.();
+    this.#cancelLimit = this.#after(limitMs, () => void this.lock().catch(() => undefined));
+    try {
+      await this.#enqueue(() => this.#apply(false, cause));
+    } catch (error) {
+      this.#scheduleRetry();
+      throw error;
+    }
+  }
+
+  /** Locks. Rejects with a door fault, and goes on trying. */
+  async lock(): Promise<void> {
+    this.#command += 1;
+    this.#cancelRetry?.();
+    this.#cancelLimit?.();
+    try {
+      await this.#enqueue(() => this.#apply(true));
+    } catch (error) {
+      this.#scheduleRetry();
+      throw error;
+    }
+  }
+
+  /** Takes what the hardware shows without having been asked; a strike found unlocked by itself is locked again. */
+  observe(locked: boolean): void {
+    if (this.#stopped || this.#fault || locked === this.#locked) return;
+    this.#locked = locked;
+    this.#report({ kind: 'strike', locked });
+  }
+
+  /** Takes a failure noticed outside a command (a line lost, a board unplugged). */
+  failed(fault: Fault): void {
+    if (this.#stopped) return;
+    this.#reportFault(fault);
+    this.#scheduleRetry();
+  }
+
+  /** Ends every timer and locks a last time; a failure of that is swallowed, as nothing is left to hear it. */
+  async stop(): Promise<void> {
+    await this.lock().catch(() => undefined);
+    this.#stopped = true;
+    this.#cancelRetry?.();
+    this.#cancelLimit?.();
+  }
+
+  #enqueue(action: () => Promise<void>): Promise<void> {
+    const run = this.#queue.then(action);
+    this.#queue = run.catch(() => undefined);
+    return run;
+  }
+
+  async #apply(locked: boolean, cause?: string): Promise<void> {
+    try {
+      const read = await this.#set(locked, cause);
+      if (read !== undefined && read !== locked) {
+        throw new Fault('door-hardware-failed', `the strike reads back ${read ? 'locked' : 'unlocked'}`);
+      }
+      if (this.#fault && !this.#stopped) this.#report({ kind: 'recovered' });
+      this.#fault = undefined;
+      if (read !== undefined && read !== this.#locked && !this.#stopped)
+        this.#report({ kind: 'strike', locked });
+      this.#locked = read;
+    } catch (error) {
+      const fault = isFault(error)
+        ? error
+        : new Fault('door-hardware-failed', 'the strike cannot be driven', { cause: error });
+      this.#reportFault(fault);
+      throw fault;
+    }
+  }
+
+  #reportFault(fault: Fault): void {
+    const known = this.#fault?.code === fault.code;
+    this.#fault = toFaultRecord(fault);
+    this.#locked = undefined;
+    if (!known && !this.#stopped) this.#report({ kind: 'fault', fault: this.#fault });
+  }
+
+  #scheduleRetry(): void {
+    this.#cancelRetry?.();
+    if (this.#stopped) return;
+    const command = this.#command;
+    this.#cancelRetry = this.#after(retryAfterMs, () => {
+      if (command === this.#command) void this.lock().catch(() => undefined);
+    });
+  }
+}
