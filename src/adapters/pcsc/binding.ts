@@ -3,11 +3,16 @@ import { createRequire } from 'node:module';
 /** The native half of pcsclite; only binding.ts speaks to it, and only inside the child process. */
 interface NativeService {
   start(callback: (error: Error | undefined, readers: Uint8Array) => void): void;
+  close(): void;
 }
 
 interface NativeReader {
   get_status(callback: (error: Error | undefined, state: number) => void): void;
-  _connect(shareMode: number, protocols: number, callback: (error: Error | null, protocol: number) => void): void;
+  _connect(
+    shareMode: number,
+    protocols: number,
+    callback: (error: Error | null, protocol: number) => void,
+  ): void;
   _disconnect(disposition: number, callback: (error: Error | null) => void): void;
   _transmit(
     command: Uint8Array,
@@ -51,21 +56,32 @@ function retire(object: object): void {
  * answer. `changed` gets all names each time; `failed` runs once and ends the watch.
  */
 export class ServiceWatch {
-  // kept so that the collector does not end the thread of a watch that is in use
   readonly #native: NativeService;
+  #closed = false;
 
   constructor(changed: (names: readonly string[]) => void, failed: (error: Error) => void) {
     this.#native = new native.PCSCLite();
     this.#native.start((error, readers) => {
+      if (this.#closed) return;
       if (error) failed(error);
       else changed(readerNames(readers));
     });
+  }
+
+  /** Ends the watch; its last callback may be what asks for this, so the native close runs in a later turn. */
+  close(): void {
+    this.#closed = true;
+    retire(this.#native);
+    setImmediate(() => this.#native.close());
   }
 }
 
 /** Reader names of SCardListReaders: each ends with a zero byte, and one more ends the list. */
 export function readerNames(multiString: Uint8Array): string[] {
-  return Buffer.from(multiString).toString('utf8').split('\0').filter((name) => name !== '');
+  return Buffer.from(multiString)
+    .toString('utf8')
+    .split('\0')
+    .filter((name) => name !== '');
 }
 
 /**

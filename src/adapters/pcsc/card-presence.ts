@@ -22,19 +22,25 @@ export function readerLost(state: number): boolean {
   return (state & lostBits) !== 0;
 }
 
+/** pcscd's counter of insertions and removals in a reader state. */
+export function insertionCount(state: number): number {
+  return (state >>> 16) & 0xffff;
+}
+
 /**
  * Takes a reader state (SCardGetStatusChange). The counter in its upper 16 bits reveals what passed between two
  * states: a card that was replaced, or came and went. A state older than one already taken is ignored, since two
  * watches of one reader may report out of order while one takes over from the other.
  */
 export function nextPresence(before: CardPresence, state: number): PresenceStep {
-  const count = (state >>> 16) & 0xffff;
+  const count = insertionCount(state);
   const present = (state & presentBit) !== 0;
   const presence: CardPresence = { kind: present ? 'present' : 'empty', count };
   if (before.kind === 'unknown') return { presence, changes: present ? ['inserted'] : [] };
   const passed = (count - before.count) & 0xffff;
   if (passed === 0 && presence.kind === before.kind) return { presence: before, changes: [] };
   if (passed >= 0x8000) return { presence: before, changes: [] };
-  if (before.kind === 'present') return { presence, changes: present ? ['removed', 'inserted'] : ['removed'] };
+  if (before.kind === 'present')
+    return { presence, changes: present ? ['removed', 'inserted'] : ['removed'] };
   return { presence, changes: present ? ['inserted'] : ['inserted', 'removed'] };
 }

@@ -3,21 +3,21 @@ import { Fault, type FaultCode } from '#core/fault.ts';
 /** Return values of PC/SC part 5, as pcsc-lite defines them (pcsclite.h), that mean something to a terminal. */
 const meanings: Readonly<Record<number, FaultCode>> = {
   // the card has left: pcscd knows, or the exchange broke off, which is how a card leaving the field first shows
-  0x80100069: 'card-removed', // SCARD_W_REMOVED_CARD
-  0x8010000c: 'card-removed', // SCARD_E_NO_SMARTCARD
-  0x80100016: 'card-removed', // SCARD_E_NOT_TRANSACTED
-  0x8010002f: 'card-removed', // SCARD_E_COMM_DATA_LOST
-  0x80100066: 'card-removed', // SCARD_W_UNRESPONSIVE_CARD: in the field, but not close enough to answer
-  0x80100067: 'card-removed', // SCARD_W_UNPOWERED_CARD
-  0x80100068: 'card-removed', // SCARD_W_RESET_CARD
-  0x8010000a: 'card-timeout', // SCARD_E_TIMEOUT
-  0x8010000b: 'reader-in-use', // SCARD_E_SHARING_VIOLATION
-  0x80100009: 'reader-absent', // SCARD_E_UNKNOWN_READER
-  0x80100017: 'reader-absent', // SCARD_E_READER_UNAVAILABLE
-  0x8010001d: 'reader-service-absent', // SCARD_E_NO_SERVICE
-  0x8010001e: 'reader-service-absent', // SCARD_E_SERVICE_STOPPED
-  0x80100013: 'reader-service-absent', // SCARD_F_COMM_ERROR
-  0x80100003: 'reader-service-absent', // SCARD_E_INVALID_HANDLE: of a pcscd that has been restarted
+  2148532329: 'card-removed', // SCARD_W_REMOVED_CARD
+  2148532236: 'card-removed', // SCARD_E_NO_SMARTCARD
+  2148532246: 'card-removed', // SCARD_E_NOT_TRANSACTED
+  2148532271: 'card-removed', // SCARD_E_COMM_DATA_LOST
+  2148532326: 'card-removed', // SCARD_W_UNRESPONSIVE_CARD: in the field, but not close enough to answer
+  2148532327: 'card-removed', // SCARD_W_UNPOWERED_CARD
+  2148532328: 'card-removed', // SCARD_W_RESET_CARD
+  2148532234: 'card-timeout', // SCARD_E_TIMEOUT
+  2148532235: 'reader-in-use', // SCARD_E_SHARING_VIOLATION
+  2148532233: 'reader-absent', // SCARD_E_UNKNOWN_READER
+  2148532247: 'reader-absent', // SCARD_E_READER_UNAVAILABLE
+  2148532253: 'reader-service-absent', // SCARD_E_NO_SERVICE
+  2148532254: 'reader-service-absent', // SCARD_E_SERVICE_STOPPED
+  2148532243: 'reader-service-absent', // SCARD_F_COMM_ERROR
+  2148532227: 'reader-service-absent', // SCARD_E_INVALID_HANDLE: of a pcscd that has been restarted
 };
 
 const codePattern = /\(0x([0-9a-f]{8,16})\)$/;

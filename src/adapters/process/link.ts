@@ -3,11 +3,27 @@ import { Fault, type FaultRecord, fromFaultRecord, isFault, toFaultRecord } from
 /** The functions one side offers to the other; arguments and results must be structured-cloneable. */
 export type Offer = { readonly [method: string]: (argument: never) => unknown };
 type Argument<F> = F extends (argument: infer A) => unknown ? A : never;
-type Result<F> = F extends (argument: never) => infer R ? Awaited<R> : never;
+type Result<F> = F extends (argument: never) => infer R ? Received<Awaited<R>> : never;
+type Received<R> = R extends Transient<infer T> ? T : R;
 
 /** The part of a process channel that a link needs; `send` returns false or throws when the channel is gone. */
 export interface Channel {
   send(message: unknown): void;
+}
+
+/** A result that is to leave no copy here: Link sends `value` and then zeroes the `secrets` inside it. */
+export class Transient<T = unknown> {
+  readonly value: T;
+  readonly #secrets: readonly Uint8Array[];
+
+  constructor(value: T, secrets: readonly Uint8Array[]) {
+    this.value = value;
+    this.#secrets = secrets;
+  }
+
+  wipe(): void {
+    for (const secret of this.#secrets) secret.fill(0);
+  }
 }
 
 type Message =
@@ -95,7 +111,13 @@ export class Link<Remote extends Offer> {
     try {
       const handler = this.#offer[method];
       if (!handler) throw new Error(`no method ${method}`);
-      this.#send({ reply: call, result: await handler(argument as never) });
+      const result = await handler(argument as never);
+      if (result instanceof Transient) {
+        this.#send({ reply: call, result: result.value });
+        result.wipe();
+      } else {
+        this.#send({ reply: call, result });
+      }
     } catch (error) {
       if (isFault(error)) this.#send({ reply: call, fault: toFaultRecord(error) });
       else this.#send({ reply: call, bug: error instanceof Error ? error.message : String(error) });

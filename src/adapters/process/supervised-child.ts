@@ -8,11 +8,15 @@ const silenceLimitMs = 2_500;
 const restartDelaysMs = [0, 100, 250, 500, 1_000, 2_000];
 /** a child that lived this long starts the delays from the beginning */
 const healthyAfterMs = 10_000;
+/** the same for a child that left by itself with code 0, asking for a fresh one */
+const orderlyAfterMs = 1_000;
 
 export interface SupervisedChildOptions {
   /** absolute path of the module the child runs */
   readonly module: string;
   readonly arguments?: readonly string[];
+  /** variables added to the environment of the child */
+  readonly environment?: Readonly<Record<string, string>>;
   /** what the child may call here */
   readonly offer: Offer;
   /** Runs for each new child before it counts as started; a rejection ends that child. */
@@ -81,6 +85,7 @@ export class SupervisedChild<Remote extends Offer> {
     const bornAt = performance.now();
     const child = fork(this.#options.module, [...(this.#options.arguments ?? [])], {
       serialization: 'advanced',
+      env: { ...process.env, ...this.#options.environment },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     const link = new Link<Remote>({ send: (message) => child.send(message as object) }, this.#options.offer);
@@ -99,7 +104,9 @@ export class SupervisedChild<Remote extends Offer> {
       this.#link = undefined;
       if (this.#stopping) return;
       this.#options.lost(fault);
-      this.#failures = performance.now() - bornAt > healthyAfterMs ? 0 : this.#failures + 1;
+      const aliveMs = performance.now() - bornAt;
+      const healthy = aliveMs > (code === 0 ? orderlyAfterMs : healthyAfterMs);
+      this.#failures = healthy ? 0 : this.#failures + 1;
       const delay = restartDelaysMs[Math.min(this.#failures, restartDelaysMs.length - 1)] ?? 0;
       this.#retry = setTimeout(() => this.#spawn(), delay);
     });

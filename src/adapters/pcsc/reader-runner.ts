@@ -1,0 +1,203 @@
+import { randomBytes } from 'node:crypto';
+import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
+import type { PinOutcome } from '#core/card/reading.ts';
+import { Fault, type FaultRecord, toFaultRecord } from '#core/fault.ts';
+import { CardConnection, StatusWatch } from './binding.ts';
+import { type CardPresence, insertionCount, nextPresence, readerLost } from './card-presence.ts';
+import { CardTap } from './card-tap.ts';
+import type { ConfiguredReader, ParentOffer, ReaderConfiguration } from './messages.ts';
+import { TimedConnection } from './timed-connection.ts';
+
+export interface ReaderRunnerParts {
+  readonly reader: ConfiguredReader;
+  readonly configuration: ReaderConfiguration;
+  readonly notify: Notify;
+  readonly cardKeys: (request: CardKeyRequest) => Promise<CardKeys>;
+  readonly monotonicUs: () => number;
+  /** pcscd has failed; the whole process starts again */
+  readonly serviceFailed: (error: Error) => void;
+}
+
+export type Notify = <M extends keyof ParentOffer & string>(
+  notice: M,
+  argument: Parameters<ParentOffer[M]>[0],
+) => void;
+
+interface Insertion {
+  readonly tapId: string;
+  readonly count: number;
+  readonly atUs: number;
+}
+
+/** One reader: watches it, and gives each card held up one session, one after the other. */
+export class ReaderRunner {
+  readonly #parts: ReaderRunnerParts;
+  #presence: CardPresence;
+  #watch: StatusWatch | undefined;
+  /** a watch that has not reported yet and will replace `#watch` */
+  #fresh: StatusWatch | undefined;
+  #connection: CardConnection | undefined;
+  /** the latest tap, kept after its end to say why a PIN comes too late */
+  #tap: CardTap | undefined;
+  /** settles when the outcome of the latest tap has been told */
+  #reading: Promise<void> | undefined;
+  /** settles when the latest tap has released the reader; undefined while it has not begun to */
+  #releasing: Promise<void> | undefined;
+  #occupied = false;
+  /** a card that came while the one before still had to release the reader */
+  #waiting: Insertion | undefined;
+
+  constructor(parts: ReaderRunnerParts) {
+    this.#parts = parts;
+    const count = parts.reader.presentedCount;
+    this.#presence = count === undefined ? { kind: 'unknown' } : { kind: 'present', count };
+  }
+
+  /** Starts watching the reader, unless it is being watched. */
+  start(): void {
+    if (!this.#watch && !this.#fresh) this.#renewWatch();
+  }
+
+  /**
+   * Asks pcscd anew instead of trusting that every change was told; a reader in use is left alone. Returns false
+   * when pcscd still owes the answer to the question before.
+   */
+  reconcile(): boolean {
+    if (this.#fresh) return false;
+    if (this.#watch && !this.#occupied) this.#renewWatch();
+    return true;
+  }
+
+  /** Verifies a PIN on the tap of this id; undefined when it is not this reader's latest. Zeroes `digits`. */
+  verifyPin(tapId: string, digits: Uint8Array): Promise<PinOutcome> | undefined {
+    return this.#tap?.tapId === tapId ? this.#tap.verifyPin(digits) : undefined;
+  }
+
+  /** Ends the tap of this id if it is still open; resolves when the card has been reset and the reader released. */
+  async end(tapId: string): Promise<void> {
+    if (this.#tap?.tapId === tapId) await this.#release(this.#tap);
+  }
+
+  /** Breaks the tap off; resolves when its outcome has been told. */
+  async abort(fault: Fault): Promise<void> {
+    this.#tap?.abort(fault);
+    await this.#reading;
+  }
+
+  #renewWatch(): void {
+    const fresh = new StatusWatch(
+      this.#parts.reader.name,
+      (state) => {
+        if (this.#fresh === fresh) {
+          this.#watch?.close();
+          this.#watch = fresh;
+          this.#fresh = undefined;
+        }
+        this.#observe(state);
+      },
+      (error) => {
+        if (error) this.#parts.serviceFailed(error);
+        if (this.#fresh === fresh) this.#fresh = undefined;
+        if (this.#watch === fresh) this.#watch = undefined;
+        this.#readerLost();
+      },
+    );
+    this.#fresh = fresh;
+  }
+
+  #observe(state: number): void {
+    const atUs = this.#parts.monotonicUs();
+    if (readerLost(state)) {
+      this.#readerLost();
+      return;
+    }
+    const { presence, changes } = nextPresence(this.#presence, state);
+    this.#presence = presence;
+    for (const change of changes) {
+      if (change === 'removed') this.#removed(new Fault('card-removed', 'the card has left the reader'));
+      else this.#inserted({ tapId: randomBytes(16).toString('hex'), count: insertionCount(state), atUs });
+    }
+  }
+
+  #readerLost(): void {
+    if (this.#presence.kind === 'present') this.#removed(new Fault('reader-absent', 'the reader is gone'));
+    this.#presence = { kind: 'unknown' };
+  }
+
+  #inserted(insertion: Insertion): void {
+    if (this.#occupied) this.#waiting = insertion;
+    else this.#begin(insertion);
+  }
+
+  #removed(fault: Fault): void {
+    const { notify, reader } = this.#parts;
+    if (this.#waiting) {
+      this.#tellBegun(this.#waiting);
+      notify('tapRead', { tapId: this.#waiting.tapId, outcome: { kind: 'removed' } });
+      this.#waiting = undefined;
+    } else if (this.#tap && this.#occupied) {
+      this.#tap.abort(fault);
+      void this.#release(this.#tap);
+    }
+    // the outcome of the reading that this broke off is told first
+    if (this.#reading) void this.#reading.then(() => notify('removed', reader.name));
+    else notify('removed', reader.name);
+  }
+
+  #begin(insertion: Insertion): void {
+    const { reader, configuration, cardKeys, monotonicUs } = this.#parts;
+    this.#occupied = true;
+    this.#releasing = undefined;
+    this.#connection ??= new CardConnection(reader.name);
+    const tap = new CardTap({
+      tapId: insertion.tapId,
+      connection: new TimedConnection(this.#connection, configuration.apduDeadlineMs),
+      profiles: reader.profiles,
+      tapDeadlineMs: configuration.tapDeadlineMs,
+      sessionDeadlineMs: configuration.sessionDeadlineMs,
+      cardKeys,
+      randomBytes,
+      monotonicUs,
+      presentedAtUs: insertion.atUs,
+    });
+    this.#tap = tap;
+    this.#reading = this.#read(tap);
+    // after the connecting has been handed to its thread, so that telling costs no time
+    this.#tellBegun(insertion);
+  }
+
+  async #read(tap: CardTap): Promise<void> {
+    const outcome = await tap.read();
+    this.#parts.notify('tapRead', { tapId: tap.tapId, outcome });
+    this.#reading = undefined;
+    if (outcome.kind === 'reading') tap.keepOpen(() => void this.#release(tap));
+    else void this.#release(tap);
+  }
+
+  #tellBegun({ tapId, count, atUs }: Insertion): void {
+    const readerName = this.#parts.reader.name;
+    this.#parts.notify('tapBegun', { tapId, readerName, presentedAtUs: atUs, count });
+  }
+
+  #release(tap: CardTap): Promise<void> {
+    this.#releasing ??= this.#releaseOnce(tap);
+    return this.#releasing;
+  }
+
+  async #releaseOnce(tap: CardTap): Promise<void> {
+    await this.#reading;
+    const stuck = tap.stuck;
+    if (stuck) this.#report(new Fault('reader-failed', 'an exchange with the card does not come to an end'));
+    await tap.end();
+    if (stuck) this.#report();
+    this.#occupied = false;
+    const next = this.#waiting;
+    this.#waiting = undefined;
+    if (next) this.#begin(next);
+  }
+
+  #report(fault?: Fault): void {
+    const record: { fault?: FaultRecord } = fault ? { fault: toFaultRecord(fault) } : {};
+    this.#parts.notify('readerState', { name: this.#parts.reader.name, ...record });
+  }
+}
