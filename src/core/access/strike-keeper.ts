@@ -30,6 +30,7 @@ export class StrikeKeeper {
   #cancelRetry: (() => void) | undefined;
   #fault: FaultRecord | undefined;
   #locked: boolean | undefined;
+  #wanted: 'locked' | 'unlocked' = 'locked';
   /** counts commands, so that a retry never undoes a later one */
   #command = 0;
   #stopped = true;
@@ -49,6 +50,7 @@ export class StrikeKeeper {
   /** Unlocks for at most `limitMs` milliseconds. Rejects with a door fault; the strike is then being locked again. */
   async unlock(limitMs: number, cause?: string): Promise<void> {
     this.#command += 1;
+    this.#wanted = 'unlocked';
     this.#cancelRetry?.();
     this.#cancelLimit?.();
     this.#cancelLimit = this.#after(limitMs, () => void this.lock().catch(() => undefined));
@@ -63,6 +65,7 @@ export class StrikeKeeper {
   /** Locks. Rejects with a door fault, and goes on trying. */
   async lock(): Promise<void> {
     this.#command += 1;
+    this.#wanted = 'locked';
     this.#cancelRetry?.();
     this.#cancelLimit?.();
     try {
@@ -78,6 +81,7 @@ export class StrikeKeeper {
     if (this.#stopped || this.#fault || locked === this.#locked) return;
     this.#locked = locked;
     this.#report({ kind: 'strike', locked });
+    if (!locked && this.#wanted === 'locked') void this.lock().catch(() => undefined);
   }
 
   /** Takes a failure noticed outside a command (a line lost, a board unplugged). */
