@@ -27,10 +27,10 @@ export interface ConfiguredReader {
 
 /** What the parent offers to the child. A type, not an interface, since a link needs its index signature. */
 export type ParentOffer = {
-  /** pcscd answers (with an identity of its socket), or does not */
-  readonly service: (state: { readonly id: string } | { readonly fault: FaultRecord }) => void;
-  /** all readers that pcscd has now, in full */
-  readonly readers: (names: readonly string[]) => void;
+  /** pcscd does not answer */
+  readonly serviceAbsent: (fault: FaultRecord) => void;
+  /** pcscd answers and has these readers, in full; `serviceId` is the identity of its socket */
+  readonly readers: (state: { readonly serviceId: string; readonly names: readonly string[] }) => void;
   /** a reader works, or has stopped working (`fault`) */
   readonly readerState: (state: { readonly name: string; readonly fault?: FaultRecord }) => void;
   readonly tapBegun: (tap: BegunTap) => void;

@@ -5,7 +5,7 @@ import { SupervisedChild } from '#adapters/process/supervised-child.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import type { CardOutcome } from '#core/card/reading.ts';
-import { Fault, type FaultRecord, fromFaultRecord, toFaultRecord } from '#core/fault.ts';
+import { Fault, fromFaultRecord, toFaultRecord } from '#core/fault.ts';
 import type { CardReaderEvents, CardReaders, ReaderStatus } from '#ports/card-reader.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import type { BegunTap, ChildOffer, ConfiguredReader, ParentOffer } from './messages.ts';
@@ -124,11 +124,8 @@ export class PcscReaders implements CardReaders {
 
   #offer(): ParentOffer {
     return {
-      service: (state) => this.#service(state),
-      readers: (names) => {
-        this.#board.setListed(names);
-        this.#firstNews?.();
-      },
+      serviceAbsent: (fault) => this.#serviceAbsent(fromFaultRecord(fault)),
+      readers: ({ serviceId, names }) => this.#readers(serviceId, names),
       readerState: ({ name, fault }) => this.#board.setReaderFault(name, fault && fromFaultRecord(fault)),
       tapBegun: (tap) => this.#tapBegun(tap),
       tapRead: ({ tapId, outcome }) => this.#tapRead(tapId, outcome),
@@ -159,18 +156,20 @@ export class PcscReaders implements CardReaders {
       });
   }
 
-  #service(state: { readonly id: string } | { readonly fault: FaultRecord }): void {
-    if ('id' in state) {
-      this.#serviceId = state.id;
-      this.#serviceFault = undefined;
-    } else {
-      this.#serviceFault = fromFaultRecord(state.fault);
-      this.#serviceId = undefined;
-      for (const readerName of this.#presented.keys()) this.#removed(readerName);
-      this.#options.log.warn({ fault: state.fault.code }, state.fault.message);
-      this.#firstNews?.();
-    }
-    this.#board.setStackFault(this.#serviceFault);
+  #readers(serviceId: string, names: readonly string[]): void {
+    this.#serviceId = serviceId;
+    this.#serviceFault = undefined;
+    this.#board.setListed(names);
+    this.#firstNews?.();
+  }
+
+  #serviceAbsent(fault: Fault): void {
+    this.#serviceId = undefined;
+    this.#serviceFault = fault;
+    for (const readerName of this.#presented.keys()) this.#removed(readerName);
+    this.#options.log.warn({ fault: fault.code }, fault.message);
+    this.#board.setStackFault(fault);
+    this.#firstNews?.();
   }
 
   #changed(status: ReaderStatus): void {

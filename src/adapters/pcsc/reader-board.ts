@@ -33,17 +33,18 @@ export class ReaderBoard {
     return this.#parts.allowed.includes(name) && !virtualRefused;
   }
 
-  /** All readers that pcscd has; faults of those that are gone are forgotten. */
+  /** pcscd answers, with all the readers it has; faults of those that are gone are forgotten. */
   setListed(names: readonly string[]): void {
+    this.#stackFault = undefined;
     this.#listed = names;
     for (const name of this.#readerFaults.keys()) if (!names.includes(name)) this.#readerFaults.delete(name);
     this.#publish();
   }
 
-  /** pcscd is absent, or answers (undefined). */
-  setStackFault(fault: Fault | undefined): void {
+  /** pcscd does not answer. */
+  setStackFault(fault: Fault): void {
     this.#stackFault = fault;
-    if (fault) this.#listed = [];
+    this.#listed = [];
     this.#publish();
   }
 

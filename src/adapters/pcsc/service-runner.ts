@@ -28,6 +28,7 @@ export class ServiceRunner {
   #watch: ServiceWatch | undefined;
   /** a watch that has not reported yet and will replace `#watch` */
   #fresh: ServiceWatch | undefined;
+  #serviceId = '';
   #absent = false;
   #failed = false;
 
@@ -45,6 +46,7 @@ export class ServiceRunner {
       setTimeout(() => this.start(), lookEveryMs);
       return;
     }
+    this.#serviceId = socketId();
     this.#createRunners();
     setInterval(() => this.#reconcile(), reconcileEveryMs);
   }
@@ -65,9 +67,7 @@ export class ServiceRunner {
 
   #createRunners(): void {
     const { configuration, notify, cardKeys, monotonicUs } = this.#parts;
-    const id = serviceId();
-    notify('service', { id });
-    const sameService = id === configuration.serviceId;
+    const sameService = this.#serviceId === configuration.serviceId;
     for (const { presentedCount, ...reader } of configuration.readers) {
       const known = presentedCount !== undefined;
       if (known && !sameService) notify('removed', reader.name);
@@ -99,7 +99,7 @@ export class ServiceRunner {
   }
 
   #readersChanged(names: readonly string[]): void {
-    this.#parts.notify('readers', names);
+    this.#parts.notify('readers', { serviceId: this.#serviceId, names });
     for (const name of names) this.#runners.get(name)?.start();
   }
 
@@ -129,12 +129,12 @@ export class ServiceRunner {
   }
 
   #tellAbsent(fault: Fault): void {
-    this.#parts.notify('service', { fault: toFaultRecord(fault) });
+    this.#parts.notify('serviceAbsent', toFaultRecord(fault));
   }
 }
 
 /** Tells one pcscd from the next by the socket it made; the counters of one mean nothing to the other. */
-function serviceId(): string {
+function socketId(): string {
   const path = process.env['PCSCLITE_CSOCK_NAME'] ?? '/run/pcscd/pcscd.comm';
   const { dev, ino, ctimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { dev: 0, ino: 0, ctimeMs: 0 };
   return `${dev}:${ino}:${ctimeMs}`;
