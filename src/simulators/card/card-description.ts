@@ -1,0 +1,97 @@
+import { z } from 'zod';
+
+const hexText = (minimumBytes: number, maximumBytes: number) =>
+  z
+    .string('is not text (put hexadecimal in quotes, or YAML may read a number)')
+    .regex(
+      new RegExp(`^(?:[0-9A-Fa-f]{2}){${minimumBytes},${maximumBytes}}$`),
+      `is not hexadecimal of ${minimumBytes} to ${maximumBytes} bytes`,
+    )
+    .toUpperCase();
+
+const content = z
+  .strictObject({ text: z.string().max(255).optional(), hex: hexText(0, 255).optional() })
+  .refine(({ text, hex }) => (text === undefined) !== (hex === undefined), 'must have one of text and hex');
+
+const file = z
+  .strictObject({
+    shortFileId: z.int().min(1).max(30),
+    fileId: hexText(2, 2).optional(),
+    /** `authenticated`: in secure messaging only; `pin`: and with the PIN verified */
+    read: z.enum(['always', 'authenticated', 'pin']),
+    /** of a transparent file */
+    content: content.optional(),
+    /** of a record file, the first is number 1 */
+    records: z.array(content).min(1).max(254).optional(),
+  })
+  .refine(
+    (it) => (it.content === undefined) !== (it.records === undefined),
+    'must have one of content and records',
+  );
+
+const keys = z
+  .strictObject({
+    /** to be written out, so that nobody takes a simulated card's keys for real ones */
+    testKeysOnly: z.literal(true),
+    cipher: z.enum(['aes-128', '3des']),
+    sessionKeys: z.enum(['sha-1', 'sha-256']),
+    messages: z.enum(['authenticated', 'encrypted']),
+    version: z.int().min(1).max(255),
+    diversifier: hexText(4, 30).optional(),
+    /** test master key, from which the card's keys are made by AN10922 and the diversifier … */
+    master: hexText(16, 16).optional(),
+    /** … or the card's keys themselves */
+    card: z.strictObject({ encryption: hexText(16, 16), mac: hexText(16, 16) }).optional(),
+  })
+  .refine((it) => (it.master === undefined) !== (it.card === undefined), 'must have one of master and card')
+  .refine((it) => !it.master || it.diversifier, 'must have a diversifier beside master');
+
+const pin = z.strictObject({
+  /** P2 of VERIFY */
+  reference: z.int().min(1).max(159),
+  digits: z.string().regex(/^[0-9]{4,12}$/, 'must be 4 to 12 digits, in quotes'),
+  tries: z.int().min(1).max(15),
+  /** tries left when the card is new; `tries` if absent */
+  triesLeft: z.int().min(0).max(15).optional(),
+});
+
+const cardApplication = z.strictObject({
+  aid: hexText(5, 16),
+  files: z.array(file).max(30),
+  keys: keys.optional(),
+  pins: z.array(pin).max(8).default([]),
+});
+
+const exchange = z.int().min(1);
+
+/** A fault the virtual card commits; `exchange` counts the APDUs since power on, from 1. */
+export const cardFaultSchema = z.discriminatedUnion('kind', [
+  /** the card leaves the field while it works on this APDU, which takes effect on the card all the same */
+  z.strictObject({ kind: z.literal('removed'), exchange }),
+  /** bit `bit` of this response arrives inverted; 0 is the most significant bit of the first byte */
+  z.strictObject({ kind: z.literal('flipped-bit'), exchange, bit: z.int().min(0) }),
+  /** every APDU takes this much longer */
+  z.strictObject({ kind: z.literal('slow'), delayMs: z.number().positive() }),
+  /** this APDU is answered by the bare status word, and not worked on */
+  z.strictObject({ kind: z.literal('status'), exchange, status: z.int().min(0x6000).max(0x9fff) }),
+  /** this APDU is not answered until the power goes off */
+  z.strictObject({ kind: z.literal('silent'), exchange }),
+]);
+export type CardFault = z.infer<typeof cardFaultSchema>;
+
+/** A virtual My Number Card: what is in its free space, how fast its link is, and how it misbehaves. */
+export const cardDescriptionSchema = z.strictObject({
+  formatVersion: z.literal(1),
+  cardApplications: z.array(cardApplication).max(16),
+  link: z
+    .strictObject({
+      /** bit rate of the radio link; without it an exchange takes no time */
+      kilobitsPerSecond: z.union([z.literal(106), z.literal(212), z.literal(424), z.literal(848)]),
+    })
+    .optional(),
+  misbehaviour: z.array(cardFaultSchema).default([]),
+});
+
+export type CardDescription = z.infer<typeof cardDescriptionSchema>;
+export type CardApplicationDescription = CardDescription['cardApplications'][number];
+export type FileDescription = CardApplicationDescription['files'][number];
