@@ -47,6 +47,7 @@ export function Deck({ site, chosen, onChoose, onHold, onReset, onRules, remark 
         className="cards"
         aria-labelledby="deck-title"
         layout="grid"
+        keyboardNavigationBehavior="tab"
         items={site.cards}
         dependencies={[site.cards]}
         selectionMode="single"
