@@ -31,6 +31,7 @@ export class GuardedDoor implements DoorHardware {
 
   async start(onInput: (input: DoorInput) => void): Promise<void> {
     this.#onInput = onInput;
+    this.#lost = false;
     await this.begin();
   }
 
@@ -45,7 +46,12 @@ export class GuardedDoor implements DoorHardware {
 
   async stop(): Promise<void> {
     this.#onInput = undefined;
-    await this.#command(() => this.#guard.link().call('stopDoor', this.#id, commandWithinMs));
+    try {
+      await this.#command(() => this.#guard.link().call('stopDoor', this.#id, commandWithinMs));
+    } catch (error) {
+      // a guard that is gone has nothing to release, and the next begins by locking
+      if (!isFault(error, 'door-process-lost')) throw error;
+    }
   }
 
   /** Takes the door in hand on a guard that is ready; does nothing for a door the terminal has not started. */
