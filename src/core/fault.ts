@@ -47,7 +47,6 @@ export const faultCodes = [
   // processes and time
   'process-lost',
   'deadline-exceeded',
-  'clock-stepped-back',
 ] as const;
 
 export type FaultCode = (typeof faultCodes)[number];

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { isFault } from '#core/fault.ts';
 import type { JournalHead, JournalKind, JournalRecord, JsonValue } from '#core/journal/record.ts';
 import type { Clock } from '#ports/clock.ts';
-import type { JournalAppend } from '#ports/journal-append.ts';
+import type { JournalAppend, JournalSpace } from '#ports/journal-append.ts';
 
 /** An event as the terminal knows it; time, boot and clock state are added when it is recorded. */
 export interface Occurrence {
@@ -34,6 +34,7 @@ export class JournalWriter {
   #draining: Promise<void> | undefined;
   #cancelRetry: (() => void) | undefined;
   #writable = false;
+  #spaceLevel: JournalSpace['level'] = 'ample';
   #started = false;
   #opened = false;
   #opening: Promise<void> | undefined;
@@ -92,6 +93,23 @@ export class JournalWriter {
     const utcMs = this.#clock.utcMs();
     if (utcMs >= this.#floorMs - stepToleranceMs) return;
     this.note({ kind: 'clock', body: { event: 'stepped-back', byMs: this.#floorMs - utcMs } });
+  }
+
+  /** Records when the space left for the journal enters another level, on the way to full and back. */
+  async checkSpace(): Promise<void> {
+    try {
+      const { level, entries, capacityEntries, daysLeft = null } = await this.#journal.space();
+      if (level === this.#spaceLevel) return;
+      this.#spaceLevel = level;
+      const on = level !== 'ample';
+      this.note({
+        kind: 'alarm',
+        body: { alarm: 'journal-space', on, level, entries, capacityEntries, daysLeft },
+      });
+      this.#log[on ? 'warn' : 'info']({ level, entries, capacityEntries, daysLeft }, 'space for the journal');
+    } catch (error) {
+      this.#log.error({ err: error }, 'space for the journal is not known');
+    }
   }
 
   /** Writes what waits, then closes the journal with a last checkpoint. */

@@ -60,7 +60,7 @@ export interface Terminal {
   start(): Promise<void>;
   /** Locks every door, ends open sessions, signs a last checkpoint. */
   stop(): Promise<void>;
-  /** Whether a tap would be served now: takes the way of a tap through policy and journal. Never rejects. */
+  /** Whether the tap loop turns: takes the way of a tap through policy and journal in time. Never rejects. */
   checkAlive(): Promise<boolean>;
 }
 /** Builds a terminal; nothing runs before `start`. */
@@ -68,8 +68,8 @@ export function createTerminal(ports: TerminalPorts, settings: TerminalSettings)
   return new RunningTerminal(ports, settings);
 }
 
-/** how often the clock is compared with the journal */
-const clockCheckEveryMs = 60_000;
+/** how often the clock is compared with the journal, and the space left for it is looked at */
+const watchEveryMs = 60_000;
 /** how long the way of a tap may take to count as alive */
 const aliveWithinMs = 2_000;
 
@@ -81,7 +81,7 @@ class RunningTerminal implements Terminal {
   /** by the reader's name in the card stack */
   readonly #desks: ReadonlyMap<string, ReaderDesk>;
   readonly #readerStates = new Map<string, string>();
-  #cancelClockCheck: CancelTimer | undefined;
+  #cancelWatch: CancelTimer | undefined;
 
   constructor(ports: TerminalPorts, settings: TerminalSettings) {
     this.#ports = ports;
@@ -102,7 +102,7 @@ class RunningTerminal implements Terminal {
     await Promise.all([...this.#doors.values()].map((door) => door.start()));
     await this.#journal.start();
     this.#journal.note({ kind: 'terminal', body: { event: 'started', terminal: this.#settings.terminalId } });
-    this.#checkClock();
+    this.#watchOver();
     await policy.start();
     await Promise.all([...pinPads.values()].map((pad) => pad.start()));
     await readers.start({
@@ -115,7 +115,7 @@ class RunningTerminal implements Terminal {
   }
 
   async stop(): Promise<void> {
-    this.#cancelClockCheck?.();
+    this.#cancelWatch?.();
     await this.#ports.readers.stop();
     await Promise.all([...this.#desks.values()].map((desk) => desk.stop()));
     await Promise.all([...this.#doors.values()].map((door) => door.stop()));
@@ -130,9 +130,9 @@ class RunningTerminal implements Terminal {
     const late = new Promise<false>((resolve) => {
       cancel = this.#ports.clock.after(aliveWithinMs, () => resolve(false));
     });
-    const way = Promise.all([this.#ports.policy.version(), this.#ports.journal.space()]).then(
+    // a fault is an answer: a restart would not cure it, and would interrupt the exit request
+    const way = Promise.allSettled([this.#ports.policy.version(), this.#ports.journal.space()]).then(
       () => true,
-      () => false,
     );
     const alive = await Promise.race([way, late]);
     cancel?.();
@@ -235,9 +235,10 @@ class RunningTerminal implements Terminal {
     desk?.rest();
   }
 
-  #checkClock(): void {
+  #watchOver(): void {
     this.#journal.checkClock();
-    this.#cancelClockCheck = this.#ports.clock.after(clockCheckEveryMs, () => this.#checkClock());
+    void this.#journal.checkSpace();
+    this.#cancelWatch = this.#ports.clock.after(watchEveryMs, () => this.#watchOver());
   }
 
   #observe(event: TerminalEvent): void {

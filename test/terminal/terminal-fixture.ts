@@ -1,0 +1,242 @@
+import { pino } from 'pino';
+import { doorSettingsSchema } from '#core/access/door-settings.ts';
+import type { PolicySlice, PolicyVersion } from '#core/access/policy.ts';
+import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
+import type { Fault } from '#core/fault.ts';
+import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
+import type { CardReaderEvents, CardReaders, PresentedCard } from '#ports/card-reader.ts';
+import type { Indication } from '#ports/indicator.ts';
+import type { JournalAppend, JournalSpace } from '#ports/journal-append.ts';
+import type { PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
+import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
+import { SimulatedDoor } from '#simulators/door/simulated-door.ts';
+import { SimulatedDoorHardware } from '#simulators/door/simulated-hardware.ts';
+import { SimulatedPinPad } from '#simulators/door/simulated-pin-pad.ts';
+import { createTerminal, type Terminal } from '#terminal/terminal.ts';
+
+/** A journal in memory whose disk can be slow, full or gone. */
+export class MemoryJournal implements JournalAppend {
+  readonly records: JournalRecord[] = [];
+  fault: Fault | undefined;
+  /** while set, an append waits for it */
+  gate: Promise<void> | undefined;
+  latest = 0;
+  stopped = false;
+
+  start(): Promise<JournalHead> {
+    return this.#answer();
+  }
+
+  async append(records: readonly JournalRecord[]): Promise<JournalHead> {
+    await this.gate;
+    if (this.fault) throw this.fault;
+    this.records.push(...records);
+    return this.#answer();
+  }
+
+  level: JournalSpace['level'] = 'ample';
+
+  async space(): Promise<JournalSpace> {
+    if (this.fault) throw this.fault;
+    const entries = this.records.length;
+    return { entries, reservedBytes: 1_000, usedBytes: entries, capacityEntries: 1_000, level: this.level };
+  }
+
+  async latestMs() {
+    return this.latest;
+  }
+
+  async stop() {
+    this.stopped = true;
+  }
+
+  async #answer(): Promise<JournalHead> {
+    if (this.fault) throw this.fault;
+    return { terminal: 'test', incarnation: 'i', sequence: this.records.length, hash: '' };
+  }
+}
+
+export class MemoryPolicy implements PolicyLookup {
+  installed: PolicyVersion | undefined = {
+    number: 3,
+    organization: 'example',
+    timeZone: 'Asia/Tokyo',
+    installedAtMs: 0,
+  };
+  slices = new Map<string, Omit<PolicySlice, 'version'>>();
+  fault: Fault | undefined;
+  queries: PolicyQuery[] = [];
+
+  async start() {}
+  async stop() {}
+
+  async slice(query: PolicyQuery): Promise<PolicySlice> {
+    if (this.fault) throw this.fault;
+    this.queries.push(query);
+    const version = this.installed;
+    if (!version) throw new Error('asked for a slice without a policy');
+    const found = this.slices.get(query.userNumber);
+    return { version, profileAdmitted: true, otherCards: false, permissions: [], ...found };
+  }
+
+  async version() {
+    return this.installed;
+  }
+}
+
+export class HandReaders implements CardReaders {
+  events: CardReaderEvents | undefined;
+
+  async start(events: CardReaderEvents) {
+    this.events = events;
+    for (const name of ['reader-1', 'reader-2'])
+      events.readerChanged({ name, state: 'ready', virtual: false });
+  }
+
+  async stop() {}
+
+  list() {
+    return [];
+  }
+}
+
+export const reading: Reading = {
+  organization: 'example',
+  profileId: 'type-a',
+  method: 'type-a',
+  userNumber: 'A000000001',
+  assurance: ['mutual-authentication', 'message-authentication'],
+  keyVersion: 1,
+  diversifier: '00112233445566778899',
+  timings: { connectUs: 1, selectUs: 2, authenticateUs: 3, readUs: 4, exchanges: 4 },
+};
+
+export class HeldCard implements PresentedCard {
+  readonly tapId: string;
+  readonly readerName: string;
+  readonly presentedAtUs: number;
+  readonly outcome: CardOutcome;
+  ended = 0;
+  pins: Uint8Array[] = [];
+  pinOutcome: PinOutcome = {
+    kind: 'verified',
+    reading: { ...reading, assurance: [...reading.assurance, 'pin'] },
+  };
+
+  constructor(parts: { tapId: string; readerName: string; presentedAtUs: number; outcome: CardOutcome }) {
+    this.tapId = parts.tapId;
+    this.readerName = parts.readerName;
+    this.presentedAtUs = parts.presentedAtUs;
+    this.outcome = parts.outcome;
+  }
+
+  async verifyPin(digits: Uint8Array): Promise<PinOutcome> {
+    this.pins.push(digits.slice());
+    digits.fill(0);
+    return this.pinOutcome;
+  }
+
+  async end() {
+    this.ended += 1;
+  }
+}
+
+export const noon = Date.UTC(2026, 10, 16, 3);
+
+/** A terminal of two doors on a simulated clock; doors, journal, policy and cards are driven by the test. */
+export class Bench {
+  readonly clock = new SimulatedClock({ utcMs: noon });
+  readonly journal = new MemoryJournal();
+  readonly policy = new MemoryPolicy();
+  readonly readers = new HandReaders();
+  readonly pinPad = new SimulatedPinPad({ clock: this.clock });
+  readonly strikes: { door: string; locked: boolean; cause?: string; durable: number }[] = [];
+  readonly shown: Indication[] = [];
+  readonly doors = new Map(['door-1', 'door-2'].map((id) => [id, this.#door(id)]));
+  readonly terminal: Terminal = createTerminal(
+    {
+      readers: this.readers,
+      doors: new Map(
+        [...this.doors].map(([id, door]) => [
+          id,
+          new SimulatedDoorHardware({ line: door, after: this.clock.after.bind(this.clock) }),
+        ]),
+      ),
+      indicators: new Map([['r1', { show: (indication) => this.shown.push(indication) }]]),
+      pinPads: new Map([['r1', this.pinPad]]),
+      policy: this.policy,
+      journal: this.journal,
+      clock: this.clock,
+      log: pino({ level: 'silent' }),
+    },
+    {
+      terminalId: 'test',
+      readers: [
+        { readerId: 'r1', readerName: 'reader-1', doorId: 'door-1' },
+        { readerId: 'r2', readerName: 'reader-2', doorId: 'door-2' },
+      ],
+      doors: ['door-1', 'door-2'].map((doorId) => ({ doorId, settings: doorSettingsSchema.parse({}) })),
+      pin: { timeoutMs: 20_000, digits: new Map([['type-a', { minimumDigits: 4, maximumDigits: 8 }]]) },
+      decisionDeadlineMs: 5_000,
+      virtualReaders: 'refused',
+    },
+  );
+  #taps = 0;
+
+  /** Lets a holder of `userNumber` through both doors; `changes` spoils the record. */
+  permit(userNumber: string, changes: Partial<PolicySlice> = {}): void {
+    this.policy.slices.set(userNumber, {
+      door: { doorId: 'door-1', base: ['mutual-authentication'], additional: [] },
+      profileAdmitted: true,
+      otherCards: false,
+      card: { profileId: 'type-a', userNumber, status: 'active' },
+      holder: { holderId: userNumber, status: 'active' },
+      permissions: [{ groupId: 'staff' }],
+      ...changes,
+    });
+  }
+
+  present(outcome: CardOutcome, readerName = 'reader-1'): HeldCard {
+    this.#taps += 1;
+    const card = new HeldCard({
+      tapId: String(this.#taps).padStart(32, '0'),
+      readerName,
+      presentedAtUs: this.clock.monotonicUs(),
+      outcome,
+    });
+    this.readers.events?.cardPresented(card);
+    return card;
+  }
+
+  /** Presents a card and lets everything that needs no time happen. */
+  async tap(outcome: CardOutcome = { kind: 'reading', reading }, readerName = 'reader-1'): Promise<HeldCard> {
+    const card = this.present(outcome, readerName);
+    await this.settle();
+    return card;
+  }
+
+  settle(): Promise<void> {
+    return this.clock.advanceAsync(0);
+  }
+
+  decisions(): { readonly [key: string]: unknown }[] {
+    return this.journal.records.filter(({ kind }) => kind === 'decision').map(({ body }) => body);
+  }
+
+  locked(doorId = 'door-1'): boolean {
+    return this.doors.get(doorId)?.wires().locked ?? false;
+  }
+
+  #door(id: string): SimulatedDoor {
+    return new SimulatedDoor({
+      id,
+      clock: this.clock,
+      record: (observation) => {
+        const { what, locked, cause } = observation;
+        if (what !== 'command' || locked === undefined) return;
+        const durable = this.journal.records.length;
+        this.strikes.push({ door: id, locked, ...(cause === undefined ? {} : { cause }), durable });
+      },
+    });
+  }
+}

@@ -1,0 +1,334 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Fault } from '#core/fault.ts';
+import { Bench, noon, reading } from './terminal-fixture.ts';
+
+describe('a card held up', () => {
+  let bench: Bench;
+  beforeEach(async () => {
+    bench = new Bench();
+    bench.permit(reading.userNumber);
+    await bench.terminal.start();
+    await bench.settle();
+    bench.strikes.length = 0;
+  });
+  afterEach(async () => {
+    await bench.terminal.stop();
+  });
+  const opened = () => bench.strikes.filter(({ locked }) => !locked);
+
+  it('opens the door for the strike time, with the decision durable before the strike moves', async () => {
+    const card = await bench.tap();
+    expect(bench.locked()).toBe(false);
+    const decided = bench.journal.records.findIndex(({ kind }) => kind === 'decision');
+    expect(opened()).toHaveLength(1);
+    expect(opened()[0]).toMatchObject({ cause: card.tapId, door: 'door-1' });
+    expect(opened()[0]?.durable).toBeGreaterThan(decided);
+    expect(bench.journal.records.map(({ kind, tapId }) => (tapId === card.tapId ? kind : ''))).toEqual(
+      expect.arrayContaining(['decision', 'actuation']),
+    );
+    expect(card.ended).toBe(1);
+    await bench.clock.advanceAsync(5_000);
+    expect(bench.locked()).toBe(true);
+    expect(bench.shown).toEqual(expect.arrayContaining(['granted', 'idle']));
+  });
+
+  it('keeps the user number out of everything but the erasable field', async () => {
+    await bench.tap();
+    const record = bench.journal.records.find(({ kind }) => kind === 'decision');
+    expect(record?.personal).toEqual({ userNumber: reading.userNumber, diversifier: reading.diversifier });
+    expect(JSON.stringify(bench.journal.records.map(({ personal: _, ...rest }) => rest))).not.toContain(
+      'A000000001',
+    );
+  });
+
+  it('does not open before the journal entry is on disk, however long that takes, and not at all when too late', async () => {
+    let release = () => {};
+    bench.journal.gate = new Promise((resolve) => {
+      release = resolve;
+    });
+    await bench.tap();
+    await bench.clock.advanceAsync(2_000);
+    expect(bench.locked()).toBe(true);
+    release();
+    await bench.settle();
+    expect(bench.locked()).toBe(false);
+
+    bench.journal.gate = new Promise((resolve) => {
+      release = resolve;
+    });
+    await bench.tap({ kind: 'reading', reading }, 'reader-2');
+    await bench.clock.advanceAsync(6_000);
+    release();
+    await bench.settle();
+    expect(bench.locked('door-2')).toBe(true);
+    expect(bench.journal.records.at(-1)?.body).toMatchObject({ result: 'not-opened', reason: 'too-late' });
+  });
+
+  it('opens nothing while the disk is full, records what happened once there is space, and then opens again', async () => {
+    bench.journal.fault = new Fault('journal-full', 'no space');
+    await bench.tap();
+    expect(bench.locked()).toBe(true);
+    expect(bench.shown).toContain('fault');
+    bench.journal.fault = undefined;
+    await bench.clock.advanceAsync(1_000);
+    expect(bench.decisions()).toEqual([
+      expect.objectContaining({ result: 'denied', reason: 'fault', fault: 'journal-full' }),
+    ]);
+    await bench.tap();
+    expect(bench.locked()).toBe(false);
+  });
+
+  it('serves the exit request while the disk is full, and records it afterwards', async () => {
+    bench.journal.fault = new Fault('journal-full', 'no space');
+    bench.doors.get('door-1')?.pressExit(true);
+    await bench.settle();
+    expect(bench.locked()).toBe(false);
+    bench.journal.fault = undefined;
+    await bench.clock.advanceAsync(1_000);
+    expect(bench.journal.records.map(({ body }) => body.event)).toContain('exit-request');
+  });
+
+  it.each([
+    [{ kind: 'unknown-card' }, 'unknown-card'],
+    [{ kind: 'timeout' }, 'too-late'],
+    [{ kind: 'refused', fault: { code: 'card-authentication-failed', message: 'no' } }, 'card-refused'],
+    [{ kind: 'refused', fault: { code: 'reader-virtual', message: 'no' } }, 'reader-virtual'],
+  ] as const)('denies %j', async (outcome, reason) => {
+    const card = await bench.tap(outcome);
+    expect(bench.decisions()).toEqual([expect.objectContaining({ result: 'denied', reason })]);
+    expect(opened()).toEqual([]);
+    expect(card.ended).toBe(1);
+  });
+
+  it('asks to hold again when the card left too early: no denial', async () => {
+    await bench.tap({ kind: 'removed' });
+    expect(bench.decisions()).toEqual([expect.objectContaining({ result: 'hold-again' })]);
+    expect(bench.shown.at(-1)).toBe('hold-again');
+    await bench.clock.advanceAsync(3_000);
+    expect(bench.shown.at(-1)).toBe('idle');
+  });
+
+  it('denies an unknown user number, and everybody while there is no policy', async () => {
+    await bench.tap({ kind: 'reading', reading: { ...reading, userNumber: 'B1' } });
+    bench.policy.installed = undefined;
+    await bench.tap();
+    expect(bench.decisions().map(({ reason }) => reason)).toEqual(['door-unknown', 'policy-absent']);
+    expect(opened()).toEqual([]);
+  });
+
+  it('turns a fault of the policy into a journalled denial', async () => {
+    bench.policy.fault = new Fault('database-invalid', 'torn');
+    await bench.tap();
+    expect(bench.decisions()).toEqual([
+      expect.objectContaining({ reason: 'fault', fault: 'database-invalid' }),
+    ]);
+    expect(bench.locked()).toBe(true);
+  });
+
+  it('reports a strike that does not move', async () => {
+    bench.doors.get('door-1')?.misbehave({ stuck: 'locked' });
+    await bench.tap();
+    await bench.clock.advanceAsync(1_000);
+    const actuation = bench.journal.records.find(({ kind }) => kind === 'actuation');
+    expect(actuation?.body).toMatchObject({ result: 'failed', fault: 'door-hardware-failed' });
+    expect(bench.shown).toContain('fault');
+  });
+
+  it('raises forced open and held open as two different alarms', async () => {
+    bench.doors.get('door-2')?.force();
+    await bench.tap();
+    bench.doors.get('door-1')?.push();
+    await bench.clock.advanceAsync(31_000);
+    const alarms = bench.journal.records
+      .filter(({ kind }) => kind === 'alarm')
+      .map(({ body }) => [body.door, body.alarm]);
+    expect(alarms).toContainEqual(['door-2', 'forced-open']);
+    expect(alarms).toContainEqual(['door-1', 'held-open']);
+    expect(alarms).not.toContainEqual(['door-1', 'forced-open']);
+  });
+
+  it('answers two readers at once, each at its own door', async () => {
+    bench.present({ kind: 'reading', reading });
+    bench.present({ kind: 'unknown-card' }, 'reader-2');
+    await bench.settle();
+    expect([bench.locked('door-1'), bench.locked('door-2')]).toEqual([false, true]);
+  });
+
+  it('takes one card after the other at one reader', async () => {
+    const first = bench.present({ kind: 'reading', reading });
+    const second = bench.present({ kind: 'unknown-card' });
+    await bench.settle();
+    expect(bench.decisions().map(({ result }) => result)).toEqual(['granted', 'denied']);
+    expect([first.ended, second.ended]).toEqual([1, 1]);
+  });
+});
+
+describe('a door that demands a PIN', () => {
+  let bench: Bench;
+  beforeEach(async () => {
+    bench = new Bench();
+    bench.permit(reading.userNumber, {
+      door: { doorId: 'door-1', base: ['mutual-authentication', 'pin'], additional: [] },
+    });
+    await bench.terminal.start();
+    await bench.settle();
+  });
+  const enter = async (digits: string) => {
+    for (const digit of digits) bench.pinPad.press(Number(digit));
+    bench.pinPad.enter();
+    await bench.settle();
+  };
+
+  it('keeps the session open, verifies the PIN and opens', async () => {
+    const card = await bench.tap();
+    expect([bench.pinPad.asking(), card.ended, bench.locked()]).toEqual([true, 0, true]);
+    expect(bench.shown.at(-1)).toBe('pin-needed');
+    await enter('1234');
+    expect(card.pins.map((pin) => Buffer.from(pin).toString())).toEqual(['1234']);
+    expect([card.ended, bench.locked()]).toEqual([1, false]);
+    expect(bench.decisions()[0]?.card).toMatchObject({ assurance: expect.arrayContaining(['pin']) });
+  });
+
+  it('allows the holder the time of the PIN on top of the deadline', async () => {
+    await bench.tap();
+    await bench.clock.advanceAsync(15_000);
+    await enter('1234');
+    expect(bench.locked()).toBe(false);
+  });
+
+  it.each([
+    [{ kind: 'wrong', triesLeft: 2 }, 'pin-wrong'],
+    [{ kind: 'blocked' }, 'pin-blocked'],
+    [{ kind: 'withheld', triesLeft: 1 }, 'pin-withheld'],
+    [{ kind: 'timeout' }, 'too-late'],
+    [{ kind: 'refused', fault: { code: 'card-message-not-authentic', message: 'x' } }, 'card-refused'],
+    [{ kind: 'verified', reading }, 'pin-unavailable'],
+  ] as const)('denies when the card answers %j, after one try', async (pinOutcome, reason) => {
+    const card = bench.present({ kind: 'reading', reading });
+    card.pinOutcome = pinOutcome;
+    await bench.settle();
+    await enter('1234');
+    expect(bench.decisions()).toEqual([expect.objectContaining({ result: 'denied', reason })]);
+    expect([card.pins.length, bench.locked(), card.ended]).toEqual([1, true, 1]);
+  });
+
+  it('denies when nothing is entered in time, when cancelled, and where there is no pad', async () => {
+    await bench.tap();
+    await bench.clock.advanceAsync(20_000);
+    await bench.tap();
+    bench.pinPad.cancel();
+    await bench.settle();
+    await bench.tap({ kind: 'reading', reading }, 'reader-2');
+    bench.pinPad.plug(false);
+    await bench.tap();
+    expect(bench.decisions().map(({ reason }) => reason)).toEqual([
+      'pin-not-entered',
+      'pin-not-entered',
+      'pin-unavailable',
+      'pin-unavailable',
+    ]);
+  });
+
+  it('ends the question when the card is taken away: hold again, no PIN sent', async () => {
+    const card = await bench.tap();
+    bench.readers.events?.cardRemoved('reader-1');
+    await bench.settle();
+    expect(bench.decisions()).toEqual([expect.objectContaining({ result: 'hold-again' })]);
+    expect([card.pins.length, card.ended, bench.pinPad.asking()]).toEqual([0, 1, false]);
+  });
+
+  it('refuses a holder suspended while the PIN was typed', async () => {
+    await bench.tap();
+    bench.permit(reading.userNumber, { holder: { holderId: 'h', status: 'suspended' } });
+    await enter('1234');
+    expect(bench.decisions()).toEqual([expect.objectContaining({ reason: 'holder-suspended' })]);
+    expect(bench.locked()).toBe(true);
+  });
+});
+
+describe('a terminal', () => {
+  it('records a clock that stepped back and does not revive an expired holder by it', async () => {
+    const bench = new Bench();
+    bench.journal.latest = noon;
+    bench.clock.stepUtc(-86_400_000);
+    bench.clock.trust(false);
+    bench.permit(reading.userNumber, {
+      holder: { holderId: 'h', status: 'active', validUntilMs: noon - 3_600_000 },
+    });
+    await bench.terminal.start();
+    await bench.tap();
+    expect(bench.journal.records.map(({ kind }) => kind)).toContain('clock');
+    expect(bench.decisions()).toEqual([expect.objectContaining({ reason: 'no-longer-valid' })]);
+    await bench.terminal.stop();
+  });
+
+  it('starts with a full disk: locked, exit requests served, ready once there is space', async () => {
+    const bench = new Bench();
+    bench.permit(reading.userNumber);
+    bench.journal.fault = new Fault('journal-full', 'no space');
+    await bench.terminal.start();
+    await bench.tap();
+    expect(bench.locked()).toBe(true);
+    bench.journal.fault = undefined;
+    await bench.clock.advanceAsync(1_000);
+    await bench.tap();
+    expect(bench.locked()).toBe(false);
+    expect(bench.journal.records.map(({ body }) => body.event)).toContain('started');
+    await bench.terminal.stop();
+  });
+
+  it('does not start on a database it must not touch, with the doors locked', async () => {
+    const bench = new Bench();
+    bench.journal.fault = new Fault('database-newer', 'format 2');
+    await expect(bench.terminal.start()).rejects.toMatchObject({ code: 'database-newer' });
+    expect([bench.locked('door-1'), bench.locked('door-2')]).toEqual([true, true]);
+  });
+
+  it('locks and closes the journal at stop, even with a door unlocked and a PIN being asked for', async () => {
+    const bench = new Bench();
+    bench.permit(reading.userNumber);
+    bench.permit('P', { door: { doorId: 'door-1', base: ['pin'], additional: [] } });
+    await bench.terminal.start();
+    await bench.tap();
+    await bench.tap({ kind: 'reading', reading: { ...reading, userNumber: 'P' } });
+    await bench.terminal.stop();
+    expect([bench.locked(), bench.journal.stopped, bench.pinPad.asking()]).toEqual([true, true, false]);
+    expect(bench.journal.records.at(-1)?.body.event).toBe('stopped');
+  });
+
+  it('shows a reader that is gone as a fault, and a virtual one as a standing alarm', async () => {
+    const bench = new Bench();
+    await bench.terminal.start();
+    bench.readers.events?.readerChanged({ name: 'reader-1', state: 'absent', virtual: false });
+    expect(bench.shown.at(-1)).toBe('fault');
+    bench.readers.events?.readerChanged({ name: 'reader-1', state: 'ready', virtual: false });
+    expect(bench.shown.at(-1)).toBe('idle');
+    bench.readers.events?.readerChanged({ name: 'Virtual PCD 00 00', state: 'faulty', virtual: true });
+    await bench.settle();
+    expect(bench.journal.records.map(({ body }) => body.alarm)).toContain('reader-virtual');
+    await bench.terminal.stop();
+  });
+
+  it('warns on the way to a full journal, once', async () => {
+    const bench = new Bench();
+    await bench.terminal.start();
+    bench.journal.level = 'low';
+    await bench.clock.advanceAsync(180_000);
+    const alarms = bench.journal.records.filter(({ body }) => body.alarm === 'journal-space');
+    expect(alarms.map(({ body }) => body.level)).toEqual(['low']);
+    await bench.terminal.stop();
+  });
+
+  it('is alive while the way of a tap is answered in time, be it with a fault', async () => {
+    const bench = new Bench();
+    await bench.terminal.start();
+    expect(await bench.terminal.checkAlive()).toBe(true);
+    bench.journal.fault = new Fault('journal-unwritable', 'gone');
+    expect(await bench.terminal.checkAlive()).toBe(true);
+    bench.policy.version = () => new Promise(() => {});
+    bench.journal.fault = undefined;
+    const alive = bench.terminal.checkAlive();
+    await bench.clock.advanceAsync(2_000);
+    expect(await alive).toBe(false);
+  });
+});
