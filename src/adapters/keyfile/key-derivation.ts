@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises';
 import { z } from 'zod';
-import { fromHex } from '#core/bytes/bytes.ts';
+import { copyOf, fromHex } from '#core/bytes/bytes.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
-import { diversifyCardKey } from '#core/crypto/an10922.ts';
+import { Diversification, longestDiversifier } from '#core/crypto/an10922.ts';
 import { Fault } from '#core/fault.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 
@@ -34,9 +34,17 @@ const keyFileSchema = z.strictObject({
     }),
 });
 
-interface MasterKey {
-  readonly diversification: 'an10922' | 'none';
-  readonly bytes: Uint8Array;
+/** A master key ready for use: shared by all cards as it is, or diversified for each. */
+type MasterKey =
+  | { readonly kind: 'shared'; readonly key: Uint8Array }
+  | { readonly kind: 'diversified'; readonly diversification: Diversification };
+
+function masterKey(diversification: 'an10922' | 'none', hex: string): MasterKey {
+  const key = fromHex(hex);
+  if (diversification === 'none') return { kind: 'shared', key };
+  const diversified: MasterKey = { kind: 'diversified', diversification: new Diversification(key) };
+  key.fill(0);
+  return diversified;
 }
 
 /** Derives cards' keys from the master keys of a file, for sites without a key vault; the file stays a secret. */
@@ -55,17 +63,16 @@ class KeyfileDerivation implements KeyDerivation {
         `the key file has no key of version ${keyVersion} for card profile ${profileId}`,
       );
     }
-    if (master.diversification === 'none')
-      return { encryption: master.bytes.slice(), mac: master.bytes.slice() };
-    if (!diversifier || diversifier.length > 30) {
+    if (master.kind === 'shared') return { encryption: copyOf(master.key), mac: copyOf(master.key) };
+    if (!diversifier || diversifier.length > longestDiversifier) {
       throw new Fault(
         'key-unavailable',
         `the keys of card profile ${profileId} are diversified; its diversifier is missing`,
       );
     }
     return {
-      encryption: diversifyCardKey(master.bytes, 'encryption', diversifier),
-      mac: diversifyCardKey(master.bytes, 'mac', diversifier),
+      encryption: master.diversification.cardKey('encryption', diversifier),
+      mac: master.diversification.cardKey('mac', diversifier),
     };
   }
 }
@@ -103,7 +110,7 @@ export async function createKeyfileDerivation(path: string): Promise<KeyDerivati
     const { keys } = parseYaml(content.toString('utf8'), path, keyFileSchema, 'key-file-invalid');
     const masters = keys.map(
       ({ profile, version, diversification, master }) =>
-        [nameOf(profile, version), { diversification, bytes: fromHex(master) }] as const,
+        [nameOf(profile, version), masterKey(diversification, master)] as const,
     );
     return new KeyfileDerivation(new Map(masters));
   } finally {

@@ -1,6 +1,6 @@
 import { joinResponse } from '#core/apdu/response.ts';
 import type { Transmit } from '#core/apdu/transmit.ts';
-import { concat } from '#core/bytes/bytes.ts';
+import { concat, copyOf } from '#core/bytes/bytes.ts';
 import { Fault } from '#core/fault.ts';
 
 /** Bounds on what a card may make us do: GET RESPONSE commands a response, and bytes in all. */
@@ -23,7 +23,7 @@ function withExpected(command: Uint8Array, le: number): Uint8Array | undefined {
   const withoutData = command.length === 5;
   const withData = command.length > 5 && command.length === 6 + (command[4] ?? 0);
   if (!withoutData && !withData) return undefined;
-  const changed = command.slice();
+  const changed = copyOf(command);
   changed[changed.length - 1] = le;
   return changed;
 }

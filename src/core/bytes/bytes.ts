@@ -16,6 +16,11 @@ export function toHex(bytes: Uint8Array): string {
   return text.toUpperCase();
 }
 
+/** A copy with memory of its own, which `slice` of a `Buffer` is not. */
+export function copyOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let offset = 0;

@@ -12,11 +12,7 @@ import {
   selectApplication,
 } from '#core/card/card-application.ts';
 import type { TerminalChannel } from '#core/card/channel/mutual/terminal-channel.ts';
-import {
-  beginMutualAuthentication,
-  getChallenge,
-  parseChallenge,
-} from '#core/card/channel/mutual/terminal-side.ts';
+import { getChallenge, parseChallenge, TerminalHandshake } from '#core/card/channel/mutual/terminal-side.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { verifyPin } from '#core/card/pin.ts';
 import type { CardProfile } from '#core/card/profile.ts';
@@ -204,20 +200,22 @@ export class CardSession {
     const keysSoon = this.#cardKeys(profile, selected);
     const [challenge, derived] = await Promise.allSettled([this.#transmit(getChallenge), keysSoon]);
     const keys = derived.status === 'fulfilled' ? derived.value : undefined;
+    let handshake: TerminalHandshake | undefined;
     try {
       this.#demandBusy();
       if (challenge.status === 'rejected') throw challenge.reason;
       if (!keys) throw (derived as PromiseRejectedResult).reason;
       const cardNonce = parseChallenge(challenge.value);
       const { randomBytes } = this.#parts;
-      const handshake = beginMutualAuthentication({ parameters, keys, cardNonce, randomBytes });
-      const answer = await this.#transmit(handshake.command);
+      handshake = new TerminalHandshake({ parameters, keys, cardNonce, randomBytes });
+      const answer = await this.#transmit(handshake.command());
       this.#demandBusy();
       const channel = handshake.complete(answer);
       this.#state = { kind: 'busy', channel };
       return channel;
     } finally {
       if (keys) zeroKeys(keys);
+      handshake?.close();
     }
   }
 

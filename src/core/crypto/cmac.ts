@@ -1,6 +1,4 @@
-import { aesBlockLength, aesCbcEncrypt, aesEcbEncrypt } from '#core/crypto/aes.ts';
-
-const zeroBlock = new Uint8Array(aesBlockLength);
+import { AesCbc, aesBlockLength } from '#core/crypto/aes.ts';
 
 /** Multiplication by x in GF(2^128) (NIST SP 800-38B, 6.1). */
 function double(block: Uint8Array): Uint8Array {
@@ -12,31 +10,40 @@ function double(block: Uint8Array): Uint8Array {
   return doubled;
 }
 
-/** Subkeys K1, for a message of whole blocks, and K2, for a padded one (NIST SP 800-38B, 6.1). */
-export function cmacSubkeys(key: Uint8Array): { k1: Uint8Array; k2: Uint8Array } {
-  const l = aesEcbEncrypt(key, zeroBlock);
-  const k1 = double(l);
-  const k2 = double(k1);
-  l.fill(0);
-  return { k1, k2 };
-}
+/** AES-CMAC (NIST SP 800-38B; RFC 4493) for many messages under one key, and the CBC-MAC it is made of. */
+export class AesCmac {
+  readonly #cipher: AesCbc;
+  readonly #k1: Uint8Array;
+  readonly #k2: Uint8Array;
 
-/** CBC-MAC of `blocks`, whose last block `subkey` is added to; changes `blocks`. */
-export function cbcMacWithSubkey(key: Uint8Array, blocks: Uint8Array, subkey: Uint8Array): Uint8Array {
-  const last = blocks.length - aesBlockLength;
-  for (let i = 0; i < aesBlockLength; i += 1) blocks[last + i] = (blocks[last + i] ?? 0) ^ (subkey[i] ?? 0);
-  return aesCbcEncrypt(key, zeroBlock, blocks).subarray(last);
-}
+  /** Copies `key`. */
+  constructor(key: Uint8Array) {
+    this.#cipher = new AesCbc(key);
+    this.#k1 = double(this.#cipher.lastBlock(new Uint8Array(aesBlockLength)));
+    this.#k2 = double(this.#k1);
+  }
 
-/** AES-CMAC, 16 bytes (NIST SP 800-38B, 6.2; RFC 4493). */
-export function aesCmac(key: Uint8Array, message: Uint8Array): Uint8Array {
-  const { k1, k2 } = cmacSubkeys(key);
-  const whole = message.length > 0 && message.length % aesBlockLength === 0;
-  const blocks = new Uint8Array(Math.max(1, Math.ceil(message.length / aesBlockLength)) * aesBlockLength);
-  blocks.set(message);
-  if (!whole) blocks[message.length] = 0x80;
-  const mac = cbcMacWithSubkey(key, blocks, whole ? k1 : k2);
-  k1.fill(0);
-  k2.fill(0);
-  return mac;
+  /** The 16 bytes of the MAC (NIST SP 800-38B, 6.2). */
+  mac(message: Uint8Array): Uint8Array {
+    return this.macOfBlocks(message, Math.max(1, Math.ceil(message.length / aesBlockLength)));
+  }
+
+  /** As `mac`, with the message padded to `count` blocks even where fewer would hold it (NXP AN10922, 2.2). */
+  macOfBlocks(message: Uint8Array, count: number): Uint8Array {
+    const blocks = new Uint8Array(count * aesBlockLength);
+    blocks.set(message);
+    const whole = message.length === blocks.length;
+    if (!whole) blocks[message.length] = 0x80;
+    const subkey = whole ? this.#k1 : this.#k2;
+    const last = blocks.length - aesBlockLength;
+    for (let i = 0; i < aesBlockLength; i += 1) blocks[last + i] = (blocks[last + i] ?? 0) ^ (subkey[i] ?? 0);
+    return this.#cipher.lastBlock(blocks);
+  }
+
+  /** Zeroes keys and subkeys. Safe to call twice. */
+  close(): void {
+    this.#cipher.close();
+    this.#k1.fill(0);
+    this.#k2.fill(0);
+  }
 }

@@ -1,3 +1,4 @@
+import type { Transmit } from '#core/apdu/transmit.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import type { CardOutcome, PinOutcome } from '#core/card/reading.ts';
 import { CardSession } from '#core/card/session.ts';
@@ -6,12 +7,21 @@ import type { PresentedCard } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
-import type { VirtualCard } from './virtual-card.ts';
+
+/** The side of a card that a reader meets. */
+export interface CardFace {
+  powerOn(): void;
+  powerOff(): void;
+  reset(): void;
+  readonly transmit: Transmit;
+  /** called when the card leaves the field by itself */
+  onRemoved?: (() => void) | undefined;
+}
 
 export interface DirectCardParts {
   readonly tapId: string;
   readonly readerName: string;
-  readonly card: VirtualCard;
+  readonly card: CardFace;
   readonly profiles: readonly CardProfile[];
   readonly keys: KeyDerivation;
   readonly entropy: Entropy;
@@ -47,20 +57,20 @@ export class DirectCard {
   /** Reads the card; whatever happens is an outcome. */
   async read(): Promise<PresentedCard> {
     const { tapId, readerName, clock, tapDeadlineMs, sessionDeadlineMs } = this.#parts;
-    const timeout = (): void => this.#breakOff(new Fault('card-timeout', 'the time for this card is up'));
-    this.#cancelLimit = clock.after(tapDeadlineMs, timeout);
+    const timeout = new Fault('card-timeout', 'the time for this card is up');
+    this.#cancelLimit = clock.after(tapDeadlineMs, () => this.#breakOff(timeout));
     this.#reading = this.#session.read();
     const outcome = await this.#reading;
     this.#cancelLimit();
-    this.#cancelLimit = this.#failure ? undefined : clock.after(sessionDeadlineMs, timeout);
-    if (outcome.kind !== 'reading') this.#end();
+    this.#cancelLimit = this.#failure ? undefined : clock.after(sessionDeadlineMs, () => this.#end(timeout));
+    if (outcome.kind !== 'reading') this.#end(sessionEnded());
     return {
       tapId,
       readerName,
       presentedAtUs: this.#presentedAtUs,
       outcome,
       verifyPin: (digits) => this.#verifyPin(digits),
-      end: async () => this.#end(),
+      end: async () => this.#end(sessionEnded()),
     };
   }
 
@@ -83,10 +93,10 @@ export class DirectCard {
     }
   }
 
-  #end(): void {
+  #end(fault: Fault): void {
     this.#cancelLimit?.();
     if (!this.#failure) this.#parts.card.reset();
-    this.#breakOff(new Fault('card-channel-closed', 'the card session has ended'));
+    this.#breakOff(fault);
     this.#session.close();
   }
 
@@ -117,4 +127,8 @@ export class DirectCard {
       );
     });
   }
+}
+
+function sessionEnded(): Fault {
+  return new Fault('card-channel-closed', 'the card session has ended');
 }

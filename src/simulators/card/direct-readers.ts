@@ -5,8 +5,7 @@ import type { CardReaderEvents, CardReaders, ReaderStatus } from '#ports/card-re
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
-import { DirectCard } from './direct-card.ts';
-import type { VirtualCard } from './virtual-card.ts';
+import { type CardFace, DirectCard } from './direct-card.ts';
 
 export interface DirectReader {
   readonly readerName: string;
@@ -34,7 +33,7 @@ export interface DirectReadersOptions {
  */
 export class DirectReaders implements CardReaders {
   readonly #options: DirectReadersOptions;
-  readonly #inserted = new Map<string, { readonly card: VirtualCard; readonly tap: DirectCard }>();
+  readonly #inserted = new Map<string, { readonly card: CardFace; readonly tap: DirectCard }>();
   #events: CardReaderEvents | undefined;
 
   constructor(options: DirectReadersOptions) {
@@ -62,7 +61,7 @@ export class DirectReaders implements CardReaders {
   }
 
   /** Puts a card into the field of a reader, after removing the one that was there, and reads it. */
-  insert(readerName: string, card: VirtualCard): void {
+  insert(readerName: string, card: CardFace): void {
     if (!this.#events) throw new Fault('reader-absent', 'the readers have not been started');
     this.remove(readerName);
     const { entropy, clock, keys, apduDeadlineMs, tapDeadlineMs, sessionDeadlineMs } = this.#options;

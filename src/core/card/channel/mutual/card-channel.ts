@@ -2,16 +2,8 @@ import { type Command, parseCommand } from '#core/apdu/command.ts';
 import { joinResponse, statusWords } from '#core/apdu/response.ts';
 import { concat, equalConstantTime } from '#core/bytes/bytes.ts';
 import { buildTlv, parseTlv, type Tlv } from '#core/bytes/tlv.ts';
-import type { ChannelParameters, ChannelSession } from '#core/card/channel/mutual/messages.ts';
-import {
-  advanceCounter,
-  carriesPin,
-  decryptObject,
-  encryptObject,
-  macOf,
-  objectTags,
-  zeroSession,
-} from '#core/card/channel/mutual/secure-messaging.ts';
+import type { ChannelParameters, SessionSecrets } from '#core/card/channel/mutual/messages.ts';
+import { carriesPin, objectTags, SecureMessaging } from '#core/card/channel/mutual/secure-messaging.ts';
 
 /** A command as the card takes it, or the bare status word that refuses it and ends the session. */
 export type OpenedCommand =
@@ -52,14 +44,15 @@ const refused = (status: number): OpenedCommand => ({ kind: 'refused', status })
 
 /** The card's end of ISO 7816-4 secure messaging. A command it refuses ends it. */
 export class CardChannel {
-  readonly #session: ChannelSession;
+  readonly #session: SecureMessaging;
   readonly #messages: ChannelParameters['messages'];
   #oddInstruction = false;
   #open = true;
 
-  constructor(session: ChannelSession, messages: ChannelParameters['messages']) {
-    this.#session = session;
-    this.#messages = messages;
+  /** Takes over `secrets`. */
+  constructor(parameters: ChannelParameters, secrets: SessionSecrets) {
+    this.#session = new SecureMessaging(parameters, secrets);
+    this.#messages = parameters.messages;
   }
 
   /** Checks and opens a protected command. A PIN in the clear and data in another form than agreed are refused. */
@@ -71,13 +64,13 @@ export class CardChannel {
 
   /** Protects the response to the command opened last, its status word included. */
   wrap(data: Uint8Array, status: number): Uint8Array {
-    advanceCounter(this.#session);
+    this.#session.advanceCounter();
     const objects = concat(
       this.#dataObject(data),
       Uint8Array.of(objectTags.status, 2, status >> 8, status & 0xff),
     );
     return joinResponse(
-      concat(objects, buildTlv(objectTags.mac, macOf(this.#session, undefined, objects))),
+      concat(objects, buildTlv(objectTags.mac, this.#session.macOf(undefined, objects))),
       status,
     );
   }
@@ -85,16 +78,16 @@ export class CardChannel {
   /** Zeroes the session keys. Safe to call twice. */
   close(): void {
     this.#open = false;
-    zeroSession(this.#session);
+    this.#session.close();
   }
 
   #opened(apdu: Uint8Array): OpenedCommand {
     const outer = parseCommand(apdu);
     const objects = outer?.data && commandObjects(outer.data);
     if (!outer?.data || !objects) return refused(statusWords.protectionMissing);
-    advanceCounter(this.#session);
+    this.#session.advanceCounter();
     const covered = outer.data.subarray(0, outer.data.length - objects.mac.raw.length);
-    if (!equalConstantTime(macOf(this.#session, apdu.subarray(0, 4), covered), objects.mac.value)) {
+    if (!equalConstantTime(this.#session.macOf(apdu.subarray(0, 4), covered), objects.mac.value)) {
       return refused(statusWords.protectionIncorrect);
     }
     this.#oddInstruction = (outer.ins & 1) === 1;
@@ -112,14 +105,14 @@ export class CardChannel {
     const encrypted = this.#messages === 'encrypted' || this.#oddInstruction || carriesPin(instruction);
     if (!encrypted) return tag === objectTags.plain ? value : undefined;
     const agreed = this.#oddInstruction ? objectTags.encryptedOdd : objectTags.encrypted;
-    return tag === agreed ? decryptObject(this.#session, value, this.#oddInstruction) : undefined;
+    return tag === agreed ? this.#session.decryptObject(value, this.#oddInstruction) : undefined;
   }
 
   #dataObject(data: Uint8Array): Uint8Array {
     if (data.length === 0) return data;
     const encrypted = this.#messages === 'encrypted' || this.#oddInstruction;
     return encrypted
-      ? encryptObject(this.#session, data, this.#oddInstruction)
+      ? this.#session.encryptObject(data, this.#oddInstruction)
       : buildTlv(objectTags.plain, data);
   }
 }

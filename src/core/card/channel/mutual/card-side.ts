@@ -3,10 +3,9 @@ import { CardChannel } from '#core/card/channel/mutual/card-channel.ts';
 import {
   type ChannelParameters,
   deriveSession,
+  HandshakeKeys,
   isReflection,
   keyMaterialLength,
-  openHandshake,
-  sealHandshake,
 } from '#core/card/channel/mutual/messages.ts';
 import { channelSuites } from '#core/card/channel/mutual/suite.ts';
 import type { CardKeys } from '#core/card/keys.ts';
@@ -27,17 +26,17 @@ export function answerMutualAuthentication(
   parts: CardHandshakeParts,
   sealed: Uint8Array,
 ): { readonly answer: Uint8Array; readonly channel: CardChannel } | undefined {
-  const { parameters, keys, cardNonce, randomBytes } = parts;
-  const suite = channelSuites[parameters.cipher];
-  const content = openHandshake(suite, keys, sealed);
-  if (!content || !equalConstantTime(content.otherNonce, cardNonce)) return undefined;
-  const terminal = { nonce: content.ownNonce, keyMaterial: content.keyMaterial };
-  const card = { nonce: cardNonce, keyMaterial: randomBytes(keyMaterialLength) };
-  if (isReflection(card, terminal)) return undefined;
-  const answer = sealHandshake(suite, keys, {
-    ownNonce: card.nonce,
-    otherNonce: terminal.nonce,
-    keyMaterial: card.keyMaterial,
-  });
-  return { answer, channel: new CardChannel(deriveSession(parameters, terminal, card), parameters.messages) };
+  const { parameters, cardNonce, randomBytes } = parts;
+  const keys = new HandshakeKeys(channelSuites[parameters.cipher], parts.keys);
+  try {
+    const opened = keys.open(sealed);
+    if (!opened || !equalConstantTime(opened.ownNonce, cardNonce)) return undefined;
+    const { other: terminal } = opened;
+    const card = { nonce: cardNonce, keyMaterial: randomBytes(keyMaterialLength) };
+    if (isReflection(card, terminal)) return undefined;
+    const answer = keys.seal(card, terminal.nonce);
+    return { answer, channel: new CardChannel(parameters, deriveSession(parameters, terminal, card)) };
+  } finally {
+    keys.close();
+  }
 }

@@ -1,5 +1,11 @@
 import { concat, equalConstantTime, xor } from '#core/bytes/bytes.ts';
-import { type ChannelCipher, type ChannelSuite, channelSuites } from '#core/card/channel/mutual/suite.ts';
+import {
+  type ChannelCipher,
+  type ChannelSuite,
+  channelSuites,
+  type KeyedCipher,
+  type KeyedMac,
+} from '#core/card/channel/mutual/suite.ts';
 import type { CardKeys } from '#core/card/keys.ts';
 import { type DigestName, digest } from '#core/crypto/digest.ts';
 
@@ -18,45 +24,52 @@ const cryptogramLength = 2 * nonceLength + keyMaterialLength;
 /** E and M together, in both directions */
 export const authenticationLength = cryptogramLength + 8;
 
-/** What one side puts into its cryptogram: its own nonce first. */
-export interface HandshakeContent {
-  readonly ownNonce: Uint8Array;
-  readonly otherNonce: Uint8Array;
+/** What one side brings to the handshake: RND and K. */
+export interface Contribution {
+  readonly nonce: Uint8Array;
   readonly keyMaterial: Uint8Array;
 }
 
-/** E || M with E = CBC(Kenc, IV 0, own nonce || other nonce || key material), M = MAC(Kmac, E). */
-export function sealHandshake(suite: ChannelSuite, keys: CardKeys, content: HandshakeContent): Uint8Array {
-  const plain = concat(content.ownNonce, content.otherNonce, content.keyMaterial);
-  const cryptogram = suite.encrypt(keys.encryption, new Uint8Array(suite.blockLength), plain);
-  plain.fill(0);
-  return concat(cryptogram, suite.handshakeMac(keys.mac, cryptogram));
-}
+/** The card's static keys in use; `close` zeroes this copy of them. */
+export class HandshakeKeys {
+  readonly #cipher: KeyedCipher;
+  readonly #mac: KeyedMac;
+  readonly #zeroIv: Uint8Array;
 
-/** Opens the other side's E || M, the MAC first; undefined when it is not authentic. */
-export function openHandshake(
-  suite: ChannelSuite,
-  keys: CardKeys,
-  sealed: Uint8Array,
-): HandshakeContent | undefined {
-  if (sealed.length !== authenticationLength) return undefined;
-  const cryptogram = sealed.subarray(0, cryptogramLength);
-  if (!equalConstantTime(suite.handshakeMac(keys.mac, cryptogram), sealed.subarray(cryptogramLength))) {
-    return undefined;
+  constructor(suite: ChannelSuite, keys: CardKeys) {
+    this.#cipher = suite.cipher(keys.encryption);
+    this.#mac = suite.mac(keys.mac);
+    this.#zeroIv = new Uint8Array(suite.blockLength);
   }
-  const plain = suite.decrypt(keys.encryption, new Uint8Array(suite.blockLength), cryptogram);
-  return {
-    ownNonce: plain.subarray(0, nonceLength),
-    otherNonce: plain.subarray(nonceLength, 2 * nonceLength),
-    keyMaterial: plain.subarray(2 * nonceLength),
-  };
+
+  /** E || M with E = CBC(Kenc, IV 0, own nonce || other nonce || own key material), M = MAC(Kmac, E). */
+  seal(own: Contribution, otherNonce: Uint8Array): Uint8Array {
+    const plain = concat(own.nonce, otherNonce, own.keyMaterial);
+    const cryptogram = this.#cipher.encrypt(this.#zeroIv, plain);
+    plain.fill(0);
+    return concat(cryptogram, this.#mac.ofHandshake(cryptogram));
+  }
+
+  /** Opens the other side's E || M, the MAC first; undefined when it is not authentic. */
+  open(sealed: Uint8Array): { readonly other: Contribution; readonly ownNonce: Uint8Array } | undefined {
+    if (sealed.length !== authenticationLength) return undefined;
+    const cryptogram = sealed.subarray(0, cryptogramLength);
+    if (!equalConstantTime(this.#mac.ofHandshake(cryptogram), sealed.subarray(cryptogramLength)))
+      return undefined;
+    const plain = this.#cipher.decrypt(this.#zeroIv, cryptogram);
+    const nonce = plain.subarray(0, nonceLength);
+    const ownNonce = plain.subarray(nonceLength, 2 * nonceLength);
+    return { other: { nonce, keyMaterial: plain.subarray(2 * nonceLength) }, ownNonce };
+  }
+
+  close(): void {
+    this.#cipher.close();
+    this.#mac.close();
+  }
 }
 
-/** Keys and send sequence counter of one session; `close` zeroes them. */
-export interface ChannelSession {
-  readonly suite: ChannelSuite;
-  readonly encryption: Uint8Array;
-  readonly mac: Uint8Array;
+/** Keys and send sequence counter of one session, as bytes. */
+export interface SessionSecrets extends CardKeys {
   readonly counter: Uint8Array;
 }
 
@@ -68,28 +81,24 @@ function sessionKey(suite: ChannelSuite, hash: DigestName, seed: Uint8Array, c: 
   return key;
 }
 
-/** The session both sides reach: seed = K.IFD xor K.ICC. */
+/** The secrets both sides reach: seed = K.IFD xor K.ICC. */
 export function deriveSession(
-  parameters: ChannelParameters,
-  terminal: { readonly nonce: Uint8Array; readonly keyMaterial: Uint8Array },
-  card: { readonly nonce: Uint8Array; readonly keyMaterial: Uint8Array },
-): ChannelSession {
-  const suite = channelSuites[parameters.cipher];
+  { cipher, sessionKeys }: ChannelParameters,
+  terminal: Contribution,
+  card: Contribution,
+): SessionSecrets {
+  const suite = channelSuites[cipher];
   const seed = xor(terminal.keyMaterial, card.keyMaterial);
-  const session = {
-    suite,
-    encryption: sessionKey(suite, parameters.sessionKeys, seed, 1),
-    mac: sessionKey(suite, parameters.sessionKeys, seed, 2),
+  const secrets = {
+    encryption: sessionKey(suite, sessionKeys, seed, 1),
+    mac: sessionKey(suite, sessionKeys, seed, 2),
     counter: suite.initialCounter(card.nonce, terminal.nonce),
   };
   seed.fill(0);
-  return session;
+  return secrets;
 }
 
 /** True when the other side only returned what it was sent; the seed would be zero. */
-export function isReflection(
-  own: { readonly nonce: Uint8Array; readonly keyMaterial: Uint8Array },
-  other: { readonly nonce: Uint8Array; readonly keyMaterial: Uint8Array },
-): boolean {
+export function isReflection(own: Contribution, other: Contribution): boolean {
   return equalConstantTime(own.nonce, other.nonce) || equalConstantTime(own.keyMaterial, other.keyMaterial);
 }

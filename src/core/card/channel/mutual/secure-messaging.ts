@@ -1,6 +1,7 @@
 import { concat } from '#core/bytes/bytes.ts';
 import { buildTlv } from '#core/bytes/tlv.ts';
-import type { ChannelSession } from '#core/card/channel/mutual/messages.ts';
+import type { ChannelParameters, SessionSecrets } from '#core/card/channel/mutual/messages.ts';
+import { channelSuites, type KeyedCipher, type KeyedMac } from '#core/card/channel/mutual/suite.ts';
 import { padIso9797, unpadIso9797 } from '#core/crypto/padding.ts';
 
 /** Data objects of ISO 7816-4, 10.2. */
@@ -21,61 +22,67 @@ export function carriesPin(instruction: number): boolean {
   return pinInstructions.has(instruction);
 }
 
-/** Adds one to the send sequence counter, as each side does before every command and every response. */
-export function advanceCounter({ counter }: ChannelSession): void {
-  for (let i = counter.length - 1; i >= 0; i -= 1) {
-    const next = ((counter[i] ?? 0) + 1) & 0xff;
-    counter[i] = next;
-    if (next !== 0) return;
+/** Keys and counter of one session and what either side computes with them. */
+export class SecureMessaging {
+  readonly #blockLength: number;
+  readonly #cipher: KeyedCipher;
+  readonly #mac: KeyedMac;
+  readonly #counter: Uint8Array;
+
+  /** Takes over `secrets` and zeroes what it does not keep. */
+  constructor({ cipher }: Pick<ChannelParameters, 'cipher'>, secrets: SessionSecrets) {
+    const suite = channelSuites[cipher];
+    this.#blockLength = suite.blockLength;
+    this.#cipher = suite.cipher(secrets.encryption);
+    this.#mac = suite.mac(secrets.mac);
+    this.#counter = secrets.counter;
+    secrets.encryption.fill(0);
+    secrets.mac.fill(0);
   }
-}
 
-/**
- * MAC over SSC || padded header || data objects (commands) or SSC || data objects (responses). Without data objects
- * the header is padded by the MAC's own padding alone: once, not twice.
- */
-export function macOf(
-  session: ChannelSession,
-  header: Uint8Array | undefined,
-  objects: Uint8Array,
-): Uint8Array {
-  const { suite, mac, counter } = session;
-  if (!header) return suite.messageMac(mac, concat(counter, objects));
-  const head = objects.length === 0 ? header : padIso9797(header, suite.blockLength);
-  return suite.messageMac(mac, concat(counter, head, objects));
-}
+  /** Adds one to the send sequence counter, as each side does before every command and every response. */
+  advanceCounter(): void {
+    const counter = this.#counter;
+    for (let i = counter.length - 1; i >= 0; i -= 1) {
+      const next = ((counter[i] ?? 0) + 1) & 0xff;
+      counter[i] = next;
+      if (next !== 0) return;
+    }
+  }
 
-/** DO'87' = 01 || cryptogram, or DO'85' = cryptogram where the instruction is odd. */
-export function encryptObject(
-  session: ChannelSession,
-  data: Uint8Array,
-  oddInstruction: boolean,
-): Uint8Array {
-  const { suite, encryption, counter } = session;
-  const padded = padIso9797(data, suite.blockLength);
-  const cryptogram = suite.encrypt(encryption, suite.messageIv(encryption, counter), padded);
-  padded.fill(0);
-  return oddInstruction
-    ? buildTlv(objectTags.encryptedOdd, cryptogram)
-    : buildTlv(objectTags.encrypted, concat(Uint8Array.of(0x01), cryptogram));
-}
+  /**
+   * MAC over SSC || padded header || data objects (commands) or SSC || data objects (responses). Without data
+   * objects the header is padded by the MAC's own padding alone: once, not twice.
+   */
+  macOf(header: Uint8Array | undefined, objects: Uint8Array): Uint8Array {
+    if (!header) return this.#mac.ofMessage(concat(this.#counter, objects));
+    const head = objects.length === 0 ? header : padIso9797(header, this.#blockLength);
+    return this.#mac.ofMessage(concat(this.#counter, head, objects));
+  }
 
-/** The plaintext of a cryptogram whose MAC has been checked; undefined when it is no whole number of padded blocks. */
-export function decryptObject(
-  session: ChannelSession,
-  value: Uint8Array,
-  oddInstruction: boolean,
-): Uint8Array | undefined {
-  const { suite, encryption, counter } = session;
-  if (!oddInstruction && value[0] !== 0x01) return undefined;
-  const cryptogram = oddInstruction ? value : value.subarray(1);
-  if (cryptogram.length === 0 || cryptogram.length % suite.blockLength !== 0) return undefined;
-  const padded = suite.decrypt(encryption, suite.messageIv(encryption, counter), cryptogram);
-  return unpadIso9797(padded, suite.blockLength);
-}
+  /** DO'87' = 01 || cryptogram, or DO'85' = cryptogram where the instruction is odd. */
+  encryptObject(data: Uint8Array, oddInstruction: boolean): Uint8Array {
+    const padded = padIso9797(data, this.#blockLength);
+    const cryptogram = this.#cipher.encrypt(this.#cipher.messageIv(this.#counter), padded);
+    padded.fill(0);
+    return oddInstruction
+      ? buildTlv(objectTags.encryptedOdd, cryptogram)
+      : buildTlv(objectTags.encrypted, concat(Uint8Array.of(0x01), cryptogram));
+  }
 
-export function zeroSession({ encryption, mac, counter }: ChannelSession): void {
-  encryption.fill(0);
-  mac.fill(0);
-  counter.fill(0);
+  /** The plaintext of a cryptogram whose MAC has been checked; undefined when it is no whole number of padded blocks. */
+  decryptObject(value: Uint8Array, oddInstruction: boolean): Uint8Array | undefined {
+    if (!oddInstruction && value[0] !== 0x01) return undefined;
+    const cryptogram = oddInstruction ? value : value.subarray(1);
+    if (cryptogram.length === 0 || cryptogram.length % this.#blockLength !== 0) return undefined;
+    const padded = this.#cipher.decrypt(this.#cipher.messageIv(this.#counter), cryptogram);
+    return unpadIso9797(padded, this.#blockLength);
+  }
+
+  /** Zeroes the keys and the counter. Safe to call twice. */
+  close(): void {
+    this.#cipher.close();
+    this.#mac.close();
+    this.#counter.fill(0);
+  }
 }

@@ -3,16 +3,8 @@ import { encodeCommand } from '#core/apdu/command.ts';
 import { describeStatus, isSuccessOrWarning, splitResponse } from '#core/apdu/response.ts';
 import { concat, equalConstantTime } from '#core/bytes/bytes.ts';
 import { buildTlv, parseTlv, type Tlv } from '#core/bytes/tlv.ts';
-import type { ChannelParameters, ChannelSession } from '#core/card/channel/mutual/messages.ts';
-import {
-  advanceCounter,
-  carriesPin,
-  decryptObject,
-  encryptObject,
-  macOf,
-  objectTags,
-  zeroSession,
-} from '#core/card/channel/mutual/secure-messaging.ts';
+import type { ChannelParameters, SessionSecrets } from '#core/card/channel/mutual/messages.ts';
+import { carriesPin, objectTags, SecureMessaging } from '#core/card/channel/mutual/secure-messaging.ts';
 import { Fault } from '#core/fault.ts';
 
 /** A response whose MAC was right; `encrypted` tells how its data came. */
@@ -57,24 +49,25 @@ function responseObjects(data: Uint8Array): ResponseObjects {
  * closes it for good: from then on both methods throw a Fault `card-channel-closed`.
  */
 export class TerminalChannel {
-  readonly #session: ChannelSession;
+  readonly #session: SecureMessaging;
   readonly #messages: ChannelParameters['messages'];
   #oddInstruction = false;
   #isOpen = true;
 
-  constructor(session: ChannelSession, messages: ChannelParameters['messages']) {
-    this.#session = session;
-    this.#messages = messages;
+  /** Takes over `secrets`. */
+  constructor(parameters: ChannelParameters, secrets: SessionSecrets) {
+    this.#session = new SecureMessaging(parameters, secrets);
+    this.#messages = parameters.messages;
   }
 
   /** Protects a command of at most 200 bytes of data; the data of PIN commands is always encrypted. */
   wrap(command: Command): Uint8Array {
     this.#demandOpen();
-    advanceCounter(this.#session);
+    this.#session.advanceCounter();
     this.#oddInstruction = (command.ins & 1) === 1;
     const header = Uint8Array.of(command.cla | 0x0c, command.ins, command.p1, command.p2);
     const objects = concat(this.#dataObject(command), this.#expectedObject(command));
-    const mac = buildTlv(objectTags.mac, macOf(this.#session, header, objects));
+    const mac = buildTlv(objectTags.mac, this.#session.macOf(header, objects));
     return encodeCommand({ ...command, cla: command.cla | 0x0c, data: concat(objects, mac), expected: 256 });
   }
 
@@ -96,7 +89,7 @@ export class TerminalChannel {
   /** Zeroes the session keys. Safe to call twice. */
   close(): void {
     this.#isOpen = false;
-    zeroSession(this.#session);
+    this.#session.close();
   }
 
   #demandOpen(): void {
@@ -108,7 +101,7 @@ export class TerminalChannel {
     if (data.length > 200) throw new TypeError('a protected command with more than 200 bytes of data');
     const encrypted = this.#messages === 'encrypted' || this.#oddInstruction || carriesPin(ins);
     return encrypted
-      ? encryptObject(this.#session, data, this.#oddInstruction)
+      ? this.#session.encryptObject(data, this.#oddInstruction)
       : buildTlv(objectTags.plain, data);
   }
 
@@ -122,9 +115,9 @@ export class TerminalChannel {
     const { data, status } = splitResponse(response);
     if (data.length === 0) throw this.#bareStatus(status);
     const objects = responseObjects(data);
-    advanceCounter(this.#session);
+    this.#session.advanceCounter();
     const covered = data.subarray(0, data.length - objects.mac.raw.length);
-    if (!equalConstantTime(macOf(this.#session, undefined, covered), objects.mac.value)) {
+    if (!equalConstantTime(this.#session.macOf(undefined, covered), objects.mac.value)) {
       throw notAuthentic('its MAC is wrong');
     }
     const [sw1 = 0, sw2 = 0] = objects.status.value;
@@ -151,7 +144,7 @@ export class TerminalChannel {
         "the card's answer has data in another form than its profile says",
       );
     }
-    const data = encrypted ? decryptObject(this.#session, object.value, this.#oddInstruction) : object.value;
+    const data = encrypted ? this.#session.decryptObject(object.value, this.#oddInstruction) : object.value;
     if (!data)
       throw new Fault('card-answer-malformed', "the card's answer has a cryptogram that is not padded");
     return { data, encrypted };

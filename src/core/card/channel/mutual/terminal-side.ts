@@ -4,12 +4,12 @@ import { equalConstantTime } from '#core/bytes/bytes.ts';
 import {
   authenticationLength,
   type ChannelParameters,
+  type Contribution,
   deriveSession,
+  HandshakeKeys,
   isReflection,
   keyMaterialLength,
   nonceLength,
-  openHandshake,
-  sealHandshake,
 } from '#core/card/channel/mutual/messages.ts';
 import { channelSuites } from '#core/card/channel/mutual/suite.ts';
 import { TerminalChannel } from '#core/card/channel/mutual/terminal-channel.ts';
@@ -39,43 +39,41 @@ export function parseChallenge(response: Uint8Array): Uint8Array {
 
 export interface TerminalHandshakeParts {
   readonly parameters: ChannelParameters;
-  /** the card's static keys; needed until `complete` returns, zeroed by the caller */
+  /** the card's static keys; copied until the handshake is closed, zeroed by the caller */
   readonly keys: CardKeys;
   readonly cardNonce: Uint8Array;
   readonly randomBytes: (length: number) => Uint8Array;
 }
 
-export interface TerminalHandshake {
-  /** MUTUAL AUTHENTICATE, 00 82 00 00 28 E M 28 */
-  readonly command: Uint8Array;
+/** The terminal's part of the mutual authentication of ISO 7816-4 style (ICAO Doc 9303-11, 4.3; residence card). */
+export class TerminalHandshake {
+  readonly #parameters: ChannelParameters;
+  readonly #keys: HandshakeKeys;
+  readonly #own: Contribution;
+  readonly #cardNonce: Uint8Array;
+
+  constructor({ parameters, keys, cardNonce, randomBytes }: TerminalHandshakeParts) {
+    this.#parameters = parameters;
+    this.#keys = new HandshakeKeys(channelSuites[parameters.cipher], keys);
+    this.#own = { nonce: randomBytes(nonceLength), keyMaterial: randomBytes(keyMaterialLength) };
+    this.#cardNonce = cardNonce;
+  }
+
+  /**
+   * MUTUAL AUTHENTICATE, `00 82 00 00 28 E M 28`.
+   * Throws a Fault `card-authentication-failed` when the card's challenge is our own nonce.
+   */
+  command(): Uint8Array {
+    if (equalConstantTime(this.#own.nonce, this.#cardNonce)) throw failed('the challenge is our own nonce');
+    const data = this.#keys.seal(this.#own, this.#cardNonce);
+    return encodeCommand({ cla: 0, ins: 0x82, p1: 0, p2: 0, data, expected: authenticationLength });
+  }
+
   /**
    * Checks the card's answer, the MAC first, and opens the channel.
    * Throws a Fault `card-authentication-failed` or `card-answer-malformed`.
    */
-  complete(response: Uint8Array): TerminalChannel;
-}
-
-/** The terminal's part of the mutual authentication of ISO 7816-4 style (ICAO Doc 9303-11, 4.3; residence card). */
-export function beginMutualAuthentication(parts: TerminalHandshakeParts): TerminalHandshake {
-  const { parameters, keys, cardNonce, randomBytes } = parts;
-  const suite = channelSuites[parameters.cipher];
-  const own = { nonce: randomBytes(nonceLength), keyMaterial: randomBytes(keyMaterialLength) };
-  if (equalConstantTime(own.nonce, cardNonce)) throw failed('the card returned our own nonce');
-  const sealed = sealHandshake(suite, keys, {
-    ownNonce: own.nonce,
-    otherNonce: cardNonce,
-    keyMaterial: own.keyMaterial,
-  });
-  const command = encodeCommand({
-    cla: 0,
-    ins: 0x82,
-    p1: 0,
-    p2: 0,
-    data: sealed,
-    expected: authenticationLength,
-  });
-
-  function complete(response: Uint8Array): TerminalChannel {
+  complete(response: Uint8Array): TerminalChannel {
     const { data, status } = splitResponse(response);
     if (status !== statusWords.success) throw failed(`the card answered status ${describeStatus(status)}`);
     if (data.length !== authenticationLength) {
@@ -84,18 +82,21 @@ export function beginMutualAuthentication(parts: TerminalHandshakeParts): Termin
         `the card's authentication has ${data.length} bytes instead of ${authenticationLength}`,
       );
     }
-    const content = openHandshake(suite, keys, data);
-    if (!content) throw failed('the answer is not authentic (key, key version or card AP differ)');
-    const card = { nonce: content.ownNonce, keyMaterial: content.keyMaterial };
+    const opened = this.#keys.open(data);
+    if (!opened) throw failed('the answer is not authentic (key, key version or card AP differ)');
+    const { other: card, ownNonce } = opened;
     const echoed =
-      equalConstantTime(content.otherNonce, own.nonce) && equalConstantTime(card.nonce, cardNonce);
+      equalConstantTime(ownNonce, this.#own.nonce) && equalConstantTime(card.nonce, this.#cardNonce);
     if (!echoed) throw failed('the answer belongs to another authentication');
-    if (isReflection(own, card)) throw failed('the answer is our own, sent back');
-    const channel = new TerminalChannel(deriveSession(parameters, own, card), parameters.messages);
-    own.keyMaterial.fill(0);
+    if (isReflection(this.#own, card)) throw failed('the answer is our own, sent back');
+    const secrets = deriveSession(this.#parameters, this.#own, card);
     card.keyMaterial.fill(0);
-    return channel;
+    return new TerminalChannel(this.#parameters, secrets);
   }
 
-  return { command, complete };
+  /** Zeroes the keys. */
+  close(): void {
+    this.#keys.close();
+    this.#own.keyMaterial.fill(0);
+  }
 }
