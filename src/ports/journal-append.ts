@@ -5,12 +5,16 @@ export interface JournalSpace {
   readonly entries: number;
   readonly reservedBytes: number;
   readonly usedBytes: number;
+  /** entries that fit into the reserved space altogether */
+  readonly capacityEntries: number;
+  /** `low` below 20 % or 30 days left, `critical` below 5 % or 7 days: alarms on the way to full */
+  readonly level: 'ample' | 'low' | 'critical';
   /** at the rate of the last 30 days of entries; undefined while fewer than one day is known */
   readonly daysLeft?: number;
 }
 
 /**
- * Appends to the hash chain. An append resolves when all its records are durable, in the order given, each with
+ * Appends to the hash chain. `start` may be called again after it rejected. An append resolves when all its records are durable, in the order given, each with
  * its position, and rejects with `journal-full` or `journal-unwritable` when none of them is.
  */
 export interface JournalAppend {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, type webcrypto } from 'node:crypto';
 import { link, open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Crypto } from '@peculiar/webcrypto';
@@ -77,7 +77,7 @@ async function importKey(crypto: Crypto, file: string, pkcs8: Uint8Array) {
   try {
     const exportable = await crypto.subtle.importKey('pkcs8', copy(pkcs8), algorithm, true, ['sign']);
     const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', exportable);
-    const point = { kty, crv, x, y } as JsonWebKey;
+    const point = { kty, crv, x, y } as webcrypto.JsonWebKey;
     const publicKey = await crypto.subtle.importKey('jwk', point, algorithm, true, ['verify']);
     const privateKey = await crypto.subtle.importKey('pkcs8', copy(pkcs8), algorithm, false, ['sign']);
     return { privateKey, publicKey };

@@ -1,0 +1,50 @@
+import type { DatabaseFormat, Sqlite } from './database.ts';
+import { stampFormat } from './database.ts';
+
+/** `KzJn` */
+export const journalFormat: DatabaseFormat = { name: 'journal', applicationId: 0x4b7a4a6e, version: 1 };
+
+/**
+ * Entries are only ever added, so positions run from 1 without gaps over all incarnations; within one, the sequence
+ * is the position less that of its first entry, plus 1. `raw` is what is hashed; the other columns only find it.
+ */
+const tables = `
+  CREATE TABLE incarnations (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    terminal TEXT NOT NULL,
+    first_position INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE entries (
+    position INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    raw BLOB NOT NULL,
+    hash BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX entries_by_time ON entries (at_ms);
+  CREATE TABLE personal (
+    position INTEGER NOT NULL REFERENCES entries,
+    field TEXT NOT NULL,
+    salt BLOB NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (position, field)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE checkpoints (
+    position INTEGER PRIMARY KEY REFERENCES entries,
+    raw BLOB NOT NULL,
+    signature BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE device_keys (
+    number INTEGER PRIMARY KEY,
+    public_key BLOB NOT NULL UNIQUE
+  ) STRICT;
+  CREATE TABLE reservation (block INTEGER PRIMARY KEY, space BLOB NOT NULL) STRICT;
+`;
+
+/** Makes the tables of an empty journal. */
+export function createJournalTables(db: Sqlite): void {
+  db.transaction(() => {
+    db.exec(tables);
+    stampFormat(db, journalFormat);
+  })();
+}

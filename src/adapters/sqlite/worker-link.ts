@@ -1,0 +1,44 @@
+import { parentPort, Worker } from 'node:worker_threads';
+import { Link, type Offer } from '#adapters/process/link.ts';
+import { Fault } from '#core/fault.ts';
+
+/** A worker thread with a link to it; the disk is waited for there, never on the thread that serves taps. */
+export class LinkedWorker<Remote extends Offer> {
+  readonly #worker: Worker;
+  readonly #ended: Promise<void>;
+  readonly link: Link<Remote>;
+
+  /** Starts `module` (absolute URL) in a thread; `ended` runs when it ends by itself. */
+  constructor(module: URL, ended: (fault: Fault) => void = () => undefined) {
+    const worker = new Worker(module);
+    this.#worker = worker;
+    this.link = new Link<Remote>({ send: (message) => worker.postMessage(message) }, {});
+    worker.on('message', (message) => this.link.receive(message));
+    let failure: unknown;
+    worker.on('error', (error) => {
+      failure = error;
+    });
+    this.#ended = new Promise((resolve) => {
+      worker.once('exit', () => {
+        const fault = new Fault('process-lost', 'the thread of the database ended', { cause: failure });
+        this.link.close(fault);
+        ended(fault);
+        resolve();
+      });
+    });
+  }
+
+  /** Ends the thread; what it has open is closed with it. */
+  async stop(): Promise<void> {
+    await this.#worker.terminate();
+    await this.#ended;
+  }
+}
+
+/** The worker's end. */
+export function linkToMain(offer: Offer): void {
+  const port = parentPort;
+  if (!port) throw new Error('this module runs only as a worker thread');
+  const link = new Link<Record<string, never>>({ send: (message) => port.postMessage(message) }, offer);
+  port.on('message', (message) => link.receive(message));
+}
