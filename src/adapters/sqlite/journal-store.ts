@@ -123,7 +123,6 @@ export class JournalStore implements JournalAppend {
 
   #signWhenDue(): void {
     const { checkpointEntries, checkpointIntervalMs, clock } = this.#parts;
-    if (this.#signing) return;
     if ((this.#head?.sequence ?? 0) - this.#checkpointed >= checkpointEntries) {
       void this.#signHead();
     } else if ((this.#head?.sequence ?? 0) > this.#checkpointed) {
@@ -139,15 +138,18 @@ export class JournalStore implements JournalAppend {
     while (this.#signing) await this.#signing;
     const head = this.#head;
     if (!head || head.sequence <= this.#checkpointed) return;
+    const before = this.#checkpointed;
+    // entries that come meanwhile count from here
+    this.#checkpointed = head.sequence;
     this.#signing = this.#sign(head)
       .catch((error: unknown) => {
+        this.#checkpointed = before;
         if (!isFault(error)) throw error;
       })
       .finally(() => {
         this.#signing = undefined;
       });
     await this.#signing;
-    if (this.#checkpointed === head.sequence) this.#signWhenDue();
   }
 
   async #sign(head: JournalHead): Promise<void> {
@@ -162,7 +164,6 @@ export class JournalStore implements JournalAppend {
       publicKey: signing.publicKey(),
     };
     await this.#link().call('checkpoint', signed, appendWithinMs);
-    this.#checkpointed = head.sequence;
     await rememberHead(headFile, head).catch(() => undefined);
   }
 
