@@ -16,6 +16,11 @@ export function toHex(bytes: Uint8Array): string {
   return text.toUpperCase();
 }
 
+/** The memory of a `Buffer` as a plain `Uint8Array`, whose methods mean what they say. */
+export function plainBytes({ buffer, byteOffset, length }: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, length);
+}
+
 /** A copy with memory of its own, which `slice` of a `Buffer` is not. */
 export function copyOf(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes);

@@ -71,10 +71,7 @@ export async function verifyPin(parts: PinVerificationParts, digits: Uint8Array)
   if (triesLeft < policy.minimumTriesLeft) return { kind: 'withheld', triesLeft };
   if (!isPinOf(policy, digits)) {
     const { minimumDigits, maximumDigits } = policy;
-    throw new Fault(
-      'argument-invalid',
-      `a PIN of this card AP has ${minimumDigits} to ${maximumDigits} digits`,
-    );
+    return notSent(`a PIN of this card AP has ${minimumDigits} to ${maximumDigits} digits`);
   }
   const after = await pinStatus(parts, { ...verify, data: digits });
   if (blockedStatuses.has(after)) return { kind: 'blocked' };

@@ -1,5 +1,5 @@
 import { type Cipheriv, createCipheriv, createDecipheriv, type Decipheriv } from 'node:crypto';
-import { copyOf } from '#core/bytes/bytes.ts';
+import { copyOf, plainBytes } from '#core/bytes/bytes.ts';
 
 export const aesBlockLength = 16;
 
@@ -38,16 +38,16 @@ export class AesCbc {
     this.#encryption ??= createCipheriv(this.#algorithm(), this.#key, zeroBlock).setAutoPadding(false);
     const input = copyOf(data);
     addToFirstBlock(input, iv, this.#encryptionChain);
-    const encrypted = this.#encryption.update(input);
+    const encrypted = plainBytes(this.#encryption.update(input));
     input.fill(0);
-    this.#encryptionChain = copyOf(encrypted.subarray(-aesBlockLength));
+    this.#encryptionChain = encrypted.slice(-aesBlockLength);
     return encrypted;
   }
 
   decrypt(iv: Uint8Array, data: Uint8Array): Uint8Array {
     demandWholeBlocks(data);
     this.#decryption ??= createDecipheriv(this.#algorithm(), this.#key, zeroBlock).setAutoPadding(false);
-    const decrypted = this.#decryption.update(data);
+    const decrypted = plainBytes(this.#decryption.update(data));
     addToFirstBlock(decrypted, iv, this.#decryptionChain);
     this.#decryptionChain = copyOf(data.subarray(-aesBlockLength));
     return decrypted;

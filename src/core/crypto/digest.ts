@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
+import { plainBytes } from '#core/bytes/bytes.ts';
 
 export type DigestName = 'sha-1' | 'sha-256';
 
 /** SHA-1 or SHA-256 (FIPS 180-4). SHA-1 serves the key derivation of card standards alone, never signatures. */
 export function digest(algorithm: DigestName, data: Uint8Array): Uint8Array {
-  return createHash(algorithm === 'sha-1' ? 'sha1' : 'sha256')
-    .update(data)
-    .digest();
+  return plainBytes(hash(algorithm === 'sha-1' ? 'sha1' : 'sha256', data, 'buffer'));
 }

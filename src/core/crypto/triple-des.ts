@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { concat } from '#core/bytes/bytes.ts';
+import { concat, plainBytes } from '#core/bytes/bytes.ts';
 import { padIso9797 } from '#core/crypto/padding.ts';
 
 /** Two-key triple DES (ISO/IEC 18033-3) on whole blocks without padding; keys have 16 bytes. */
@@ -14,11 +14,11 @@ function threeKeys(key: Uint8Array): Uint8Array {
 }
 
 export function tripleDesCbcEncrypt(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
-  return createCipheriv('des-ede3-cbc', threeKeys(key), iv).setAutoPadding(false).update(data);
+  return plainBytes(createCipheriv('des-ede3-cbc', threeKeys(key), iv).setAutoPadding(false).update(data));
 }
 
 export function tripleDesCbcDecrypt(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
-  return createDecipheriv('des-ede3-cbc', threeKeys(key), iv).setAutoPadding(false).update(data);
+  return plainBytes(createDecipheriv('des-ede3-cbc', threeKeys(key), iv).setAutoPadding(false).update(data));
 }
 
 /**
