@@ -51,11 +51,13 @@ export class DoorGuard {
     await Promise.allSettled([...this.#doors.values()].map((door) => door.lock()));
   }
 
-  /** Locks and releases all hardware. */
+  /** Locks and releases all hardware. The readers say from now on that they are out of service. */
   async close(): Promise<void> {
     this.#cancelCheck?.();
     this.#unlocked.clear();
-    await Promise.allSettled([...this.#doors.values()].map((door) => door.stop()));
+    const stopped = [...this.#doors.values()].map((door) => door.stop());
+    for (const indicator of this.#indicators.values()) indicator.show('fault');
+    await Promise.allSettled(stopped);
   }
 
   async #open(hardwareParts: readonly HardwarePart[]): Promise<void> {

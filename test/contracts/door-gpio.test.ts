@@ -1,0 +1,158 @@
+import { describe, expect, it } from 'vitest';
+import { GpioDoor } from '#adapters/gpio/gpio-door.ts';
+import { GpioLines } from '#adapters/gpio/gpio-lines.ts';
+import type { GpioDoorWiring } from '#core/access/door-wiring.ts';
+import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
+import { describeDoorHardware, InputLog } from './door-hardware.ts';
+import { FakeGpioChip } from './fake-gpio.ts';
+
+const chip = FakeGpioChip.label;
+const strikeLine = 17;
+
+function wire(active: 'high' | 'low', lockType: 'fail-secure' | 'fail-safe'): GpioDoorWiring {
+  return {
+    strike: { kind: 'gpio', chip, line: strikeLine, active, lockType },
+    contact: { chip, line: 22, active: 'high', debounceMs: 30 },
+    exitRequest: { chip, line: 23, active: 'low', debounceMs: 20 },
+    tamper: { chip, line: 24, active: 'high', debounceMs: 50 },
+  };
+}
+
+function build(wiring: GpioDoorWiring) {
+  const fake = new FakeGpioChip();
+  fake.drive(22, 0);
+  fake.drive(23, 1);
+  const clock = new SimulatedClock({ utcMs: 0 });
+  const lines = new GpioLines({ Gpio: fake.Gpio, root: fake.root });
+  const hardware = new GpioDoor({ wiring, lines, after: (ms, action) => clock.after(ms, action) });
+  return { fake, clock, hardware };
+}
+
+/** The level at which the strike is locked, by the wiring: energised exactly when fail-safe. */
+const combinations = [
+  ['high', 'fail-secure', 0],
+  ['low', 'fail-secure', 1],
+  ['high', 'fail-safe', 1],
+  ['low', 'fail-safe', 0],
+] as const;
+
+for (const [active, lockType, lockedLevel] of combinations) {
+  describeDoorHardware(`GPIO, active ${active}, ${lockType}`, async () => {
+    const { fake, clock, hardware } = build(wire(active, lockType));
+    return {
+      hardware,
+      locked: () => fake.level(strikeLine) === lockedLevel,
+      setContact: (open) => fake.drive(22, open ? 1 : 0),
+      pressExit: (pressed) => fake.drive(23, pressed ? 0 : 1),
+      tamper: (tampered) => fake.drive(24, tampered ? 1 : 0),
+      cut: () => {
+        fake.present = false;
+      },
+      repair: () => {
+        fake.present = true;
+      },
+      readWrong: (wrong) => {
+        fake.readWrong = wrong;
+      },
+      passTime: (ms) => clock.advanceAsync(ms),
+      close: async () => fake.remove(),
+    };
+  });
+
+  it(`GPIO, active ${active}, ${lockType}: the line is exported in its locked level and never given back`, async () => {
+    const { fake, clock, hardware } = build(wire(active, lockType));
+    await hardware.start(() => undefined);
+    await hardware.unlock(100);
+    await clock.advanceAsync(200);
+    await hardware.stop();
+    const strike = fake.driven.filter((done) => done.gpio === FakeGpioChip.base + strikeLine);
+    expect(strike[0]).toMatchObject({ what: 'exported', level: lockedLevel });
+    expect(strike.filter((done) => done.what === 'unexported')).toEqual([]);
+    const unlocked = strike.filter((done) => 'level' in done && done.level !== lockedLevel);
+    expect(unlocked).toHaveLength(1);
+    expect(strike.at(-1)).toMatchObject({ what: 'written', level: lockedLevel });
+    fake.remove();
+  });
+}
+
+describe('GPIO inputs', () => {
+  it('count a level only once it has lasted', async () => {
+    const { fake, clock, hardware } = build(wire('high', 'fail-secure'));
+    const log = new InputLog();
+    await hardware.start(log.take);
+    const seen = log.inputs.length;
+    for (let bounce = 0; bounce < 10; bounce += 1) {
+      fake.drive(22, bounce % 2 === 0 ? 1 : 0);
+      await clock.advanceAsync(10);
+    }
+    fake.drive(22, 1);
+    await clock.advanceAsync(29);
+    expect(log.inputs.length).toBe(seen);
+    await clock.advanceAsync(1);
+    expect(log.inputs.slice(seen)).toEqual([{ kind: 'contact', open: true }]);
+    await hardware.stop();
+    fake.remove();
+  });
+
+  it('show in a poll what an edge did not', async () => {
+    const { fake, clock, hardware } = build(wire('high', 'fail-secure'));
+    const log = new InputLog();
+    await hardware.start(log.take);
+    fake.levels.set(FakeGpioChip.base + 22, 1);
+    await clock.advanceAsync(1_100);
+    expect(log.inputs.at(-1)).toEqual({ kind: 'contact', open: true });
+    await hardware.stop();
+    fake.remove();
+  });
+
+  it('of a chip that is lost are reported anew when it is back', async () => {
+    const { fake, clock, hardware } = build(wire('high', 'fail-secure'));
+    const log = new InputLog();
+    await hardware.start(log.take);
+    fake.present = false;
+    await clock.advanceAsync(1_000);
+    expect(log.inputs.at(-1)).toMatchObject({ kind: 'fault', fault: { code: 'door-hardware-absent' } });
+    const seen = log.inputs.length;
+    fake.levels.set(FakeGpioChip.base + 22, 1);
+    fake.present = true;
+    await clock.advanceAsync(1_000);
+    expect(log.inputs.slice(seen)).toContainEqual({ kind: 'contact', open: true });
+    expect(log.inputs.slice(seen)).toContainEqual({ kind: 'recovered' });
+    await hardware.stop();
+    fake.remove();
+  });
+});
+
+describe('a GPIO line', () => {
+  it.each([
+    ['another chip', { chip: 'pinctrl-other', line: 17 }],
+    ['an offset the chip does not have', { chip, line: 64 }],
+  ])('of %s is a fault of the door', async (_, at) => {
+    const wiring = wire('high', 'fail-secure');
+    const { fake, hardware } = build({
+      ...wiring,
+      strike: { kind: 'gpio', active: 'high', lockType: 'fail-secure', ...at },
+    });
+    const log = new InputLog();
+    await hardware.start(log.take);
+    expect(log.inputs).toMatchObject([{ kind: 'fault', fault: { code: 'door-hardware-absent' } }]);
+    await hardware.stop();
+    fake.remove();
+  });
+
+  it('that moves by itself is reported and locked again', async () => {
+    const { fake, clock, hardware } = build(wire('high', 'fail-secure'));
+    const log = new InputLog();
+    await hardware.start(log.take);
+    fake.levels.set(FakeGpioChip.base + strikeLine, 1);
+    const seen = log.inputs.length;
+    await clock.advanceAsync(1_000);
+    expect(log.inputs.slice(seen)).toEqual([
+      { kind: 'strike', locked: false },
+      { kind: 'strike', locked: true },
+    ]);
+    expect(fake.level(strikeLine)).toBe(0);
+    await hardware.stop();
+    fake.remove();
+  });
+});

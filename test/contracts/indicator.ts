@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { type Indication, type Indicator, indications } from '#ports/indicator.ts';
+
+/** An indicator under test and what somebody at the reader perceives of it. */
+export interface IndicatorRig {
+  readonly indicator: Indicator;
+  /** a description of what can be seen and heard during the next `ms` milliseconds: equal when it looks equal */
+  perceive(ms: number): Promise<string>;
+  /** takes the lamps away, and brings them back */
+  cut(): unknown;
+  repair(): unknown;
+  close(): Promise<void>;
+}
+
+/** What every implementation of Indicator does. */
+export function describeIndicator(name: string, openRig: () => Promise<IndicatorRig>): void {
+  describe(`indicator: ${name}`, () => {
+    it('shows every indication differently from every other', async () => {
+      const rig = await openRig();
+      const seen = new Map<string, Indication>();
+      for (const indication of indications) {
+        rig.indicator.show(indication);
+        const perceived = await rig.perceive(3_000);
+        expect(seen.get(perceived)).toBeUndefined();
+        seen.set(perceived, indication);
+      }
+      await rig.close();
+    });
+
+    it('shows the last of several', async () => {
+      const rig = await openRig();
+      rig.indicator.show('granted');
+      const granted = await rig.perceive(3_000);
+      for (const indication of indications) rig.indicator.show(indication);
+      rig.indicator.show('granted');
+      expect(await rig.perceive(3_000)).toBe(granted);
+      await rig.close();
+    });
+
+    it('never throws, and shows again once its lamps are back', async () => {
+      const rig = await openRig();
+      rig.indicator.show('granted');
+      const granted = await rig.perceive(3_000);
+      await rig.cut();
+      for (const indication of indications) rig.indicator.show(indication);
+      await rig.repair();
+      rig.indicator.show('granted');
+      expect(await rig.perceive(3_000)).toBe(granted);
+      await rig.close();
+    });
+  });
+}
