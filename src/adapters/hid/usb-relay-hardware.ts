@@ -1,0 +1,19 @@
+import { after } from '#adapters/process/after.ts';
+import { usbRelayHardwareSchema } from '#core/access/door-wiring.ts';
+import type { DoorHardware, DoorHardwareSet } from '#ports/door.ts';
+import { nodeHid } from './node-hid.ts';
+import { UsbRelayBoard } from './usb-relay-board.ts';
+import { UsbRelayDoor } from './usb-relay-door.ts';
+
+/** The hardware module of strikes on USB relay boards; `options` is a UsbRelayHardwareOptions. */
+export async function openHardware(options: unknown): Promise<DoorHardwareSet> {
+  const { strikes } = usbRelayHardwareSchema.parse(options);
+  const boards = new Map<string, UsbRelayBoard>();
+  const doors = new Map<string, DoorHardware>();
+  for (const [id, wiring] of Object.entries(strikes)) {
+    const board = boards.get(wiring.serial) ?? new UsbRelayBoard({ hid: nodeHid, serial: wiring.serial });
+    boards.set(wiring.serial, board);
+    doors.set(id, new UsbRelayDoor({ wiring, board, after }));
+  }
+  return { doors, indicators: new Map() };
+}

@@ -1,0 +1,94 @@
+import type { CardReaderEvents, PresentedCard, ReaderStatus } from '#ports/card-reader.ts';
+
+export type ReaderEvent =
+  | { readonly kind: 'changed'; readonly status: ReaderStatus }
+  | { readonly kind: 'presented'; readonly card: PresentedCard }
+  | { readonly kind: 'removed'; readonly readerName: string };
+
+/** Collects what card readers tell, and lets a test wait for what it expects to come next. */
+export class ReaderEvents implements CardReaderEvents {
+  /** everything so far, in order */
+  readonly all: ReaderEvent[] = [];
+  #taken = 0;
+  readonly #waiting = new Set<() => void>();
+
+  readerChanged(status: ReaderStatus): void {
+    this.#add({ kind: 'changed', status });
+  }
+
+  cardPresented(card: PresentedCard): void {
+    this.#add({ kind: 'presented', card });
+  }
+
+  cardRemoved(readerName: string): void {
+    this.#add({ kind: 'removed', readerName });
+  }
+
+  /** The next card event, skipping changes of readers. */
+  async nextCard(): Promise<Exclude<ReaderEvent, { kind: 'changed' }>> {
+    for (;;) {
+      const event = await this.#next();
+      if (event.kind !== 'changed') return event;
+    }
+  }
+
+  /** The next card event, which must be a presented card. */
+  async presented(): Promise<PresentedCard> {
+    const event = await this.nextCard();
+    if (event.kind !== 'presented') throw new Error(`expected a card, but ${event.readerName} lost one`);
+    return event.card;
+  }
+
+  /** The next card event, which must be a removal; its reader. */
+  async removed(): Promise<string> {
+    const event = await this.nextCard();
+    if (event.kind !== 'removed')
+      throw new Error(`expected a removal, but ${event.card.readerName} has a card`);
+    return event.readerName;
+  }
+
+  /** Waits until a reader's latest status fits; card events in between stay to be taken. */
+  async status(readerName: string, fits: (status: ReaderStatus) => boolean): Promise<ReaderStatus> {
+    for (;;) {
+      const latest = this.all.findLast(
+        (event) => event.kind === 'changed' && event.status.name === readerName,
+      );
+      if (latest?.kind === 'changed' && fits(latest.status)) return latest.status;
+      await this.#more();
+    }
+  }
+
+  /** Waits until a status that comes after this call fits. */
+  async statusAfter(from: number, readerName: string, state: ReaderStatus['state']): Promise<ReaderStatus> {
+    for (;;) {
+      for (const event of this.all.slice(from)) {
+        if (event.kind === 'changed' && event.status.name === readerName && event.status.state === state) {
+          return event.status;
+        }
+      }
+      await this.#more();
+    }
+  }
+
+  async #next(): Promise<ReaderEvent> {
+    for (;;) {
+      const event = this.all[this.#taken];
+      if (event) {
+        this.#taken += 1;
+        return event;
+      }
+      await this.#more();
+    }
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.add(resolve));
+  }
+
+  #add(event: ReaderEvent): void {
+    this.all.push(event);
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
+  }
+}
