@@ -36,10 +36,13 @@ const require = createRequire(import.meta.url);
 require('pcsclite');
 const native = require('pcsclite/build/Release/pcsclite.node') as NativeBinding;
 
-/** winscard.h: SCARD_SHARE_EXCLUSIVE, SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1, SCARD_RESET_CARD */
+/** winscard.h: SCARD_SHARE_EXCLUSIVE, SCARD_SHARE_DIRECT; SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1 */
 const shareExclusive = 1;
+const shareDirect = 3;
 const anyProtocol = 3;
-const resetCard = 1;
+const noProtocol = 0;
+/** winscard.h: SCARD_LEAVE_CARD, SCARD_RESET_CARD */
+const dispositions = { leave: 0, reset: 1 } as const;
 /** the longest response of ISO 7816-3 extended length: 65,536 bytes and the status word */
 const responseLimit = 65_538;
 /** how long a finished native object is kept from the garbage collector: its close still runs in the event loop */
@@ -145,9 +148,14 @@ export class CardConnection {
     });
   }
 
-  /** SCardDisconnect with SCARD_RESET_CARD, so that session keys and PIN status die on the card. */
-  disconnect(done: (error: Error | null) => void): void {
-    this.#native._disconnect(resetCard, done);
+  /** SCardConnect to the reader itself, whether a card is in it or not. */
+  connectReader(done: (error: Error | null) => void): void {
+    this.#native._connect(shareDirect, noProtocol, (error) => done(error));
+  }
+
+  /** SCardDisconnect, resetting the card or leaving it as it is. */
+  disconnect(disposition: 'reset' | 'leave', done: (error: Error | null) => void): void {
+    this.#native._disconnect(dispositions[disposition], done);
   }
 }
 

@@ -10,6 +10,11 @@ export interface PresenceStep {
   readonly presence: CardPresence;
   /** in the order in which they happened */
   readonly changes: readonly PresenceChange[];
+  /**
+   * The state says that the reader is empty, the counter that the card has not been removed: pcscd sets the state
+   * so when a reset fails, without looking, and then reports no card until it has seen the reader empty
+   */
+  readonly doubtful: boolean;
 }
 
 /** winscard.h: SCARD_STATE_PRESENT; the other bits (in use, exclusive, mute, changed …) say nothing about presence */
@@ -36,11 +41,16 @@ export function nextPresence(before: CardPresence, state: number): PresenceStep 
   const count = insertionCount(state);
   const present = (state & presentBit) !== 0;
   const presence: CardPresence = { kind: present ? 'present' : 'empty', count };
-  if (before.kind === 'unknown') return { presence, changes: present ? ['inserted'] : [] };
+  // the counter starts at 0 with the reader empty, so it is odd while a card is there
+  if (before.kind === 'unknown') {
+    return { presence, changes: present ? ['inserted'] : [], doubtful: !present && count % 2 === 1 };
+  }
   const passed = (count - before.count) & 0xffff;
-  if (passed === 0 && presence.kind === before.kind) return { presence: before, changes: [] };
-  if (passed >= 0x8000) return { presence: before, changes: [] };
-  if (before.kind === 'present')
-    return { presence, changes: present ? ['removed', 'inserted'] : ['removed'] };
-  return { presence, changes: present ? ['inserted'] : ['inserted', 'removed'] };
+  const same = passed === 0 && presence.kind === before.kind;
+  if (same || passed >= 0x8000) return { presence: before, changes: [], doubtful: false };
+  if (before.kind === 'present') {
+    const changes: PresenceChange[] = present ? ['removed', 'inserted'] : ['removed'];
+    return { presence, changes, doubtful: !present && passed === 0 };
+  }
+  return { presence, changes: present ? ['inserted'] : ['inserted', 'removed'], doubtful: false };
 }

@@ -91,6 +91,11 @@ export class CardTap {
     return this.#parts.connection.stuck;
   }
 
+  /** Whether an exchange broke off, as it does when the card leaves the field. */
+  get broken(): boolean {
+    return this.#parts.connection.broken;
+  }
+
   /** Zeroes the session's keys, resets the card and releases the reader; every call waits for the same end. */
   end(): Promise<void> {
     this.#ended ??= this.#end();

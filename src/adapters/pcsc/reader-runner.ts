@@ -23,6 +23,11 @@ export type Notify = <M extends keyof ParentOffer & string>(
   argument: Parameters<ParentOffer[M]>[0],
 ) => void;
 
+/** How long pcscd is given to see a card leave before one that broke off counts as being back: its poll, and some. */
+const settleMs = 500;
+/** how often a card that breaks off without leaving is read again */
+const maximumRetries = 3;
+
 interface Insertion {
   readonly tapId: string;
   readonly count: number;
@@ -46,6 +51,8 @@ export class ReaderRunner {
   #occupied = false;
   /** a card that came while the one before still had to release the reader */
   #waiting: Insertion | undefined;
+  /** how often the card in the reader has been read again */
+  #retries = 0;
 
   constructor(parts: ReaderRunnerParts) {
     this.#parts = parts;
@@ -111,12 +118,41 @@ export class ReaderRunner {
       this.#readerLost();
       return;
     }
-    const { presence, changes } = nextPresence(this.#presence, state);
+    const { presence, changes, doubtful } = nextPresence(this.#presence, state);
     this.#presence = presence;
+    if (changes.length > 0) this.#retries = 0;
     for (const change of changes) {
       if (change === 'removed') this.#removed(new Fault('card-removed', 'the card has left the reader'));
-      else this.#inserted({ tapId: randomBytes(16).toString('hex'), count: insertionCount(state), atUs });
+      else this.#inserted({ tapId: newTapId(), count: insertionCount(state), atUs });
     }
+    if (doubtful) this.#whenSettled(() => this.#resetReader());
+  }
+
+  /** Runs `action` after the settling time, if the card in the reader is still the same and not being read. */
+  #whenSettled(action: () => void): void {
+    const presence = this.#presence;
+    setTimeout(() => {
+      if (this.#presence === presence && !this.#occupied) action();
+    }, settleMs);
+  }
+
+  /** Resets the reader, whatever is in it: pcscd then looks, and a fresh watch tells what it saw. */
+  #resetReader(): void {
+    const connection = new CardConnection(this.#parts.reader.name);
+    connection.connectReader((error) => {
+      if (error) return;
+      connection.disconnect('reset', () => {
+        if (!this.#fresh) this.#renewWatch();
+      });
+    });
+  }
+
+  /** Reads a card again that broke off but never left the field, as one at its edge does. */
+  #retry(): void {
+    if (this.#presence.kind !== 'present') return;
+    this.#retries += 1;
+    this.#removed(new Fault('card-removed', 'the card has broken off'));
+    this.#inserted({ tapId: newTapId(), count: this.#presence.count, atUs: this.#parts.monotonicUs() });
   }
 
   #readerLost(): void {
@@ -194,10 +230,22 @@ export class ReaderRunner {
     const next = this.#waiting;
     this.#waiting = undefined;
     if (next) this.#begin(next);
+    else if (this.#presence.kind === 'present') this.#afterRelease(tap);
+  }
+
+  #afterRelease(tap: CardTap): void {
+    if (tap.broken && this.#retries < maximumRetries) this.#whenSettled(() => this.#retry());
+    // the reset failed if the card left just before it, and pcscd does not tell
+    else if (!tap.broken && !this.#fresh) this.#renewWatch();
   }
 
   #report(fault?: Fault): void {
     const record: { fault?: FaultRecord } = fault ? { fault: toFaultRecord(fault) } : {};
     this.#parts.notify('readerState', { name: this.#parts.reader.name, ...record });
   }
+}
+
+/** 32 hexadecimal digits */
+function newTapId(): string {
+  return randomBytes(16).toString('hex');
 }

@@ -1,4 +1,4 @@
-import { Fault } from '#core/fault.ts';
+import { Fault, isFault } from '#core/fault.ts';
 import type { CardConnection } from './binding.ts';
 import { pcscFault } from './pcsc-error.ts';
 
@@ -18,6 +18,7 @@ export class TimedConnection {
   #busy = false;
   #idle: (() => void) | undefined;
   #connected = false;
+  #broken = false;
 
   constructor(connection: CardConnection, apduDeadlineMs: number) {
     this.#connection = connection;
@@ -63,14 +64,24 @@ export class TimedConnection {
     return this.#busy && this.#failure !== undefined;
   }
 
-  /** Waits for what is in flight, however long it takes, then resets and releases the card. */
+  /** Whether an exchange broke off, as it does when the card leaves the field. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  /**
+   * Waits for what is in flight, however long it takes, then resets and releases the card, so that session keys
+   * and PIN status die on it. A card that broke off has lost them with its power; resetting it would fail, and
+   * pcscd then takes the reader for empty without looking, and for a while sees no card that comes back.
+   */
   async disconnect(): Promise<void> {
     this.#fail(new Fault('card-channel-closed', 'the card session has ended'));
     if (this.#busy) await new Promise<void>((resolve) => (this.#idle = resolve));
     if (!this.#connected) return;
     this.#connected = false;
     // an error means that the card or pcscd is gone, and the connection with it
-    await new Promise<void>((resolve) => this.#connection.disconnect(() => resolve()));
+    const disposition = this.#broken ? 'leave' : 'reset';
+    await new Promise<void>((resolve) => this.#connection.disconnect(disposition, () => resolve()));
   }
 
   #fail(fault: Fault): Fault {
@@ -101,6 +112,7 @@ export class TimedConnection {
         },
         (fault) => {
           settle();
+          this.#broken ||= isFault(fault, 'card-removed');
           reject(this.#fail(fault));
         },
       );
