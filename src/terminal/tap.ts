@@ -48,7 +48,8 @@ export async function runTap(parts: TapParts, card: PresentedCard, removed: Abor
     result = await decideTap(parts, card, removed);
   } catch (error) {
     parts.log.error({ tapId: card.tapId, err: error }, 'fault during a tap');
-    result = denied(parts, 'fault', isFault(error) ? toFaultRecord(error) : undefined);
+    const reason = isFault(error, 'policy-absent') ? 'policy-absent' : 'fault';
+    result = denied(parts, reason, isFault(error) ? toFaultRecord(error) : undefined);
   }
   try {
     await parts.journal.decided(decisionOccurrence(parts.reader, card, result));
@@ -72,7 +73,6 @@ export async function runTap(parts: TapParts, card: PresentedCard, removed: Abor
 async function decideTap(parts: TapParts, card: PresentedCard, removed: AbortSignal): Promise<TapResult> {
   const outcome = card.outcome;
   if (outcome.kind !== 'reading') return resultWithoutReading(parts, outcome);
-  if ((await parts.policy.version()) === undefined) return denied(parts, 'policy-absent');
 
   let reading = outcome.reading;
   let openByUs = card.presentedAtUs + parts.settings.decisionDeadlineMs * 1_000;

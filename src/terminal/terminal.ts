@@ -97,6 +97,15 @@ class RunningTerminal implements Terminal {
   }
 
   async start(): Promise<void> {
+    try {
+      await this.#begin();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async #begin(): Promise<void> {
     const { readers, policy, pinPads, log } = this.#ports;
     // doors first: they lock, and exit requests are served before anything else can fail
     await Promise.all([...this.#doors.values()].map((door) => door.start()));

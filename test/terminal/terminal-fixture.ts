@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
 import type { PolicySlice, PolicyVersion } from '#core/access/policy.ts';
 import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
-import type { Fault } from '#core/fault.ts';
+import { Fault } from '#core/fault.ts';
 import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
 import type { CardReaderEvents, CardReaders, PresentedCard } from '#ports/card-reader.ts';
 import type { Indication } from '#ports/indicator.ts';
@@ -74,7 +74,7 @@ export class MemoryPolicy implements PolicyLookup {
     if (this.fault) throw this.fault;
     this.queries.push(query);
     const version = this.installed;
-    if (!version) throw new Error('asked for a slice without a policy');
+    if (!version) throw new Fault('policy-absent', 'no policy is installed');
     const found = this.slices.get(query.userNumber);
     return { version, profileAdmitted: true, otherCards: false, permissions: [], ...found };
   }

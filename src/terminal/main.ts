@@ -1,0 +1,160 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { destination, type Logger, pino } from 'pino';
+import { Keypad } from '#adapters/hid/keypad.ts';
+import { hidSysfs } from '#adapters/hid/keypad-sysfs.ts';
+import { nodeHid } from '#adapters/hid/node-hid.ts';
+import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
+import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { SystemClock } from '#adapters/os/clock.ts';
+import { PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
+import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
+import { JournalStore } from '#adapters/sqlite/journal-store.ts';
+import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
+import { ServiceNotifier } from '#adapters/systemd/notify.ts';
+import { hardwareParts, type PinPadWiring } from '#core/access/door-wiring.ts';
+import { Fault, isFault } from '#core/fault.ts';
+import type { KeyDerivation } from '#ports/key-derivation.ts';
+import type { PinPad } from '#ports/pin-pad.ts';
+import { type LoadedConfig, loadTerminalConfig, terminalSettings } from './config.ts';
+import { createTerminal, type Terminal } from './terminal.ts';
+
+/** how often the tap loop is asked whether it turns */
+const aliveEveryMs = 2_000;
+const moduleOf = (specifier: string) => fileURLToPath(import.meta.resolve(specifier));
+
+/** No card is read with keys where no profile has any. */
+const noKeys: KeyDerivation = {
+  cardKeys: async () => {
+    throw new Fault('key-unavailable', 'no key file is configured');
+  },
+};
+
+/**
+ * Runs the terminal that `configFile` describes until SIGTERM or SIGINT. Rejects with a Fault when the configuration
+ * is wrong or a database must not be touched.
+ */
+export async function runTerminal(configFile: string): Promise<void> {
+  const loaded = await loadTerminalConfig(configFile);
+  const clock = new SystemClock();
+  const log = pino(
+    { level: loaded.config.log.level, base: { terminal: loaded.config.terminal } },
+    destination(1),
+  );
+  const notifier = new ServiceNotifier({
+    clock,
+    environment: process.env,
+    processId: process.pid,
+    onFailure: (error) => log.warn({ err: error }, 'the service manager was not reached'),
+  });
+  const doors = guardedDoors(loaded);
+  const terminal = await buildTerminal(loaded, { clock, log, doors });
+  const stopped = stopSignal();
+  await doors.start();
+  try {
+    await terminal.start();
+    await notifier.ready(
+      `ready: ${loaded.config.doors.length} doors, ${loaded.config.readers.length} readers`,
+    );
+    const feeding = setInterval(() => {
+      void terminal.checkAlive().then((alive) => alive && notifier.feed());
+    }, aliveEveryMs);
+    log.info({ signal: await stopped }, 'stopping');
+    clearInterval(feeding);
+    await notifier.stopping();
+    await terminal.stop();
+  } finally {
+    await doors.stop();
+  }
+}
+
+function guardedDoors({ config }: LoadedConfig): GuardedDoors {
+  const wiring = {
+    doors: Object.fromEntries(config.doors.map(({ id, hardware }) => [id, hardware])),
+    indicators: Object.fromEntries(
+      config.readers.flatMap(({ id, indicator }) => (indicator ? [[id, indicator]] : [])),
+    ),
+  };
+  return new GuardedDoors({
+    parts: hardwareParts(wiring, {
+      gpio: moduleOf('#adapters/gpio/gpio-hardware.ts'),
+      usbRelay: moduleOf('#adapters/hid/usb-relay-hardware.ts'),
+    }),
+    doorIds: config.doors.map(({ id }) => id),
+    readerIds: config.readers.map(({ id }) => id),
+  });
+}
+
+async function buildTerminal(
+  loaded: LoadedConfig,
+  { clock, log, doors }: { clock: SystemClock; log: Logger; doors: GuardedDoors },
+): Promise<Terminal> {
+  const { config, profiles, keyFile } = loaded;
+  const keys = keyFile === undefined ? noKeys : await createKeyfileDerivation(keyFile);
+  if (keyFile !== undefined) log.warn('keys not sealed: the key file is protected by its file mode alone');
+  const readers = new PcscReaders({
+    allowed: config.readers.map((reader) => ({
+      readerName: reader.name,
+      profileIds: reader.profiles ?? profiles.map(({ id }) => id),
+    })),
+    profiles,
+    keys,
+    apduDeadlineMs: config.deadlines.apdu,
+    tapDeadlineMs: config.deadlines.tap,
+    sessionDeadlineMs: config.deadlines.decision + config.pinTimeout,
+    virtualReaders: 'refused',
+    log: log.child({ component: 'pcsc' }),
+  });
+  const pads = config.readers.flatMap(({ id, pinPad }): (readonly [string, PinPad])[] =>
+    pinPad ? [[id, keypad(pinPad, { clock, log: log.child({ component: 'pin-pad', reader: id }) })]] : [],
+  );
+  return createTerminal(
+    {
+      readers,
+      doors: doors.doors,
+      indicators: doors.indicators,
+      pinPads: new Map(pads),
+      policy: new PolicyStore({ file: join(config.stateDirectory, 'policy.sqlite') }),
+      journal: new JournalStore({
+        file: join(config.stateDirectory, 'journal.sqlite'),
+        terminal: config.terminal,
+        signing: await openDeviceKey(config.stateDirectory),
+        clock,
+        reserveMiB: config.journal.reserveMiB,
+        checkpointEntries: config.journal.checkpointEntries,
+        checkpointIntervalMs: config.journal.checkpointInterval,
+      }),
+      clock,
+      log,
+    },
+    terminalSettings(loaded),
+  );
+}
+
+function keypad(wiring: PinPadWiring, { clock, log }: { clock: SystemClock; log: Logger }): Keypad {
+  return new Keypad({
+    wiring,
+    hid: nodeHid,
+    sysfs: hidSysfs(),
+    after: (delayMs, action) => clock.after(delayMs, action),
+    onFault: (fault) => log.error({ fault: fault.code }, fault.message),
+  });
+}
+
+function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({ options: { config: { type: 'string' } } });
+  try {
+    if (values.config === undefined) throw new Fault('argument-invalid', 'usage: main.ts --config FILE');
+    await runTerminal(values.config);
+  } catch (error) {
+    process.stderr.write(`kazasu: ${isFault(error) ? `${error.code}: ${error.message}` : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}
