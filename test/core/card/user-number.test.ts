@@ -1,0 +1,45 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  hasUserNumberFormat,
+  looksLikeIndividualNumber,
+  userNumberFormatSchema,
+} from '#core/card/user-number.ts';
+
+test.each(['123456789018', '1234 5678 9018', '1234-5678-9018', '１２３４５６７８９０１８', '000000000000'])(
+  '%s looks like an Individual Number',
+  (text) => {
+    expect(looksLikeIndividualNumber(text)).toBe(true);
+  },
+);
+
+test.each(['123456789010', '12345678901', '1234567890189', 'A23456789018', '', 'E00012345'])(
+  '%j does not',
+  (text) => {
+    expect(looksLikeIndividualNumber(text)).toBe(false);
+  },
+);
+
+test('of every eleven digits exactly one check digit fits, by the weights 6 5 4 3 2 7 6 5 4 3 2', () => {
+  const weights = [6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2];
+  fc.assert(
+    fc.property(fc.array(fc.nat(9), { minLength: 11, maxLength: 11 }), (digits) => {
+      const remainder = digits.reduce((sum, digit, i) => sum + digit * (weights[i] ?? 0), 0) % 11;
+      const fitting = Array.from({ length: 10 }, (_, check) => check).filter((check) =>
+        looksLikeIndividualNumber([...digits, check].join('')),
+      );
+      expect(fitting).toEqual([remainder <= 1 ? 0 : 11 - remainder]);
+    }),
+  );
+});
+
+test('a format takes its alphabet and lengths, with leading zeros and without trimming', () => {
+  const format = userNumberFormatSchema.parse({
+    alphabet: 'uppercase-alphanumeric',
+    minimumLength: 2,
+    maximumLength: 4,
+  });
+  for (const good of ['00', '0A1Z', '0001']) expect(hasUserNumberFormat(format, good)).toBe(true);
+  for (const bad of ['0', '00000', 'ab', ' 00', '00 ', '0-0', '００'])
+    expect(hasUserNumberFormat(format, bad)).toBe(false);
+});

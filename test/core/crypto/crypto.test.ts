@@ -1,0 +1,113 @@
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { fromHex, toHex } from '#core/bytes/bytes.ts';
+import { AesCbc } from '#core/crypto/aes.ts';
+import { Diversification } from '#core/crypto/an10922.ts';
+import { AesCmac } from '#core/crypto/cmac.ts';
+import { digest } from '#core/crypto/digest.ts';
+import { padIso9797, unpadIso9797 } from '#core/crypto/padding.ts';
+import { retailMac, withDesParity } from '#core/crypto/triple-des.ts';
+
+const fixed = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+const blocks = fc.integer({ min: 1, max: 6 }).chain((count) => fixed(16 * count));
+
+describe('AES in CBC mode on one cipher object for each direction', () => {
+  test('equals a fresh cipher for every message, in any order', () => {
+    const messages = fc.array(fc.record({ encrypt: fc.boolean(), iv: fixed(16), data: blocks }), {
+      maxLength: 8,
+    });
+    fc.assert(
+      fc.property(fc.constantFrom(16, 24, 32).chain(fixed), messages, (key, sequence) => {
+        const aes = new AesCbc(key);
+        for (const { encrypt, iv, data } of sequence) {
+          const create = encrypt ? createCipheriv : createDecipheriv;
+          const once = create(`aes-${key.length * 8}-cbc`, key, iv).setAutoPadding(false);
+          const before = toHex(data);
+          const result = encrypt ? aes.encrypt(iv, data) : aes.decrypt(iv, data);
+          expect(toHex(result)).toBe(toHex(once.update(data)));
+          expect(toHex(data)).toBe(before);
+        }
+      }),
+    );
+  });
+
+  test('takes whole blocks alone, keeps a copy of the key, and nothing once closed', () => {
+    const key = Buffer.alloc(16, 1);
+    const iv = new Uint8Array(16);
+    const aes = new AesCbc(key);
+    const expected = toHex(new AesCbc(new Uint8Array(16).fill(1)).encrypt(iv, iv));
+    key.fill(0);
+    expect(toHex(aes.encrypt(iv, iv))).toBe(expected);
+    for (const length of [0, 15, 17]) {
+      expect(() => aes.encrypt(iv, new Uint8Array(length))).toThrow(TypeError);
+      expect(() => aes.decrypt(iv, new Uint8Array(length))).toThrow(TypeError);
+    }
+    aes.close();
+    aes.close();
+    expect(() => aes.encrypt(iv, iv)).toThrow('closed');
+    expect(() => aes.decrypt(iv, iv)).toThrow('closed');
+  });
+});
+
+describe('padding method 2', () => {
+  test('pads always, by less than two blocks, and comes off again', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), fc.constantFrom(8, 16), (data, block) => {
+        const padded = padIso9797(data, block);
+        expect(padded.length % block).toBe(0);
+        expect(padded.length - data.length).toBeGreaterThan(0);
+        expect(padded.length - data.length).toBeLessThanOrEqual(block);
+        expect(unpadIso9797(padded, block)).toEqual(data);
+      }),
+    );
+  });
+
+  test.each([
+    '',
+    '80',
+    '0000000000000000',
+    '1122334455667788',
+    '8000000000000001',
+    '80000000000000000000000000000000',
+    '112233445566778000',
+  ])('%j is not padded to 8 bytes', (hex) => {
+    expect(unpadIso9797(fromHex(hex), 8)).toBeUndefined();
+  });
+});
+
+test('the retail MAC of ISO 9797-1 MAC algorithm 3, one block and many', () => {
+  // ICAO Doc 9303-11, appendix D.4: MAC of the first protected command
+  const key = fromHex('F1CB1F1FB5ADF208806B89DC579DC1F8');
+  const message = fromHex('887022120C06C2270CA4020C800000008709016375432908C044F6');
+  expect(toHex(retailMac(key, message))).toBe('BF8B92D635FF24F8');
+  expect(retailMac(key, new Uint8Array())).toHaveLength(8);
+  expect(() => retailMac(key.subarray(0, 8), message)).toThrow(TypeError);
+});
+
+test('DES parity is odd in every byte and changes the lowest bit alone', () => {
+  const adjusted = withDesParity(Uint8Array.from({ length: 256 }, (_, i) => i));
+  adjusted.forEach((byte, i) => {
+    expect(byte >> 1).toBe(i >> 1);
+    expect(byte.toString(2).replaceAll('0', '').length % 2).toBe(1);
+  });
+});
+
+test('AN10922 is not plain CMAC for a short input, and is for a long one', () => {
+  const key = new Uint8Array(16).fill(5);
+  const plain = (input: Uint8Array) => toHex(new AesCmac(key).mac(Uint8Array.of(1, ...input)));
+  const diversified = (input: Uint8Array) => toHex(new Diversification(key).diversify(input));
+  expect(diversified(new Uint8Array(10))).not.toBe(plain(new Uint8Array(10)));
+  for (const length of [16, 30, 31])
+    expect(diversified(new Uint8Array(length))).toBe(plain(new Uint8Array(length)));
+  for (const length of [0, 32]) expect(() => diversified(new Uint8Array(length))).toThrow(TypeError);
+  expect(() => new Diversification(new Uint8Array(24))).toThrow(TypeError);
+});
+
+test('SHA-1 and SHA-256 of "abc" (FIPS 180-4)', () => {
+  const abc = new TextEncoder().encode('abc');
+  expect(toHex(digest('sha-1', abc))).toBe('A9993E364706816ABA3E25717850C26C9CD0D89D');
+  expect(toHex(digest('sha-256', abc))).toBe(
+    'BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD',
+  );
+});
