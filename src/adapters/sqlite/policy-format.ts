@@ -1,0 +1,104 @@
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import type { SiteRules } from '#core/access/site-rules.ts';
+import { type DatabaseFormat, guarded, isBlank, openDatabase, type Sqlite, stampFormat } from './database.ts';
+import { giveToOwnerOf } from './ownership.ts';
+
+/** `KzPo` */
+export const policyFormat: DatabaseFormat = { name: 'policy', applicationId: 0x4b7a506f, version: 1 };
+
+/**
+ * The rules are one row of JSON, small and read as a whole; holders and cards are looked up by key. A card without
+ * a diversifier has the empty one and stands for any card with the user number. `group_list` is sorted, each name
+ * between semicolons (`;cleaning;staff;`), empty for none.
+ */
+const tables = `
+  CREATE TABLE policy (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL,
+    installed_at_ms INTEGER NOT NULL,
+    rules TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE holders (
+    holder_id TEXT PRIMARY KEY,
+    status TEXT NOT NULL,
+    valid_from_ms INTEGER,
+    valid_until_ms INTEGER,
+    group_list TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE cards (
+    profile_id TEXT NOT NULL,
+    user_number TEXT NOT NULL,
+    diversifier TEXT NOT NULL,
+    holder_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    key_version INTEGER,
+    PRIMARY KEY (profile_id, user_number, diversifier)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+export interface PolicyRow {
+  readonly number: number;
+  readonly installed_at_ms: number;
+  readonly rules: string;
+}
+
+export interface CardRow {
+  readonly profile_id: string;
+  readonly user_number: string;
+  readonly diversifier: string;
+  readonly holder_id: string;
+  readonly status: string;
+  readonly key_version: number | null;
+}
+
+export interface HolderRecordRow {
+  readonly holder_id: string;
+  readonly status: string;
+  readonly valid_from_ms: number | null;
+  readonly valid_until_ms: number | null;
+  readonly group_list: string;
+}
+
+/** Opens the policy database for writing, making it where there is none. Throws database faults. */
+export function openPolicyForWriting(file: string): Sqlite {
+  if (isBlank(file)) {
+    guarded(file, () => {
+      const db = new Database(file);
+      try {
+        db.pragma('journal_mode = WAL');
+        db.transaction(() => {
+          db.exec(tables);
+          stampFormat(db, policyFormat);
+        }).immediate();
+        giveToOwnerOf(dirname(file), file);
+      } finally {
+        db.close();
+      }
+    });
+  }
+  return openDatabase(file, policyFormat, { readonly: false });
+}
+
+/** The installed policy; undefined before the first install. */
+export function readPolicyRow(db: Sqlite): PolicyRow | undefined {
+  return db.prepare<[], PolicyRow>('SELECT number, installed_at_ms, rules FROM policy').get();
+}
+
+export function parseRules(row: PolicyRow): SiteRules {
+  return JSON.parse(row.rules) as SiteRules;
+}
+
+/** Whether a server looks after this policy, so that local imports are refused. */
+export function isEnrolled(db: Sqlite): boolean {
+  return db.prepare("SELECT 1 FROM settings WHERE name = 'enrolled' AND value = 'true'").get() !== undefined;
+}
+
+export function groupList(groups: readonly string[]): string {
+  return groups.length === 0 ? '' : `;${groups.join(';')};`;
+}
+
+export function groupsOf(list: string): readonly string[] {
+  return list === '' ? [] : list.slice(1, -1).split(';');
+}

@@ -1,0 +1,201 @@
+import { type Stats, statSync } from 'node:fs';
+import type { Statement } from 'better-sqlite3';
+import type {
+  DoorPolicy,
+  Holder,
+  HolderCard,
+  Permission,
+  PolicySlice,
+  PolicyVersion,
+  RecordStatus,
+  Schedule,
+} from '#core/access/policy.ts';
+import type { RulesDoor, SiteRules } from '#core/access/site-rules.ts';
+import { Fault } from '#core/fault.ts';
+import type { PolicyQuery } from '#ports/policy-lookup.ts';
+import { guarded, isBlank, openDatabase, type Sqlite } from './database.ts';
+import {
+  type CardRow,
+  groupsOf,
+  type HolderRecordRow,
+  type PolicyRow,
+  parseRules,
+  policyFormat,
+  readPolicyRow,
+} from './policy-format.ts';
+
+/** The rules of one version, arranged for look-ups. */
+interface LoadedRules {
+  readonly version: PolicyVersion;
+  /** organization by the id of each profile admitted */
+  readonly organizations: ReadonlyMap<string, string>;
+  readonly doors: ReadonlyMap<string, DoorPolicy>;
+  /** permissions by door */
+  readonly permissions: ReadonlyMap<string, readonly Permission[]>;
+}
+
+interface OpenPolicy {
+  readonly db: Sqlite;
+  readonly identity: string;
+  readonly cards: Statement<[string, string], CardRow>;
+  readonly holder: Statement<[string], HolderRecordRow>;
+  readonly version: Statement<[], Pick<PolicyRow, 'number' | 'installed_at_ms'>>;
+  rules?: LoadedRules;
+}
+
+/**
+ * Looks up what decisions need, each look-up in one read transaction and so of one version. The database may appear,
+ * change or be replaced while this is open. For a thread that may wait for the disk.
+ */
+export class PolicyReader {
+  readonly #file: string;
+  #open: OpenPolicy | undefined;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** undefined while no policy is installed. Throws database faults. */
+  version(): PolicyVersion | undefined {
+    return guarded(this.#file, () => {
+      const open = this.#current();
+      return open && this.#rules(open)?.version;
+    });
+  }
+
+  /** Throws `policy-absent`, or database faults. */
+  slice(query: PolicyQuery): PolicySlice {
+    return guarded(this.#file, () => {
+      const open = this.#current();
+      const slice = open?.db.transaction(() => this.#slice(open, query)).deferred();
+      if (!slice) throw new Fault('policy-absent', `no policy is installed in ${this.#file}`);
+      return slice;
+    });
+  }
+
+  close(): void {
+    this.#open?.db.close();
+    this.#open = undefined;
+  }
+
+  /** The open database, opened anew where another file has taken its place. */
+  #current(): OpenPolicy | undefined {
+    const identity = identityOf(this.#file);
+    if (this.#open?.identity === identity) return this.#open;
+    this.close();
+    if (identity === undefined || isBlank(this.#file)) return undefined;
+    const db = openDatabase(this.#file, policyFormat, { readonly: true });
+    this.#open = {
+      db,
+      identity,
+      cards: db.prepare('SELECT * FROM cards WHERE profile_id = ? AND user_number = ?'),
+      holder: db.prepare('SELECT * FROM holders WHERE holder_id = ?'),
+      version: db.prepare('SELECT number, installed_at_ms FROM policy'),
+    };
+    return this.#open;
+  }
+
+  #rules(open: OpenPolicy): LoadedRules | undefined {
+    const version = open.version.get();
+    if (!version) return undefined;
+    const loaded = open.rules?.version;
+    if (loaded?.number !== version.number || loaded.installedAtMs !== version.installed_at_ms) {
+      const row = readPolicyRow(open.db);
+      if (!row) return undefined;
+      open.rules = arrange(row, parseRules(row));
+    }
+    return open.rules;
+  }
+
+  #slice(open: OpenPolicy, query: PolicyQuery): PolicySlice | undefined {
+    const rules = this.#rules(open);
+    if (!rules) return undefined;
+    const door = rules.doors.get(query.doorId);
+    const profileAdmitted = rules.organizations.get(query.profileId) === query.organization;
+    const base = { version: rules.version, profileAdmitted, ...(door ? { door } : {}) };
+    const rows = profileAdmitted ? open.cards.all(query.profileId, query.userNumber) : [];
+    const [anyRow] = rows;
+    if (!anyRow) return { ...base, otherCards: false, permissions: [] };
+
+    const own = query.diversifier ?? '';
+    const row = rows.find((card) => card.diversifier === own) ?? rows.find((card) => card.diversifier === '');
+    const otherCards = rows.some((card) => card.diversifier !== '' && card.diversifier !== own);
+    // all cards of one user number are one holder's: the import sees to it
+    const holderRow = open.holder.get((row ?? anyRow).holder_id);
+    const groups = new Set(holderRow ? groupsOf(holderRow.group_list) : []);
+    const permissions = (rules.permissions.get(query.doorId) ?? []).filter((one) => groups.has(one.groupId));
+    return {
+      ...base,
+      otherCards,
+      permissions,
+      ...(row ? { card: cardOf(row) } : {}),
+      ...(holderRow ? { holder: holderOf(holderRow) } : {}),
+    };
+  }
+}
+
+export function cardOf(row: CardRow): HolderCard {
+  return {
+    profileId: row.profile_id,
+    userNumber: row.user_number,
+    status: row.status as RecordStatus,
+    ...(row.key_version === null ? {} : { keyVersion: row.key_version }),
+    ...(row.diversifier === '' ? {} : { diversifier: row.diversifier }),
+  };
+}
+
+export function holderOf(row: HolderRecordRow): Holder {
+  return {
+    holderId: row.holder_id,
+    status: row.status as RecordStatus,
+    ...(row.valid_from_ms === null ? {} : { validFromMs: row.valid_from_ms }),
+    ...(row.valid_until_ms === null ? {} : { validUntilMs: row.valid_until_ms }),
+  };
+}
+
+export function versionOf(
+  row: Pick<PolicyRow, 'number' | 'installed_at_ms'>,
+  rules: SiteRules,
+): PolicyVersion {
+  const { organization, timeZone } = rules;
+  return { number: row.number, organization, timeZone, installedAtMs: row.installed_at_ms };
+}
+
+function arrange(row: PolicyRow, rules: SiteRules): LoadedRules {
+  const schedules = new Map(rules.schedules.map((schedule) => [schedule.id, schedule]));
+  const permissions = new Map<string, Permission[]>();
+  for (const { group, door, schedule } of rules.permissions) {
+    const list = permissions.get(door) ?? [];
+    list.push(
+      schedule === undefined ? { groupId: group } : { groupId: group, schedule: named(schedules, schedule) },
+    );
+    permissions.set(door, list);
+  }
+  return {
+    version: versionOf(row, rules),
+    organizations: new Map(rules.profiles.map((profile) => [profile.id, profile.organization])),
+    doors: new Map(rules.doors.map((door) => [door.id, doorPolicy(door, schedules)])),
+    permissions,
+  };
+}
+
+function doorPolicy(door: RulesDoor, schedules: ReadonlyMap<string, Schedule>): DoorPolicy {
+  const additional = door.additional.map(({ schedule, assurance }) => ({
+    schedule: named(schedules, schedule),
+    assurance,
+  }));
+  return { doorId: door.id, base: door.assurance, additional };
+}
+
+/** A rule whose schedule is not there must not turn into one that always holds. */
+function named(schedules: ReadonlyMap<string, Schedule>, id: string): Schedule {
+  const schedule = schedules.get(id);
+  if (!schedule)
+    throw new Fault('database-invalid', `the policy refers to schedule "${id}", which it does not have`);
+  return schedule;
+}
+
+function identityOf(file: string): string | undefined {
+  const stats: Stats | undefined = statSync(file, { throwIfNoEntry: false });
+  return stats && `${stats.dev}:${stats.ino}`;
+}

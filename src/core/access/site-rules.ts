@@ -1,0 +1,194 @@
+import { z } from 'zod';
+import { type Assurance, assuranceProperties } from '#core/card/reading.ts';
+import { looksLikeIndividualNumber, userNumberFormatSchema } from '#core/card/user-number.ts';
+import { type Schedule, type SchedulePeriod, weekdays } from './policy.ts';
+import { isTimeZone } from './time-zone.ts';
+
+/**
+ * The rules of a site: everything of a policy but its holders, written by hand in YAML.
+ *
+ * ```yaml
+ * formatVersion: 1
+ * organization: city
+ * timeZone: Asia/Tokyo
+ * profiles:
+ *   - id: synthetic-type-a
+ *     userNumberFormat: { alphabet: uppercase-alphanumeric, minimumLength: 8, maximumLength: 10 }
+ *   - id: university-card
+ *     organization: university
+ *     userNumberFormat: { alphabet: digits, minimumLength: 8, maximumLength: 8 }
+ * schedules:
+ *   - id: office-hours
+ *     periods: [{ days: [mon, tue, wed, thu, fri], from: "08:30", to: "19:00" }]
+ *   - id: night
+ *     periods:
+ *       - { days: [mon, tue, wed, thu, fri, sat, sun], from: "00:00", to: "06:00" }
+ *       - { days: [mon, tue, wed, thu, fri, sat, sun], from: "22:00", to: "24:00" }
+ * groups: [staff, cleaning]
+ * doors:
+ *   - id: main
+ *     additional: [{ schedule: night, assurance: [pin] }]
+ *   - id: library
+ *     assurance: []
+ * permissions:
+ *   - { group: staff, door: main }
+ *   - { group: cleaning, door: main, schedule: office-hours }
+ * ```
+ */
+export interface SiteRules {
+  readonly organization: string;
+  /** IANA name; schedules and dates without an offset are read in it */
+  readonly timeZone: string;
+  readonly profiles: readonly RulesProfile[];
+  readonly schedules: readonly Schedule[];
+  readonly groups: readonly string[];
+  readonly doors: readonly RulesDoor[];
+  readonly permissions: readonly RulesPermission[];
+}
+
+/** A card profile admitted, with the organization that issues its user numbers. */
+export interface RulesProfile {
+  readonly id: string;
+  readonly organization: string;
+  readonly userNumberFormat: z.infer<typeof userNumberFormatSchema>;
+}
+
+export interface RulesDoor {
+  readonly id: string;
+  readonly assurance: Assurance;
+  readonly additional: readonly { readonly schedule: string; readonly assurance: Assurance }[];
+}
+
+export interface RulesPermission {
+  readonly group: string;
+  readonly door: string;
+  readonly schedule?: string | undefined;
+}
+
+/** A door demands at least this of a card unless its rules say otherwise: a Type C clone opens nothing by default. */
+export const defaultAssurance: Assurance = ['mutual-authentication', 'message-authentication'];
+
+/** Names of things in a policy: letters of any script, digits and `. _ -`, so that lists of them need no quoting. */
+const id = z
+  .string({ error: 'must be text; put it in quotes when it looks like a number' })
+  .regex(
+    /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{0,63}$/u,
+    'must be 1 to 64 letters, digits, ".", "_" or "-" and begin with a letter or digit',
+  )
+  .refine(
+    (text) => !looksLikeIndividualNumber(text),
+    'has the check digit of an Individual Number; such numbers must not enter this system',
+  );
+
+const timeOfDay = z
+  .string({ error: 'must be a time in quotes such as "08:30"' })
+  .regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'must be a time such as "08:30", at most "24:00"')
+  .transform((text) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3)));
+
+const period = z
+  .strictObject({
+    days: z.array(z.enum(weekdays)).min(1, 'must name at least one day'),
+    from: timeOfDay,
+    to: timeOfDay,
+  })
+  .refine((value) => value.from < value.to, {
+    path: ['to'],
+    error: 'must be later than "from"; give a period over midnight as two, to "24:00" and from "00:00"',
+  })
+  .transform(({ days, from, to }): SchedulePeriod => ({ days, fromMinute: from, toMinute: to }));
+
+const assurance = z.array(z.enum(assuranceProperties));
+
+const shape = z.strictObject({
+  formatVersion: z.literal(1, 'must be 1; a newer number needs a newer program'),
+  organization: id,
+  timeZone: z
+    .string()
+    .refine(isTimeZone, 'must be an IANA time zone such as "Asia/Tokyo"')
+    .default('Asia/Tokyo'),
+  profiles: z
+    .array(z.strictObject({ id, organization: id.optional(), userNumberFormat: userNumberFormatSchema }))
+    .min(1, 'must admit at least one card profile'),
+  schedules: z.array(z.strictObject({ id, periods: z.array(period).min(1) })).default([]),
+  groups: z.array(id).default([]),
+  doors: z.array(
+    z.strictObject({
+      id,
+      assurance: assurance.default([...defaultAssurance]),
+      additional: z.array(z.strictObject({ schedule: id, assurance: assurance.min(1) })).default([]),
+    }),
+  ),
+  permissions: z.array(z.strictObject({ group: id, door: id, schedule: id.optional() })).default([]),
+});
+
+/** Schema of a site's rules; parse it with `parseYaml` so that each problem carries its line. */
+export const siteRulesSchema = shape
+  .superRefine((rules, context) => {
+    for (const { path, message } of contradictions(rules)) {
+      context.addIssue({ code: 'custom', path: [...path], message });
+    }
+  })
+  .transform(({ formatVersion: _, profiles, ...rules }): SiteRules => {
+    const organizationOf = (profile: { organization?: string | undefined }) =>
+      profile.organization ?? rules.organization;
+    return {
+      ...rules,
+      profiles: profiles.map((profile) => ({ ...profile, organization: organizationOf(profile) })),
+    };
+  });
+
+interface Contradiction {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** Names that stand twice, and names that nothing bears. */
+function* contradictions(rules: z.output<typeof shape>): Iterable<Contradiction> {
+  for (const list of ['profiles', 'schedules', 'doors'] as const) {
+    yield* repeated(rules[list].map((one) => one.id)).map((at) =>
+      twice([list, at, 'id'], rules[list][at]?.id),
+    );
+  }
+  yield* repeated(rules.groups).map((at) => twice(['groups', at], rules.groups[at]));
+  const keys = rules.permissions.map(({ group, door, schedule }) => JSON.stringify([group, door, schedule]));
+  yield* repeated(keys).map((at) => twice(['permissions', at], 'this permission'));
+
+  const schedules = new Set(rules.schedules.map((schedule) => schedule.id));
+  const groups = new Set(rules.groups);
+  const doors = new Set(rules.doors.map((door) => door.id));
+  for (const [at, door] of rules.doors.entries()) {
+    for (const [index, { schedule }] of door.additional.entries()) {
+      if (!schedules.has(schedule)) yield unknown(['doors', at, 'additional', index], 'schedule', schedule);
+    }
+  }
+  for (const [at, { group, door, schedule }] of rules.permissions.entries()) {
+    if (!groups.has(group)) yield unknown(['permissions', at], 'group', group);
+    if (!doors.has(door)) yield unknown(['permissions', at], 'door', door);
+    if (schedule !== undefined && !schedules.has(schedule))
+      yield unknown(['permissions', at], 'schedule', schedule);
+  }
+}
+
+function repeated(names: readonly string[]): readonly number[] {
+  const seen = new Set<string>();
+  return names.flatMap((name, index) => {
+    const again = seen.has(name);
+    seen.add(name);
+    return again ? [index] : [];
+  });
+}
+
+function twice(path: Contradiction['path'], name = ''): Contradiction {
+  return { path, message: `"${name}" stands twice; remove one` };
+}
+
+function unknown(
+  path: Contradiction['path'],
+  key: 'schedule' | 'group' | 'door',
+  name: string,
+): Contradiction {
+  return {
+    path: [...path, key],
+    message: `"${name}" is not listed under ${key}s; add it there or correct it`,
+  };
+}
