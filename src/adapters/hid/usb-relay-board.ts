@@ -38,11 +38,6 @@ export class UsbRelayBoard {
     return this.#exclusively(async (device) => isOn(await readReport(device), relay));
   }
 
-  async close(): Promise<void> {
-    await this.#queue;
-    await this.#drop();
-  }
-
   #exclusively<T>(action: (device: HidDevice) => Promise<T>): Promise<T> {
     const run = this.#queue.then(async () => {
       try {
