@@ -55,12 +55,12 @@ describe('basic access control (ICAO Doc 9303-11, appendix D)', () => {
       parameters,
       keys: keys(),
       cardNonce: fromHex(v.rndIc),
-      randomBytes: fixedRandom(v.rndIfd, v.kIfd),
+      random: fixedRandom(v.rndIfd, v.kIfd),
     });
     const command = handshake.command();
     const sealed = parseCommand(command)?.data ?? new Uint8Array();
     const card = answerMutualAuthentication(
-      { parameters, keys: keys(), cardNonce: fromHex(v.rndIc), randomBytes: fixedRandom(v.kIc) },
+      { parameters, keys: keys(), cardNonce: fromHex(v.rndIc), random: fixedRandom(v.kIc) },
       sealed,
     );
     if (!card) throw new Error('the card refused');
@@ -137,12 +137,12 @@ describe('residence card, second generation', () => {
       parameters,
       keys: keys(),
       cardNonce: fromHex(v.rndIcc),
-      randomBytes: fixedRandom(v.rndIfd, v.kIfd),
+      random: fixedRandom(v.rndIfd, v.kIfd),
     });
     const command = handshake.command();
     expect(toHex(command)).toBe(`0082000028${v.eIfd}${v.mIfd}28`);
     const card = answerMutualAuthentication(
-      { parameters, keys: keys(), cardNonce: fromHex(v.rndIcc), randomBytes: fixedRandom(v.kIcc) },
+      { parameters, keys: keys(), cardNonce: fromHex(v.rndIcc), random: fixedRandom(v.kIcc) },
       command.subarray(5, 45),
     );
     expect(card && toHex(card.answer)).toBe(`${v.eIcc}${v.mIcc}`);

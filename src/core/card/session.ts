@@ -16,7 +16,13 @@ import { getChallenge, parseChallenge, TerminalHandshake } from '#core/card/chan
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { verifyPin } from '#core/card/pin.ts';
 import type { CardProfile } from '#core/card/profile.ts';
-import type { AssuranceProperty, CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
+import type {
+  AssuranceProperty,
+  CardOutcome,
+  PinOutcome,
+  Reading,
+  ReadingTimings,
+} from '#core/card/reading.ts';
 import { Fault, type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 
 export interface CardSessionParts {
@@ -173,7 +179,7 @@ export class CardSession {
     return reading;
   }
 
-  #timings({ start, selected, authenticated }: Marks): Reading['timings'] {
+  #timings({ start, selected, authenticated }: Marks): ReadingTimings {
     return {
       connectUs: this.#parts.connectUs,
       selectUs: selected - start,
@@ -206,8 +212,7 @@ export class CardSession {
       if (challenge.status === 'rejected') throw challenge.reason;
       if (!keys) throw (derived as PromiseRejectedResult).reason;
       const cardNonce = parseChallenge(challenge.value);
-      const { randomBytes } = this.#parts;
-      handshake = new TerminalHandshake({ parameters, keys, cardNonce, randomBytes });
+      handshake = new TerminalHandshake({ parameters, keys, cardNonce, random: this.#parts.randomBytes });
       const answer = await this.#transmit(handshake.command());
       this.#demandBusy();
       const channel = handshake.complete(answer);

@@ -3,11 +3,7 @@
  * of application data, 3 of protocol information, MBLI << 4, TCK. The card's radio identifier (PUPI), random at
  * each activation, is no part of it: many cards share one answer, and none is known by it.
  */
-export function typeBAnswerToReset(
-  applicationData: Uint8Array,
-  protocolInfo: Uint8Array,
-  mbli: number,
-): Uint8Array {
+function typeBAnswerToReset(applicationData: Uint8Array, protocolInfo: Uint8Array, mbli: number): Uint8Array {
   const atr = Uint8Array.of(0x3b, 0x88, 0x80, 0x01, ...applicationData, ...protocolInfo, mbli << 4, 0);
   let check = 0;
   for (const byte of atr.subarray(1)) check ^= byte;

@@ -136,7 +136,7 @@ export class CardApplication implements Application {
       parameters: keys,
       keys: this.#keys,
       cardNonce: challenge,
-      randomBytes: this.#randomBytes,
+      random: this.#randomBytes,
     };
     const accepted = answerMutualAuthentication(parts, data);
     if (!accepted) return statusAnswer(statusWords.authenticationFailed);

@@ -65,7 +65,7 @@ const cardApplication = z.strictObject({
 const exchange = z.int().min(1);
 
 /** A fault the virtual card commits; `exchange` counts the APDUs since power on, from 1. */
-export const cardFaultSchema = z.discriminatedUnion('kind', [
+const cardFaultSchema = z.discriminatedUnion('kind', [
   /** the card leaves the field while it works on this APDU, which takes effect on the card all the same */
   z.strictObject({ kind: z.literal('removed'), exchange }),
   /** bit `bit` of this response arrives inverted; 0 is the most significant bit of the first byte */

@@ -28,9 +28,9 @@ const bytes = (length: number) => new Uint8Array(randomBytes(length));
 function joined(parameters: ChannelParameters): { terminal: TerminalChannel; card: CardChannel } {
   const keys = { encryption: bytes(16), mac: bytes(16) };
   const cardNonce = bytes(8);
-  const handshake = new TerminalHandshake({ parameters, keys, cardNonce, randomBytes: bytes });
+  const handshake = new TerminalHandshake({ parameters, keys, cardNonce, random: bytes });
   const sealed = handshake.command().subarray(5, 45);
-  const accepted = answerMutualAuthentication({ parameters, keys, cardNonce, randomBytes: bytes }, sealed);
+  const accepted = answerMutualAuthentication({ parameters, keys, cardNonce, random: bytes }, sealed);
   if (!accepted) throw new Error('the card refused');
   return { terminal: handshake.complete(joinResponse(accepted.answer, 0x9000)), card: accepted.channel };
 }
@@ -176,11 +176,11 @@ describe('the handshake', () => {
         parameters: shipped,
         keys: { encryption: keys.encryption, mac },
         cardNonce: nonce,
-        randomBytes: bytes,
+        random: bytes,
       })
         .command()
         .subarray(5, 45);
-    const parts = { parameters: shipped, keys, cardNonce, randomBytes: bytes };
+    const parts = { parameters: shipped, keys, cardNonce, random: bytes };
     const good = start(cardNonce);
     const accepted = answerMutualAuthentication(parts, good);
     expect(accepted).toBeDefined();
@@ -193,10 +193,10 @@ describe('the handshake', () => {
   test('equal key material on both sides is refused, since the seed would be zero', () => {
     const filled = (value: number) => (length: number) => new Uint8Array(length).fill(value);
     const cardNonce = bytes(8);
-    const terminal = { parameters: shipped, keys, cardNonce, randomBytes: filled(9) };
+    const terminal = { parameters: shipped, keys, cardNonce, random: filled(9) };
     const sealed = new TerminalHandshake(terminal).command().subarray(5, 45);
-    expect(answerMutualAuthentication({ ...terminal, randomBytes: filled(8) }, sealed)).toBeDefined();
-    expect(answerMutualAuthentication({ ...terminal, randomBytes: filled(9) }, sealed)).toBeUndefined();
+    expect(answerMutualAuthentication({ ...terminal, random: filled(8) }, sealed)).toBeDefined();
+    expect(answerMutualAuthentication({ ...terminal, random: filled(9) }, sealed)).toBeUndefined();
   });
 
   test('a card that knows the keys and returns our own key material is refused', () => {
@@ -207,7 +207,7 @@ describe('the handshake', () => {
         parameters: shipped,
         keys,
         cardNonce,
-        randomBytes: (length) => new Uint8Array(length).fill(9),
+        random: (length) => new Uint8Array(length).fill(9),
       });
       handshake.command();
       const sealed = new HandshakeKeys(channelSuites['aes-128'], keys).seal(
@@ -230,7 +230,7 @@ test('AES-128, SHA-256 and DO 81 agree with an implementation of their own on an
     parameters: shipped,
     keys,
     cardNonce: card.nonce,
-    randomBytes: bytes,
+    random: bytes,
   });
   const { answer, session } = await secondAuthenticate(keys, handshake.command().slice(5, 45), card);
   const terminal = handshake.complete(joinResponse(answer, 0x9000));

@@ -283,7 +283,7 @@ async function withChannel() {
       diversifier: fromHex('4B415A41535500000001'),
     }),
     cardNonce: parseChallenge(await card.transmit(getChallenge)),
-    randomBytes: (length) => new Uint8Array(length).fill(3),
+    random: (length) => new Uint8Array(length).fill(3),
   });
   const channel = handshake.complete(await card.transmit(handshake.command()));
   const changePin = async (data: string) => {

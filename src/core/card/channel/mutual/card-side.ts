@@ -15,7 +15,7 @@ export interface CardHandshakeParts {
   readonly keys: CardKeys;
   /** the challenge given last; good for one authentication */
   readonly cardNonce: Uint8Array;
-  readonly randomBytes: (length: number) => Uint8Array;
+  readonly random: (length: number) => Uint8Array;
 }
 
 /**
@@ -26,13 +26,13 @@ export function answerMutualAuthentication(
   parts: CardHandshakeParts,
   sealed: Uint8Array,
 ): { readonly answer: Uint8Array; readonly channel: CardChannel } | undefined {
-  const { parameters, cardNonce, randomBytes } = parts;
+  const { parameters, cardNonce, random } = parts;
   const keys = new HandshakeKeys(channelSuites[parameters.cipher], parts.keys);
   try {
     const opened = keys.open(sealed);
     if (!opened || !equalConstantTime(opened.ownNonce, cardNonce)) return undefined;
     const { other: terminal } = opened;
-    const card = { nonce: cardNonce, keyMaterial: randomBytes(keyMaterialLength) };
+    const card = { nonce: cardNonce, keyMaterial: random(keyMaterialLength) };
     if (isReflection(card, terminal)) return undefined;
     const answer = keys.seal(card, terminal.nonce);
     return { answer, channel: new CardChannel(parameters, deriveSession(parameters, terminal, card)) };

@@ -42,7 +42,7 @@ export interface TerminalHandshakeParts {
   /** the card's static keys; copied until the handshake is closed, zeroed by the caller */
   readonly keys: CardKeys;
   readonly cardNonce: Uint8Array;
-  readonly randomBytes: (length: number) => Uint8Array;
+  readonly random: (length: number) => Uint8Array;
 }
 
 /** The terminal's part of the mutual authentication of ISO 7816-4 style (ICAO Doc 9303-11, 4.3; residence card). */
@@ -52,10 +52,10 @@ export class TerminalHandshake {
   readonly #own: Contribution;
   readonly #cardNonce: Uint8Array;
 
-  constructor({ parameters, keys, cardNonce, randomBytes }: TerminalHandshakeParts) {
+  constructor({ parameters, keys, cardNonce, random }: TerminalHandshakeParts) {
     this.#parameters = parameters;
     this.#keys = new HandshakeKeys(channelSuites[parameters.cipher], keys);
-    this.#own = { nonce: randomBytes(nonceLength), keyMaterial: randomBytes(keyMaterialLength) };
+    this.#own = { nonce: random(nonceLength), keyMaterial: random(keyMaterialLength) };
     this.#cardNonce = cardNonce;
   }
 
