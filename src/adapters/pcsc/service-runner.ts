@@ -135,7 +135,7 @@ export class ServiceRunner {
 
 /** Tells one pcscd from the next by the socket it made; the counters of one mean nothing to the other. */
 function socketId(): string {
-  const path = process.env['PCSCLITE_CSOCK_NAME'] ?? '/run/pcscd/pcscd.comm';
+  const path = process.env.PCSCLITE_CSOCK_NAME ?? '/run/pcscd/pcscd.comm';
   const { dev, ino, ctimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { dev: 0, ino: 0, ctimeMs: 0 };
   return `${dev}:${ino}:${ctimeMs}`;
 }

@@ -6,8 +6,10 @@ import { heartbeatEveryMs } from './supervised-child.ts';
  * and must end the process; nothing here keeps it alive.
  */
 export function linkToParent<Remote extends Offer>(offer: Offer, parentGone: () => void): Link<Remote> {
-  const send = process.send?.bind(process);
-  if (!send) throw new Error('this module runs only as a supervised child process');
+  const channel = process.send?.bind(process);
+  if (!channel) throw new Error('this module runs only as a supervised child process');
+  // a message that fails is one that the parent did not live to get: `disconnect` follows
+  const send = (message: unknown): boolean => channel(message, undefined, undefined, () => undefined);
   const link = new Link<Remote>({ send }, offer);
   process.on('message', (message) => link.receive(message));
   process.once('disconnect', parentGone);

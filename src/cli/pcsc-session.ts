@@ -1,0 +1,47 @@
+import { pino } from 'pino';
+import { type AllowedReader, PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
+import type { CardProfile } from '#core/card/profile.ts';
+import { Fault } from '#core/fault.ts';
+import type { CardReaderEvents, ReaderStatus } from '#ports/card-reader.ts';
+import type { KeyDerivation } from '#ports/key-derivation.ts';
+
+export interface CommandReadersOptions {
+  readonly allowed: readonly AllowedReader[];
+  readonly profiles: readonly CardProfile[];
+  readonly keys: KeyDerivation;
+}
+
+const nothing: CardReaderEvents = {
+  readerChanged: () => undefined,
+  cardPresented: () => undefined,
+  cardRemoved: () => undefined,
+};
+
+const noKeys: KeyDerivation = {
+  cardKeys: async () => {
+    throw new Fault('key-unavailable', 'the card AP demands keys: name their file with --keys');
+  },
+};
+
+/** The keys of commands that were given none. */
+export function withoutKeys(): KeyDerivation {
+  return noKeys;
+}
+
+/** Readers for a command: virtual ones are allowed, and what they tell goes to the command alone. */
+export function commandReaders(options: CommandReadersOptions): PcscReaders {
+  return new PcscReaders({ ...options, virtualReaders: 'allowed', log: pino({ level: 'silent' }) });
+}
+
+/** Every reader that pcscd has. Throws a Fault `reader-service-absent` when pcscd does not answer. */
+export async function presentReaders(): Promise<readonly ReaderStatus[]> {
+  const readers = commandReaders({ allowed: [], profiles: [], keys: noKeys });
+  await readers.start(nothing);
+  const [fault, list] = [readers.serviceFault(), readers.list()];
+  await readers.stop();
+  if (fault) {
+    const hint = 'install pcscd and start it (as root: systemctl start pcscd, or pcscd --foreground)';
+    throw new Fault('reader-service-absent', `pcscd does not answer; ${hint}`, { cause: fault });
+  }
+  return list;
+}
