@@ -1,0 +1,78 @@
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
+import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { SystemClock } from '#adapters/os/clock.ts';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
+import { JournalStore } from '#adapters/sqlite/journal-store.ts';
+import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
+import { doorSettingsSchema } from '#core/access/door-settings.ts';
+import type { HardwarePart } from '#core/access/door-wiring.ts';
+import { DirectReaders } from '#simulators/card/direct-readers.ts';
+import { loadVirtualCard } from '#simulators/card/virtual-card.ts';
+import { loadCardProfile } from '#terminal/config.ts';
+import { createTerminal } from '#terminal/terminal.ts';
+
+/**
+ * A terminal with real stores, real guard and one door, whose reader is tapped without pause until it is killed.
+ * Usage: node kill-terminal.ts DIRECTORY HARDWARE-PART-JSON; writes `tapping` after its first tap.
+ */
+const [directory = '', part = ''] = process.argv.slice(2);
+const root = new URL('../../', import.meta.url).pathname;
+const readerName = 'reader';
+const clock = new SystemClock();
+const profile = await loadCardProfile(join(root, 'device-config/card-profiles/synthetic-type-a.yaml'));
+const card = await loadVirtualCard(join(root, 'src/simulators/card/decks/employee.yaml'));
+const guarded = new GuardedDoors({
+  parts: [JSON.parse(part) as HardwarePart],
+  doorIds: ['front'],
+  readerIds: ['front'],
+});
+const readers = new DirectReaders({
+  readers: [{ readerName, profileIds: [profile.id] }],
+  profiles: [profile],
+  keys: await createKeyfileDerivation(join(directory, 'keys.yaml')),
+  entropy: new SystemEntropy(),
+  clock,
+});
+let taps = 0;
+const terminal = createTerminal(
+  {
+    readers,
+    doors: guarded.doors,
+    indicators: guarded.indicators,
+    pinPads: new Map(),
+    policy: new PolicyStore({ file: join(directory, 'policy.sqlite') }),
+    journal: new JournalStore({
+      file: join(directory, 'journal.sqlite'),
+      terminal: 'killed',
+      signing: await openDeviceKey(directory),
+      clock,
+      reserveMiB: 8,
+      checkpointEntries: 50,
+    }),
+    clock,
+    log: pino({ level: 'error' }),
+    observe: (event) => {
+      if (event.kind !== 'tap') return;
+      taps += 1;
+      if (taps === 1) process.stdout.write('tapping\n');
+      // now and then long enough for the strike to relock in between
+      if (Math.random() < 0.05) setTimeout(tap, 550);
+      else setImmediate(tap);
+    },
+  },
+  {
+    terminalId: 'killed',
+    readers: [{ readerId: 'front', readerName, doorId: 'front' }],
+    doors: [{ doorId: 'front', settings: doorSettingsSchema.parse({ contact: 'none', strikeMs: 500 }) }],
+    pin: { timeoutMs: 20_000, digits: new Map() },
+    decisionDeadlineMs: 5_000,
+    virtualReaders: 'allowed',
+  },
+);
+const tap = (): void => readers.insert(readerName, card);
+await guarded.start();
+await terminal.start();
+tap();
