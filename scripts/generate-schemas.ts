@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { siteRulesSchema } from '#core/access/site-rules.ts';
 import { cardProfileSchema } from '#core/card/profile.ts';
 import { jsonSchemaOf } from '#core/config/parameter-sheet.ts';
 import { terminalConfigSchema } from '#core/config/terminal-config.ts';
@@ -9,6 +10,7 @@ export const schemas: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries({
     'terminal.schema.json': terminalConfigSchema,
     'card-profile.schema.json': cardProfileSchema,
+    'site-rules.schema.json': siteRulesSchema,
   }).map(([name, schema]) => [name, `${JSON.stringify(jsonSchemaOf(schema), null, 2)}\n`]),
 );
 

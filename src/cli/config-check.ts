@@ -1,38 +1,75 @@
+import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { z } from 'zod';
+import { siteRulesSchema } from '#core/access/site-rules.ts';
+import { cardProfileSchema } from '#core/card/profile.ts';
+import { parseYaml } from '#core/config/yaml-document.ts';
+import { Fault } from '#core/fault.ts';
 import { loadTerminalConfig } from '#terminal/config.ts';
 import { createOutput } from './output.ts';
+
+interface Checked {
+  readonly value: object;
+  readonly lines: readonly string[];
+}
 
 export function registerConfigCheck(config: Command): void {
   config
     .command('check')
     .description(
-      'Check a terminal configuration with its card profiles; every problem is shown with its line',
+      'Check a terminal configuration, a card profile or a site’s rules; every problem with its line',
     )
-    .argument('<file>', 'configuration, such as device-config/terminals/entrance.yaml')
+    .argument('<file>', 'YAML file, such as device-config/terminals/entrance.yaml')
     .action(async (file: string, _options: unknown, command: Command) => {
       const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
-      const loaded = await loadTerminalConfig(file);
-      const remarks = loaded.keyFile
-        ? ['keys not sealed: the key file is protected by its file mode alone']
-        : [];
-      const { config: parsed, profiles } = loaded;
-      output.result(
-        {
-          valid: true,
-          terminal: parsed.terminal,
-          readers: parsed.readers.map(({ id, name, door }) => ({ id, name, door })),
-          doors: parsed.doors.map(({ id }) => id),
-          profiles: profiles.map(({ id, method, synthetic }) => ({ id, method, synthetic })),
-          remarks,
-        },
-        [
-          `${file}: valid`,
-          ...parsed.readers.map(({ id, name, door }) => `reader ${id}: "${name}" opens door ${door}`),
-          ...profiles.map(
-            ({ id, method, synthetic }) => `profile ${id}: ${method}${synthetic ? ', synthetic' : ''}`,
-          ),
-          ...remarks.map((remark) => `remark: ${remark}`),
-        ].join('\n'),
-      );
+      const { value, lines } = await check(file);
+      output.result({ file, valid: true, ...value }, [`${file}: valid`, ...lines].join('\n'));
     });
+}
+
+/** Tells by a key that only one kind of file has what `file` is, and checks it as that. */
+async function check(file: string): Promise<Checked> {
+  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new Fault('file-unreadable', `${file} cannot be read (${cause.code ?? 'unknown error'})`, {
+      cause,
+    });
+  });
+  const keys = parseYaml(text, file, z.record(z.string(), z.unknown()), 'config-invalid');
+  if ('application' in keys) {
+    const { id, method, synthetic } = parseYaml(text, file, cardProfileSchema, 'profile-invalid');
+    return {
+      value: { kind: 'card-profile', id, method, synthetic },
+      lines: [`card profile ${id}: ${method}${synthetic ? ', synthetic' : ''}`],
+    };
+  }
+  if ('permissions' in keys || 'groups' in keys) {
+    const { organization, doors, groups } = parseYaml(text, file, siteRulesSchema, 'config-invalid');
+    return {
+      value: { kind: 'site-rules', organization, doors: doors.map(({ id }) => id), groups },
+      lines: [`rules of ${organization}: ${doors.length} doors, ${groups.length} groups`],
+    };
+  }
+  return checkTerminal(file);
+}
+
+async function checkTerminal(file: string): Promise<Checked> {
+  const { config, profiles, keyFile } = await loadTerminalConfig(file);
+  const remarks = keyFile ? ['keys not sealed: the key file is protected by its file mode alone'] : [];
+  return {
+    value: {
+      kind: 'terminal',
+      terminal: config.terminal,
+      readers: config.readers.map(({ id, name, door }) => ({ id, name, door })),
+      doors: config.doors.map(({ id }) => id),
+      profiles: profiles.map(({ id, method, synthetic }) => ({ id, method, synthetic })),
+      remarks,
+    },
+    lines: [
+      ...config.readers.map(({ id, name, door }) => `reader ${id}: "${name}" opens door ${door}`),
+      ...profiles.map(
+        ({ id, method, synthetic }) => `profile ${id}: ${method}${synthetic ? ', synthetic' : ''}`,
+      ),
+      ...remarks.map((remark) => `remark: ${remark}`),
+    ],
+  };
 }
