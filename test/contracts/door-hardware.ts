@@ -176,10 +176,12 @@ export function describeDoorHardware(name: string, openRig: () => Promise<DoorRi
       expect(await rig.locked()).toBe(true);
     });
 
-    it('locks at stop', async () => {
+    it('locks at stop, and does not unlock any more', async () => {
       await begin();
       await rig.hardware.unlock(60_000);
       await rig.hardware.stop();
+      expect(await rig.locked()).toBe(true);
+      await expect(rig.hardware.unlock(60_000)).rejects.toSatisfy(isDoorFault);
       expect(await rig.locked()).toBe(true);
     });
   });

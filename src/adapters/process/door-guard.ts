@@ -7,6 +7,9 @@ import type { Indicator } from '#ports/indicator.ts';
 import { type GuardOffer, silenceCheckMs, silenceLimitMs } from './door-guard-protocol.ts';
 import { JoinedDoor } from './joined-door.ts';
 
+/** how long after a failure the last locking is tried again, in milliseconds */
+const closeRetryMs = 100;
+
 export interface DoorGuardParts {
   readonly tell: (door: string, input: DoorInput) => void;
   readonly after: After;
@@ -21,6 +24,7 @@ export class DoorGuard {
   readonly #parts: DoorGuardParts;
   #doors = new Map<string, DoorHardware>();
   #indicators = new Map<string, Indicator>();
+  readonly #started = new Set<string>();
   readonly #unlocked = new Set<string>();
   #lastHeardMs: number;
   #cancelCheck: (() => void) | undefined;
@@ -36,10 +40,7 @@ export class DoorGuard {
       startDoor: (door) => this.#startDoor(door),
       unlock: (command) => this.#unlock(command),
       lock: (door) => this.#lock(door),
-      stopDoor: async (door) => {
-        this.#unlocked.delete(door);
-        await this.#door(door).stop();
-      },
+      stopDoor: (door) => this.#stopDoor(door),
       show: ({ reader, indication }) => this.#indicators.get(reader)?.show(indication),
       alive: () => this.#heard(),
     };
@@ -48,16 +49,31 @@ export class DoorGuard {
   /** Locks every door now; doors whose hardware fails keep trying by themselves. */
   async lockAll(): Promise<void> {
     this.#unlocked.clear();
-    await Promise.allSettled([...this.#doors.values()].map((door) => door.lock()));
+    await Promise.allSettled(this.#inService().map((door) => door.lock()));
   }
 
-  /** Locks and releases all hardware. The readers say from now on that they are out of service. */
+  /**
+   * Locks every door, again and again until its hardware obeys, and releases it; whoever waits sets the limit. The
+   * readers say from now on that they are out of service.
+   */
   async close(): Promise<void> {
     this.#cancelCheck?.();
     this.#unlocked.clear();
-    const stopped = [...this.#doors.values()].map((door) => door.stop());
+    const closed = this.#inService().map((door) => this.#closeDoor(door));
     for (const indicator of this.#indicators.values()) indicator.show('fault');
-    await Promise.allSettled(stopped);
+    await Promise.all(closed);
+  }
+
+  async #closeDoor(door: DoorHardware): Promise<void> {
+    for (;;) {
+      try {
+        await door.lock();
+        await door.stop();
+        return;
+      } catch {
+        await new Promise<void>((resolve) => void this.#parts.after(closeRetryMs, resolve));
+      }
+    }
   }
 
   async #open(hardwareParts: readonly HardwarePart[]): Promise<void> {
@@ -73,7 +89,9 @@ export class DoorGuard {
   }
 
   async #startDoor(id: string): Promise<void> {
-    await this.#door(id).start((input) => {
+    const door = this.#door(id);
+    this.#started.add(id);
+    await door.start((input) => {
       if (input.kind === 'strike' && input.locked) this.#unlocked.delete(id);
       this.#parts.tell(id, input);
     });
@@ -91,6 +109,16 @@ export class DoorGuard {
     this.#heard();
     this.#unlocked.delete(id);
     await this.#door(id).lock();
+  }
+
+  async #stopDoor(id: string): Promise<void> {
+    this.#unlocked.delete(id);
+    this.#started.delete(id);
+    await this.#door(id).stop();
+  }
+
+  #inService(): readonly DoorHardware[] {
+    return [...this.#started].map((id) => this.#door(id));
   }
 
   #door(id: string): DoorHardware {

@@ -47,8 +47,12 @@ export class StrikeKeeper {
     await this.lock().catch(() => undefined);
   }
 
-  /** Unlocks for at most `limitMs` milliseconds. Rejects with a door fault; the strike is then being locked again. */
+  /**
+   * Unlocks for at most `limitMs` milliseconds. Rejects with a door fault, and then locks again; always before
+   * `start` and after `stop`, when nobody would hear what became of it.
+   */
   async unlock(limitMs: number, cause?: string): Promise<void> {
+    if (this.#stopped) throw new Fault('door-hardware-absent', 'the door is not in service');
     this.#command += 1;
     this.#wanted = 'unlocked';
     this.#cancelRetry?.();
@@ -91,12 +95,10 @@ export class StrikeKeeper {
     this.#scheduleRetry();
   }
 
-  /** Ends every timer and locks a last time; a failure of that is swallowed, as nothing is left to hear it. */
+  /** Locks a last time and ends every timer; a failure of that is swallowed, as nothing is left to hear it. */
   async stop(): Promise<void> {
-    await this.lock().catch(() => undefined);
     this.#stopped = true;
-    this.#cancelRetry?.();
-    this.#cancelLimit?.();
+    await this.lock().catch(() => undefined);
   }
 
   #enqueue(action: () => Promise<void>): Promise<void> {
