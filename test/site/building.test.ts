@@ -150,15 +150,6 @@ describe('a card', () => {
   });
 });
 
-test('who is let in pushes the door; who is denied does not', () => {
-  tap(granted);
-  clock.advance(1_000);
-  expect(done).toEqual(['push']);
-  tap(denied('no-permission'));
-  clock.advance(5_000);
-  expect(done).toEqual(['push']);
-});
-
 describe('the pin pad', () => {
   const ask = () =>
     building.observe({ kind: 'indication', readerId: 'front-reader', indication: 'pin-needed' });

@@ -42,7 +42,12 @@ export class SiteServer {
     this.#building = parts.building;
     this.#pagesDirectory = parts.pagesDirectory;
     this.#feed = new EventFeed({ runId: parts.runId, snapshot: () => parts.building.snapshot() });
-    this.#app = Fastify({ loggerInstance: parts.log, bodyLimit: 4_096, forceCloseConnections: true });
+    this.#app = Fastify({
+      loggerInstance: parts.log,
+      disableRequestLogging: true,
+      bodyLimit: 4_096,
+      forceCloseConnections: true,
+    });
   }
 
   /** Listens on 127.0.0.1 alone and returns the URL. Rejects with `argument-invalid` when the port is taken. */

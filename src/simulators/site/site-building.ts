@@ -22,8 +22,6 @@ import type { DoorPlan, SiteBuildingParts } from './site-parts.ts';
 const cardStaysMs = 1_800;
 /** how long the reader's display shows an answer */
 const verdictStaysMs = 8_000;
-/** how long a visitor who was let in takes to push the door, and to pass it */
-const walkInAfterMs = 650;
 
 /** The building as its visitors see it: what the terminal tells becomes views, what they do reaches the stand-ins. */
 export class SiteBuilding implements Building {
@@ -176,7 +174,7 @@ export class SiteBuilding implements Building {
   }
 
   #tapped(event: Extract<TerminalEvent, { kind: 'tap' }>): void {
-    const { tapId, readerId, doorId, decision } = event;
+    const { tapId, readerId, decision } = event;
     const kind = !decision ? 'hold-again' : decision.kind === 'needs' ? 'pin-needed' : decision.kind;
     const reason = decision?.kind === 'denied' ? decision.reason : undefined;
     this.#show(readerId, { tapId, kind, ...(reason && { reason }) });
@@ -184,8 +182,6 @@ export class SiteBuilding implements Building {
       const card = this.#cardAt(readerId);
       if (card) this.take(card.cardId);
     });
-    if (kind !== 'granted') return;
-    this.#after(`walk ${doorId}`, walkInAfterMs, () => this.#parts.people.get(doorId)?.push());
   }
 
   #show(readerId: string, verdict: Pick<VerdictView, 'tapId' | 'kind' | 'reason'>): void {
@@ -209,7 +205,8 @@ export class SiteBuilding implements Building {
 
   #indicated(readerId: string, indication: string): void {
     if (indication !== 'pin-needed') return this.#updateReader(readerId, { indication, pin: null });
-    this.#updateReader(readerId, { indication, pin: { entered: 0, ...this.#parts.pinDigits } });
+    const { minimumDigits, maximumDigits } = this.#parts.pinDigits;
+    this.#updateReader(readerId, { indication, pin: { entered: 0, minimumDigits, maximumDigits } });
     this.#timers.get(`take ${readerId}`)?.();
     this.#updateReader(readerId, {
       verdict: {

@@ -1,13 +1,6 @@
-import type { AccessMethod } from '#core/card/reading.ts';
 import type { CardView } from './api.ts';
 import { useWords } from './language.tsx';
-
-const methodNames: { readonly [method in AccessMethod]: string } = {
-  'type-a': 'Type A',
-  'type-c': 'Type C',
-  'type-d': 'Type D',
-  custom: 'Custom',
-};
+import { methodNames } from './texts.ts';
 
 /** A card as printed: the names of its card applications, its title, and the PIN of a toy. */
 export function CardFace({ card }: { readonly card: CardView }) {

@@ -79,7 +79,8 @@ function Result({ result }: { readonly result: VerificationView }) {
       <strong>
         <Icon name={result.sound ? 'check' : 'cross'} /> {t(result.sound ? 'sound' : 'broken')}
       </strong>{' '}
-      {result.entries} {t('entries')} · {t('signedThrough')} #{result.signedThrough} · {result.tookMs} ms
+      {result.entries} {t('entries')}
+      {result.signedThrough > 0 && ` · ${t('signedThrough')} #${result.signedThrough}`} · {result.tookMs} ms
       {result.problems.map((problem) => (
         <span key={problem} className="verification-problem">
           {problem}

@@ -1,8 +1,10 @@
 import { denialReasons } from '#core/access/decision.ts';
+import { type AccessMethod, accessMethods } from '#core/card/reading.ts';
 import { denialText } from '#core/texts/decisions.ts';
 import type { Language, Text } from '#core/texts/language.ts';
 import type { JournalEntryView, Snapshot } from './api.ts';
 import type { IconName } from './icons.tsx';
+import { methodNames } from './texts.ts';
 
 export type Tone = 'good' | 'bad' | 'warn' | 'plain';
 
@@ -86,6 +88,7 @@ export function describe(entry: JournalEntryView, language: Language, site: Snap
     placeOf(entry, language, site) || (kinds[kind]?.text[language] ?? kind),
     denied ? deniedWords(language) : (said?.text[language] ?? (typeof what === 'string' ? what : '')),
     reason ? denialText(reason, language, 'operator') : '',
+    methodOf(body.card),
     kind === 'alarm' && typeof body.on === 'boolean' ? alarmStates[body.on ? 'on' : 'off'][language] : '',
   ];
   const ended = kind === 'alarm' && body.on === false;
@@ -94,6 +97,12 @@ export function describe(entry: JournalEntryView, language: Language, site: Snap
     tone: denied ? 'bad' : ended ? 'plain' : (said?.tone ?? 'plain'),
     words: parts.filter((part) => part !== '').join(' · '),
   };
+}
+
+/** How the card was read, as a decision's entry tells it. */
+function methodOf(card: JournalEntryView['body'][string] | undefined): string {
+  if (typeof card !== 'object' || card === null || !('method' in card)) return '';
+  return accessMethods.includes(card.method as AccessMethod) ? methodNames[card.method as AccessMethod] : '';
 }
 
 function deniedWords(language: Language): string {

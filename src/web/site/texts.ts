@@ -1,3 +1,4 @@
+import type { AccessMethod } from '#core/card/reading.ts';
 import type { Text } from '#core/texts/language.ts';
 
 /** The page's own words; reasons of decisions come from core/texts. Both languages of each key are enforced by type. */
@@ -84,3 +85,11 @@ export const texts = {
 } satisfies { readonly [key: string]: Text };
 
 export type TextKey = keyof typeof texts;
+
+/** Names of the access methods, the same in both languages. */
+export const methodNames: { readonly [method in AccessMethod]: string } = {
+  'type-a': 'Type A',
+  'type-c': 'Type C',
+  'type-d': 'Type D',
+  custom: 'Custom',
+};

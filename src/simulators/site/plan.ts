@@ -1,0 +1,47 @@
+import { doorSettingsSchema } from '#core/access/door-settings.ts';
+import type { CardProfile } from '#core/card/profile.ts';
+import type { TerminalSettings } from '#terminal/terminal.ts';
+import type { DoorPlan } from './site-parts.ts';
+
+/** The simulated building: a front entrance for everybody, and a room for staff. Slots of vpcd are its readers. */
+export const sitePlan: readonly DoorPlan[] = [
+  {
+    doorId: 'front',
+    readerId: 'front-reader',
+    deviceName: 'Virtual PCD 00 00',
+    title: { ja: '正面玄関', en: 'Front entrance' },
+    demand: { ja: 'Type A または Type C', en: 'Type A or Type C' },
+  },
+  {
+    doorId: 'server-room',
+    readerId: 'server-room-reader',
+    deviceName: 'Virtual PCD 00 01',
+    title: { ja: 'サーバ室', en: 'Server room' },
+    demand: { ja: 'Type A（職員のみ）', en: 'Type A, staff only' },
+  },
+];
+
+/** The wiring of the site's terminal. Times are short, so that a visitor need not wait for an alarm. */
+export function siteSettings(profiles: readonly CardProfile[]): TerminalSettings {
+  const settings = doorSettingsSchema.parse({
+    contact: 'fitted',
+    strikeMs: 5_000,
+    heldOpenAfterMs: 9_000,
+    preAlarmMs: 4_000,
+  });
+  return {
+    terminalId: 'site',
+    readers: sitePlan.map(({ readerId, deviceName, doorId }) => ({
+      readerId,
+      readerName: deviceName,
+      doorId,
+    })),
+    doors: sitePlan.map(({ doorId }) => ({ doorId, settings })),
+    pin: {
+      timeoutMs: 45_000,
+      digits: new Map(profiles.flatMap(({ id, pin }) => (pin ? [[id, pin] as const] : []))),
+    },
+    decisionDeadlineMs: 5_000,
+    virtualReaders: 'allowed',
+  };
+}

@@ -1,0 +1,160 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { destination, type Logger, pino } from 'pino';
+import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
+import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { SystemClock } from '#adapters/os/clock.ts';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
+import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
+import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
+import { JournalStore } from '#adapters/sqlite/journal-store.ts';
+import type { CardProfile } from '#core/card/profile.ts';
+import type { CardReaders } from '#ports/card-reader.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Entropy } from '#ports/entropy.ts';
+import { DirectReaders } from '#simulators/card/direct-readers.ts';
+import { SimulatedPinPad } from '#simulators/door/simulated-pin-pad.ts';
+import { loadCardProfile } from '#terminal/config.ts';
+import type { TerminalSettings } from '#terminal/terminal.ts';
+import { type CardLink, chooseCardLink, DirectField, VpcdField } from './card-link.ts';
+import { type Deck, openDeck } from './deck.ts';
+import { DoorWorld, makeSocketDirectory } from './door-world.ts';
+import { copyTestKeys, shipped } from './files.ts';
+import { sitePlan, siteSettings } from './plan.ts';
+import type { CardField, PadKeys } from './site-parts.ts';
+import { SitePolicy } from './site-policy.ts';
+
+/** a visitor's journal is small */
+const journalReserveMiB = 16;
+/** often signed, so that a visitor sees it */
+export const checkpointEntries = 25;
+
+/** Registers what ends a part; the last registered is ended first. */
+export type WhenStopping = (close: () => Promise<void>) => void;
+
+/** What every part of the site stands on. */
+export interface SiteBase {
+  readonly dataDirectory: string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly profiles: readonly CardProfile[];
+  readonly settings: TerminalSettings;
+  readonly deck: Deck;
+}
+
+export async function openBase(dataDirectory: string, whenStopping: WhenStopping): Promise<SiteBase> {
+  const cardStates = join(dataDirectory, 'cards');
+  await mkdir(cardStates, { recursive: true, mode: 0o700 });
+  const file = destination({ dest: join(dataDirectory, 'site.log'), sync: false });
+  whenStopping(
+    () =>
+      new Promise((resolve) => {
+        file.once('close', resolve);
+        file.end();
+      }),
+  );
+  const folder = '../../../device-config/card-profiles';
+  const profiles = await Promise.all(
+    ['synthetic-type-a', 'synthetic-type-c'].map((name) =>
+      loadCardProfile(shipped(`${folder}/${name}.yaml`)),
+    ),
+  );
+  const deck = await openDeck(shipped('./deck/deck.yaml'), cardStates);
+  await deck.load();
+  return {
+    dataDirectory,
+    log: pino({ level: 'info' }, file),
+    clock: new SystemClock(),
+    entropy: new SystemEntropy(),
+    profiles,
+    settings: siteSettings(profiles),
+    deck,
+  };
+}
+
+/** The simulated doors in their process, and the guard that drives them as it drives real ones. */
+export async function openDoors(
+  { clock, dataDirectory, log }: SiteBase,
+  whenStopping: WhenStopping,
+): Promise<{ world: DoorWorld; guard: GuardedDoors }> {
+  const world = new DoorWorld({
+    plan: sitePlan,
+    clock,
+    recordPath: join(dataDirectory, 'doors.jsonl'),
+    directory: await makeSocketDirectory(),
+    failed: (error) => log.error({ err: error }, 'the simulated doors did not answer'),
+  });
+  whenStopping(() => world.stop());
+  await world.start();
+  const guard = new GuardedDoors({
+    parts: [world.hardware()],
+    doorIds: sitePlan.map(({ doorId }) => doorId),
+    readerIds: sitePlan.map(({ readerId }) => readerId),
+  });
+  whenStopping(() => guard.stop());
+  await guard.start();
+  return { world, guard };
+}
+
+/** Policy and journal in the data directory, the first with the shipped rules where it is empty. */
+export async function openRecords({ clock, dataDirectory, settings }: SiteBase) {
+  const policy = new SitePolicy({ directory: dataDirectory });
+  await policy.prepare();
+  const signing = await openDeviceKey(dataDirectory);
+  const file = join(dataDirectory, 'journal.sqlite');
+  const journal = new JournalStore({
+    file,
+    terminal: settings.terminalId,
+    signing,
+    clock,
+    reserveMiB: journalReserveMiB,
+    checkpointEntries,
+  });
+  return { policy, signing, journal, journalReader: new JournalReader({ file }) };
+}
+
+/** The readers, through PC/SC where it can be had, and the fields that cards are put into. */
+export async function openCards(
+  { dataDirectory, deck, profiles, clock, entropy, log }: SiteBase,
+  wanted: 'any' | 'direct',
+  whenStopping: WhenStopping,
+): Promise<{ link: CardLink; readers: CardReaders; field: CardField }> {
+  const keyFile = join(dataDirectory, 'test-keys.yaml');
+  await copyTestKeys(keyFile);
+  const keys = await createKeyfileDerivation(keyFile);
+  const link = await chooseCardLink(wanted);
+  const { pcscd } = link;
+  if (pcscd) whenStopping(() => pcscd.stop());
+  const virtual = (cardId: string) => deck.virtual(cardId);
+  const allowed = sitePlan.map(({ deviceName }) => ({
+    readerName: deviceName,
+    profileIds: profiles.map(({ id }) => id),
+  }));
+  if (link.view.kind === 'direct') {
+    const readers = new DirectReaders({ readers: allowed, profiles, keys, entropy, clock });
+    return { link, readers, field: new DirectField({ plan: sitePlan, readers, virtual }) };
+  }
+  const readers = new PcscReaders({ allowed, profiles, keys, virtualReaders: 'allowed', log });
+  return { link, readers, field: new VpcdField({ plan: sitePlan, virtual, clock }) };
+}
+
+/** A pin pad at each reader, and its keys for the page. */
+export function openPads(clock: Clock): {
+  pads: ReadonlyMap<string, SimulatedPinPad>;
+  keys: ReadonlyMap<string, PadKeys>;
+} {
+  const pads = new Map(sitePlan.map(({ readerId }) => [readerId, new SimulatedPinPad({ clock })]));
+  return { pads, keys: new Map([...pads].map(([readerId, pad]) => [readerId, keysOf(pad)])) };
+}
+
+function keysOf(pad: SimulatedPinPad): PadKeys {
+  return {
+    press: (key) => {
+      if (key === 'enter') pad.enter();
+      else if (key === 'cancel') pad.cancel();
+      else pad.press(Number(key));
+    },
+  };
+}
