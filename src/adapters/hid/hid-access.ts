@@ -1,5 +1,5 @@
 /** A HID device as listed: `path` is its /dev/hidrawN. */
-export interface HidDeviceInfo {
+interface HidDeviceInfo {
   readonly path?: string | undefined;
   readonly usagePage?: number | undefined;
   readonly usage?: number | undefined;

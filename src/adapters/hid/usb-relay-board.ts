@@ -2,7 +2,7 @@ import { Fault, isFault } from '#core/fault.ts';
 import type { HidAccess, HidDevice } from './hid-access.ts';
 
 /** V-USB's shared ids, under which these boards are sold with 1, 2, 4 or 8 relays. */
-export const relayBoardIds = { vendorId: 0x16c0, productId: 0x05df } as const;
+const relayBoardIds = { vendorId: 0x16c0, productId: 0x05df } as const;
 
 // One feature report of 8 bytes without a number, both ways (USAGE 0xFF00/1, REPORT_SIZE 8, REPORT_COUNT 8).
 const reportId = 0;

@@ -13,10 +13,10 @@ export interface Release {
 }
 
 /** The strike as last commanded. */
-export type Strike = { readonly kind: 'locked' } | { readonly kind: 'unlocked'; readonly release: Release };
+type Strike = { readonly kind: 'locked' } | { readonly kind: 'unlocked'; readonly release: Release };
 
 /** The leaf as the contact tells it; that of a door without a contact stays `unknown`. */
-export type Leaf =
+type Leaf =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'closed' }
   /** the strike has just relocked without an opening: one now still belongs to `release` */
@@ -69,7 +69,7 @@ export type DoorMachineInput =
   | { readonly kind: 'timer'; readonly timer: DoorTimer };
 
 /** What the journal records of a door. `-ended` closes the alarm of the same name. */
-export const doorEvents = [
+const doorEvents = [
   'opened',
   'open-at-start',
   'closed',

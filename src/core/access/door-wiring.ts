@@ -38,7 +38,7 @@ const strikeWiring = z.discriminatedUnion('kind', [
     lockType,
   }),
 ]);
-export type StrikeWiring = z.infer<typeof strikeWiring>;
+type StrikeWiring = z.infer<typeof strikeWiring>;
 
 /** The `hardware:` section of a door in the terminal's configuration. Inputs are GPIO lines whatever drives the strike. */
 export const doorWiringSchema = z.strictObject({
@@ -47,7 +47,7 @@ export const doorWiringSchema = z.strictObject({
   exitRequest: inputLine.optional(),
   tamper: inputLine.optional(),
 });
-export type DoorWiring = z.infer<typeof doorWiringSchema>;
+type DoorWiring = z.infer<typeof doorWiringSchema>;
 
 /** The `indicator:` section of a reader: lamps and buzzer on GPIO lines, each optional. */
 export const indicatorWiringSchema = z.strictObject({
@@ -78,7 +78,6 @@ export type PinPadWiring = z.infer<typeof pinPadWiringSchema>;
 
 export type OutputLine = z.infer<typeof outputLine>;
 export type InputLine = z.infer<typeof inputLine>;
-export type GpioStrike = Extract<StrikeWiring, { kind: 'gpio' }>;
 export type UsbRelayStrike = Extract<StrikeWiring, { kind: 'usb-relay' }>;
 
 /** All wiring of one terminal's doors, joined by door id and reader id. */
@@ -92,14 +91,14 @@ export const gpioHardwareSchema = z.strictObject({
   doors: z.record(z.string(), doorWiringSchema.extend({ strike: strikeWiring.options[0].optional() })),
   indicators: z.record(z.string(), indicatorWiringSchema),
 });
-export type GpioHardwareOptions = z.infer<typeof gpioHardwareSchema>;
+type GpioHardwareOptions = z.infer<typeof gpioHardwareSchema>;
 export type GpioDoorWiring = GpioHardwareOptions['doors'][string];
 
 /** What the USB relay adapter drives, by door id. */
 export const usbRelayHardwareSchema = z.strictObject({
   strikes: z.record(z.string(), strikeWiring.options[1]),
 });
-export type UsbRelayHardwareOptions = z.infer<typeof usbRelayHardwareSchema>;
+type UsbRelayHardwareOptions = z.infer<typeof usbRelayHardwareSchema>;
 
 /** A module that opens door hardware in the guard process, and what it is given there. */
 export interface HardwarePart {

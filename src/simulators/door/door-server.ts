@@ -96,7 +96,7 @@ export class DoorServer {
 }
 
 /** Does to a door what a person or a breakdown does. */
-export function perform(door: SimulatedDoor, act: DoorAct): void {
+function perform(door: SimulatedDoor, act: DoorAct): void {
   switch (act.act) {
     case 'push':
       door.push();
