@@ -4,7 +4,7 @@ export function registerTerminalRun(terminal: Command): void {
   terminal
     .command('run')
     .description('Run the terminal of this device until stopped (SIGTERM or Ctrl-C)')
-    .requiredOption('--config FILE', 'configuration, such as /etc/kazasu/terminal.yaml')
+    .requiredOption('--config <file>', 'configuration, such as /etc/kazasu/terminal.yaml')
     .addHelpText(
       'after',
       '\nThe systemd unit runs src/terminal/main.ts directly; this command does the same by hand.',

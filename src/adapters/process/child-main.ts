@@ -13,8 +13,8 @@ export function linkToParent<Remote extends Offer>(offer: Offer, parentGone: () 
   const link = new Link<Remote>({ send }, offer);
   process.on('message', (message) => link.receive(message));
   process.once('disconnect', parentGone);
-  // signals meant for the whole process group (Ctrl-C) are the parent's to handle: it ends its children in order
-  process.on('SIGINT', () => undefined);
+  // signals sent to the whole group (Ctrl-C, systemd) are the parent's to handle: it ends its children in order
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
   setInterval(() => send('alive'), heartbeatEveryMs);
   return link;
 }
