@@ -199,10 +199,12 @@ describe('the handshake', () => {
     expect(answerMutualAuthentication({ ...terminal, random: filled(9) }, sealed)).toBeUndefined();
   });
 
-  test('a card that knows the keys and returns our own key material is refused', () => {
+  describe('with a card that knows the keys', () => {
     const own = { nonce: new Uint8Array(8).fill(9), keyMaterial: new Uint8Array(16).fill(9) };
-    const answerWith = (keyMaterial: Uint8Array) => {
-      const cardNonce = bytes(8);
+    const cardNonce = bytes(8);
+    const honest = { nonce: cardNonce, keyMaterial: bytes(16) };
+
+    function answered(card: { nonce: Uint8Array; keyMaterial: Uint8Array }, echo: Uint8Array) {
       const handshake = new TerminalHandshake({
         parameters: shipped,
         keys,
@@ -210,16 +212,72 @@ describe('the handshake', () => {
         random: (length) => new Uint8Array(length).fill(9),
       });
       handshake.command();
-      const sealed = new HandshakeKeys(channelSuites['aes-128'], keys).seal(
-        { nonce: cardNonce, keyMaterial },
-        own.nonce,
-      );
+      const sealed = new HandshakeKeys(channelSuites['aes-128'], keys).seal(card, echo);
       return () => handshake.complete(joinResponse(sealed, 0x9000));
-    };
-    expect(answerWith(bytes(16))()).toBeInstanceOf(TerminalChannel);
-    expect(answerWith(own.keyMaterial)).toThrow(
-      expect.objectContaining({ code: 'card-authentication-failed' }),
+    }
+
+    test('its answer is taken', () => {
+      expect(answered(honest, own.nonce)()).toBeInstanceOf(TerminalChannel);
+    });
+
+    test.each([
+      ['our own key material', { ...honest, keyMaterial: own.keyMaterial }, own.nonce],
+      ['another nonce than it gave', { ...honest, nonce: bytes(8) }, own.nonce],
+      ['another nonce than ours', honest, bytes(8)],
+    ])('but not with %s', (_name, card, echo) => {
+      expect(answered(card, echo)).toThrow(expect.objectContaining({ code: 'card-authentication-failed' }));
+    });
+  });
+});
+
+describe('an authentic answer', () => {
+  const secrets = () =>
+    deriveSession(
+      shipped,
+      { nonce: new Uint8Array(8), keyMaterial: new Uint8Array(16) },
+      { nonce: new Uint8Array(8).fill(1), keyMaterial: new Uint8Array(16).fill(1) },
     );
+  const object = (tag: number) => buildTlv(tag, Uint8Array.of(1, 2, 3));
+  const status = buildTlv(objectTags.status, Uint8Array.of(0x90, 0x00));
+
+  /** A right MAC over whatever objects a faulty card may send. */
+  function unwrapped(messages: ChannelParameters['messages'], ...objects: Uint8Array[]) {
+    const terminal = new TerminalChannel({ ...shipped, messages }, secrets());
+    terminal.wrap({ cla: 0, ins: 0xb0, p1: 0, p2: 0, expected: 3 });
+    const messaging = new SecureMessaging(shipped, secrets());
+    messaging.advanceCounter();
+    messaging.advanceCounter();
+    const covered = concat(...objects);
+    const mac = buildTlv(objectTags.mac, messaging.macOf(undefined, covered));
+    return () => terminal.unwrap(joinResponse(concat(covered, mac), 0x9000));
+  }
+
+  test('has one data object, or none', () => {
+    expect(unwrapped('authenticated', object(0x81), status)().data).toEqual(Uint8Array.of(1, 2, 3));
+    expect(unwrapped('authenticated', status)().data).toHaveLength(0);
+    for (const objects of [
+      [object(0x81), object(0x81), status],
+      [object(0x81), status, status],
+      [status, object(0x81)],
+      [object(0x81)],
+      [],
+    ]) {
+      const code = 'card-message-not-authentic';
+      expect(unwrapped('authenticated', ...objects)).toThrow(expect.objectContaining({ code }));
+    }
+  });
+
+  test.each([
+    ['authenticated', 0x87],
+    ['authenticated', 0x85],
+    ['authenticated', 0x80],
+    ['encrypted', 0x81],
+    ['encrypted', 0x85],
+    // the agreed tag, but no cryptogram of whole blocks
+    ['encrypted', 0x87],
+  ] as const)('of a channel that is %s has its data in no DO %i', (messages, tag) => {
+    const code = 'card-answer-malformed';
+    expect(unwrapped(messages, object(tag), status)).toThrow(expect.objectContaining({ code }));
   });
 });
 

@@ -272,6 +272,14 @@ test('files by identifier and records are read too', async () => {
   expect(await read(absent)).toMatchObject({ kind: 'refused', fault: { code: 'card-answer-status' } });
 });
 
+test('a user number without padding is read whole or not at all', async () => {
+  const format = { alphabet: 'digits', minimumLength: 8, maximumLength: 8 };
+  const fixed = asProfile({ userNumber: { ...typeC.userNumber, length: 8, padding: 'none', format } });
+  const read = (answer: string) => session(scripted(typeCFci, answer).transmit, { profiles: [fixed] }).read();
+  expect(await read(`${text('00000042')}9000`)).toMatchObject({ reading: { userNumber: '00000042' } });
+  expect(await read(`${text('0000004')}6282`)).toMatchObject({ fault: { code: 'card-answer-malformed' } });
+});
+
 test('a channel that encrypts says so in the assurance, by what was achieved', async () => {
   const description = structuredClone(deckCard('employee'));
   const [card] = description.cardApplications;
