@@ -1,11 +1,12 @@
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { type ErasureSelection, erasePersonalValues } from '#adapters/sqlite/journal-erasure.ts';
 import { parseLimit } from '#core/access/holder-dates.ts';
 import { isTimeZone } from '#core/access/time-zone.ts';
 import { Fault } from '#core/fault.ts';
-import { createOutput, type Output } from './output.ts';
+import { confirmNumber } from './confirmation.ts';
+import { createOutput } from './output.ts';
+import { wholeNumber } from './whole-number.ts';
 
 interface EraseOptions {
   readonly database: string;
@@ -47,7 +48,15 @@ export function registerJournalErase(journal: Command): void {
         file: options.database,
         selection: selection(options),
         clock: new SystemClock(),
-        confirm: (values) => confirmed(values, options, output),
+        confirm: (values) =>
+          confirmNumber(
+            {
+              number: values,
+              given: options.confirmErasure,
+              question: `${values} values will be gone for good. Type this number to erase them: `,
+            },
+            output,
+          ),
       });
       if (!result.erased && result.values > 0) {
         throw new Fault(
@@ -71,24 +80,4 @@ function selection({ before, sequence, incarnation, timeZone }: EraseOptions): E
   const beforeMs = parseLimit(before ?? '', 'from', timeZone);
   if (beforeMs === undefined) throw new Fault('argument-invalid', `"${before}" is no date; write 2026-04-01`);
   return { beforeMs };
-}
-
-async function confirmed(values: number, options: EraseOptions, output: Output): Promise<boolean> {
-  if (options.confirmErasure !== undefined) return options.confirmErasure === values;
-  if (output.json || !process.stdin.isTTY || !process.stderr.isTTY) return false;
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await prompt.question(
-      `${values} values will be gone for good. Type this number to erase them: `,
-    );
-    return answer.trim() === String(values);
-  } finally {
-    prompt.close();
-  }
-}
-
-function wholeNumber(text: string): number {
-  if (!/^[1-9]\d{0,14}$/.test(text))
-    throw new Fault('argument-invalid', `"${text}" is no whole number from 1`);
-  return Number(text);
 }

@@ -6,6 +6,7 @@ import { journalKinds } from '#core/journal/record.ts';
 import type { JournalView } from '#ports/journal-read.ts';
 import { localTime } from './local-time.ts';
 import { createOutput } from './output.ts';
+import { wholeNumber } from './whole-number.ts';
 
 interface ListOptions {
   readonly database: string;
@@ -69,10 +70,4 @@ function viewText({ entry, personal }: JournalView, timeZone: string): string {
 
 function plain(value: unknown): string {
   return typeof value === 'string' && /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
-}
-
-function wholeNumber(text: string): number {
-  if (!/^[1-9]\d{0,14}$/.test(text))
-    throw new Fault('argument-invalid', `"${text}" is no whole number from 1`);
-  return Number(text);
 }

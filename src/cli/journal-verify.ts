@@ -8,6 +8,7 @@ import type { OutsideHead } from '#core/journal/verify-chain.ts';
 import type { ChainReport, VerifyReport, VouchedSegment } from '#core/journal/verify-report.ts';
 import { ExportFile, readOutsideHead, readText } from './journal-source.ts';
 import { createOutput } from './output.ts';
+import { wholeNumber } from './whole-number.ts';
 
 interface VerifyCommandOptions {
   readonly database?: string;
@@ -163,9 +164,4 @@ function span(from: number, to: number): string {
 
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value];
-}
-
-function wholeNumber(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Fault('argument-invalid', `"${text}" is no whole number`);
-  return Number(text);
 }

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
-import { createInterface } from 'node:readline/promises';
 import { SingleBar } from 'cli-progress';
 import { type Command, Option } from 'commander';
 import { readHolderFile } from '#adapters/csv/holder-file.ts';
@@ -12,8 +11,10 @@ import { siteRulesSchema } from '#core/access/site-rules.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
 import { Fault } from '#core/fault.ts';
 import type { ImportOutcome, ImportPreview } from '#ports/policy-install.ts';
+import { confirmNumber } from './confirmation.ts';
 import { fileSize } from './file-size.ts';
 import { createOutput, type Output } from './output.ts';
+import { wholeNumber } from './whole-number.ts';
 
 interface ImportOptions {
   readonly database: string;
@@ -114,9 +115,9 @@ async function importHolders(file: string, options: ImportOptions, output: Outpu
       rows: readHolderFile({ file, encoding, mode, rules, progress }),
       confirm: async (preview) => {
         bar?.stop();
-        return confirmRemoval === undefined
-          ? askPerson(preview, output)
-          : confirmRemoval === preview.losingAccess;
+        const { losingAccess } = preview;
+        const question = `${previewText(preview)}\n${losingAccess} holders lose access. Type this number to apply, anything else to leave all as it is: `;
+        return confirmNumber({ number: losingAccess, given: confirmRemoval, question }, output);
       },
     });
   }).finally(() => bar?.stop());
@@ -133,21 +134,6 @@ async function withInstaller<T>(
     return await action(installer);
   } finally {
     await installer.stop();
-  }
-}
-
-/** Asks at the terminal; where nobody can answer, nothing is confirmed. */
-async function askPerson(preview: ImportPreview, output: Output): Promise<boolean> {
-  if (output.json || !process.stdin.isTTY || !process.stderr.isTTY) return false;
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    output.note(previewText(preview));
-    const answer = await prompt.question(
-      `${preview.losingAccess} holders lose access. Type this number to apply, anything else to leave all as it is: `,
-    );
-    return answer.trim() === String(preview.losingAccess);
-  } finally {
-    prompt.close();
   }
 }
 
@@ -195,9 +181,4 @@ function progressBar(output: Output): SingleBar | undefined {
     hideCursor: true,
     clearOnComplete: true,
   });
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new Fault('argument-invalid', `"${text}" is no whole number`);
-  return Number(text);
 }
