@@ -39,7 +39,11 @@ function filesBelow(folder: string): string[] {
   });
 }
 
-const sources = filesBelow(src).filter((path) => /\.tsx?$/.test(path));
+/** what runs when the pages are built, not in them */
+const buildFiles = ['web/vite.config.ts'];
+const sources = filesBelow(src).filter(
+  (path) => /\.tsx?$/.test(path) && !buildFiles.includes(relative(src, path)),
+);
 
 function importsOf(path: string): string[] {
   const text = readFileSync(path, 'utf8');

@@ -66,6 +66,11 @@ function* profileProblems(config: TerminalConfig, profiles: readonly CardProfile
     if (ids.has(id)) yield `two card profiles have the id "${id}"; each needs its own`;
     ids.add(id);
   }
+  for (const [index, { id, application }] of profiles.entries()) {
+    const other = profiles.slice(0, index).find((before) => overlap(before.application.aid, application.aid));
+    if (other)
+      yield `card profiles "${other.id}" and "${id}": one AID is the other or its beginning; a card cannot tell them apart`;
+  }
   for (const { id, profiles: wanted } of config.readers) {
     for (const profileId of wanted ?? []) {
       if (!ids.has(profileId)) yield `reader "${id}": no card profile has the id "${profileId}"`;
@@ -75,6 +80,10 @@ function* profileProblems(config: TerminalConfig, profiles: readonly CardProfile
   if (authenticating.length > 0 && config.keys === undefined) {
     yield `keys: is missing; these card profiles authenticate: ${authenticating.join(', ')}`;
   }
+}
+
+function overlap(a: string, b: string): boolean {
+  return a.startsWith(b) || b.startsWith(a);
 }
 
 /** What the tap loop needs of `loaded`. */

@@ -160,6 +160,20 @@ describe('a bad configuration is refused with line and hint', () => {
   });
 });
 
+describe('two card profiles', () => {
+  it('may not share an AID, for a card could not tell them apart', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kazasu-config-'));
+    const profile = readFileSync(join(deviceConfig, 'card-profiles/synthetic-type-c.yaml'), 'utf8');
+    writeFileSync(join(folder, 'copy.yaml'), profile.replace('id: synthetic-type-c', 'id: copy'));
+    const file = join(folder, 'terminal.yaml');
+    const two = text.replace('../card-profiles/synthetic-type-a.yaml', join(folder, 'copy.yaml'));
+    writeFileSync(file, two.replaceAll('../card-profiles', join(deviceConfig, 'card-profiles')));
+    await expect(loadTerminalConfig(file)).rejects.toThrow(
+      /"copy" and "synthetic-type-c": one AID is the other/,
+    );
+  });
+});
+
 describe('durations', () => {
   it('are shown in the largest unit that divides them', () => {
     expect([0, 250, 5_000, 90_000, 120_000, 7_200_000].map(formatDuration)).toEqual([
