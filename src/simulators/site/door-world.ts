@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { HardwarePart } from '#core/access/door-wiring.ts';
 import { Fault } from '#core/fault.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
@@ -64,7 +65,7 @@ export class DoorWorld {
       process.execPath,
       [
         '--disable-warning=ExperimentalWarning',
-        shipped('./door-process.ts'),
+        fileURLToPath(import.meta.resolve('./door-process.ts')),
         '--socket',
         this.#socketPath(),
         '--record',

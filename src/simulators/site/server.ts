@@ -1,7 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fastifyStatic from '@fastify/static';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  LogController,
+} from 'fastify';
 import { z } from 'zod';
 import { Fault, isFault } from '#core/fault.ts';
 import type { Problem } from '#web/site/api.ts';
@@ -44,7 +49,7 @@ export class SiteServer {
     this.#feed = new EventFeed({ runId: parts.runId, snapshot: () => parts.building.snapshot() });
     this.#app = Fastify({
       loggerInstance: parts.log,
-      disableRequestLogging: true,
+      logController: new LogController({ disableRequestLogging: true }),
       bodyLimit: 4_096,
       forceCloseConnections: true,
     });

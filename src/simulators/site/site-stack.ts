@@ -28,7 +28,7 @@ import { SitePolicy } from './site-policy.ts';
 /** a visitor's journal is small */
 const journalReserveMiB = 16;
 /** often signed, so that a visitor sees it */
-export const checkpointEntries = 25;
+export const checkpointEntries = 10;
 
 /** Registers what ends a part; the last registered is ended first. */
 export type WhenStopping = (close: () => Promise<void>) => void;

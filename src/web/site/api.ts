@@ -42,7 +42,7 @@ export interface DoorView {
   readonly held: boolean;
 }
 
-export type VerdictKind = 'granted' | 'denied' | 'pin-needed' | 'hold-again';
+type VerdictKind = 'granted' | 'denied' | 'pin-needed' | 'hold-again';
 
 /** How the last tap at a reader ended. */
 export interface VerdictView {

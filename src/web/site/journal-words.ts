@@ -6,7 +6,7 @@ import type { JournalEntryView, Snapshot } from './api.ts';
 import type { IconName } from './icons.tsx';
 import { methodNames } from './texts.ts';
 
-export type Tone = 'good' | 'bad' | 'warn' | 'plain';
+type Tone = 'good' | 'bad' | 'warn' | 'plain';
 
 export interface EntryWords {
   readonly icon: IconName;
@@ -64,11 +64,11 @@ const sayings: { readonly [key: string]: Said } = {
   'alarm/forced-open': { text: { ja: 'こじ開け警報', en: 'Forced-open alarm' }, tone: 'bad' },
   'alarm/held-open': { text: { ja: '開け放し警報', en: 'Held-open alarm' }, tone: 'warn' },
   'alarm/held-open-pre-alarm': { text: { ja: '開け放し予告', en: 'Held-open warning' }, tone: 'warn' },
-  'reader/ready': { text: { ja: '使用できる', en: 'Ready' } },
-  'reader/absent': { text: { ja: '接続なし', en: 'Absent' }, tone: 'warn' },
-  'reader/faulty': { text: { ja: '障害', en: 'Faulty' }, tone: 'bad' },
-  'terminal/started': { text: { ja: '開始', en: 'Started' } },
-  'terminal/stopped': { text: { ja: '停止', en: 'Stopped' } },
+  'reader/ready': { text: { ja: 'リーダー使用可', en: 'Reader ready' } },
+  'reader/absent': { text: { ja: 'リーダーなし', en: 'Reader absent' }, tone: 'warn' },
+  'reader/faulty': { text: { ja: 'リーダー障害', en: 'Reader faulty' }, tone: 'bad' },
+  'terminal/started': { text: { ja: '端末の開始', en: 'Started' } },
+  'terminal/stopped': { text: { ja: '端末の停止', en: 'Stopped' } },
   'clock/stepped-back': { text: { ja: '時刻が戻った', en: 'Clock stepped back' }, tone: 'warn' },
 };
 
