@@ -16,6 +16,8 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['journal', 'list', async () => (await import('./journal-list.ts')).registerJournalList],
   ['journal', 'verify', async () => (await import('./journal-verify.ts')).registerJournalVerify],
   ['journal', 'export', async () => (await import('./journal-export.ts')).registerJournalExport],
+  ['journal', 'head', async () => (await import('./journal-head.ts')).registerJournalHead],
+  ['journal', 'erase', async () => (await import('./journal-erase.ts')).registerJournalErase],
   ['config', 'check', async () => (await import('./config-check.ts')).registerConfigCheck],
   ['config', 'parameters', async () => (await import('./config-parameters.ts')).registerConfigParameters],
   ['door', 'lock', async () => (await import('./door-lock.ts')).registerDoorLock],
@@ -25,7 +27,7 @@ const groups: Readonly<Record<string, string>> = {
   terminal: 'run a terminal',
   card: 'read a card, or emulate one for tests',
   policy: 'permissions: import and look up',
-  journal: 'the record of what happened: list, verify, export',
+  journal: 'the record of what happened: list, verify, export, erase',
   config: 'check a terminal’s configuration, list its parameters',
   door: 'the hardware of doors',
 };
