@@ -1,0 +1,536 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readHolderFile } from '#adapters/csv/holder-file.ts';
+import { detectEncoding, type Encoding } from '#adapters/csv/text-blocks.ts';
+import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
+import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
+import type { ImportMode } from '#core/access/holder-row.ts';
+import { type SiteRules, siteRulesSchema } from '#core/access/site-rules.ts';
+import type { ImportOutcome, ImportPreview } from '#ports/policy-install.ts';
+
+const rules: SiteRules = siteRulesSchema.parse({
+  formatVersion: 1,
+  organization: 'city',
+  profiles: [
+    { id: 'type-a', userNumberFormat: { alphabet: 'digits', minimumLength: 8, maximumLength: 8 } },
+    {
+      id: 'uni',
+      organization: 'university',
+      userNumberFormat: { alphabet: 'digits', minimumLength: 8, maximumLength: 8 },
+    },
+  ],
+  schedules: [{ id: 'hours', periods: [{ days: ['mon'], from: '08:30', to: '19:00' }] }],
+  groups: ['staff', '清掃'],
+  doors: [
+    { id: 'main', additional: [{ schedule: 'hours', assurance: ['pin'] }] },
+    { id: 'back', assurance: [] },
+  ],
+  permissions: [
+    { group: 'staff', door: 'main' },
+    { group: '清掃', door: 'main', schedule: 'hours' },
+    { group: 'staff', door: 'back' },
+  ],
+});
+const nowMs = Date.parse('2026-04-01T00:00:00Z');
+const header = 'user_number,profile,holder,status,groups,card_status,diversifier\n';
+
+let directory: string;
+let file: string;
+let opened: { stop(): Promise<void> }[];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'kazasu-policy-'));
+  file = join(directory, 'policy.sqlite');
+  opened = [];
+});
+
+afterEach(async () => {
+  for (const one of opened) await one.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function started<T extends { start(): Promise<void>; stop(): Promise<void> }>(one: T): Promise<T> {
+  await one.start();
+  opened.push(one);
+  return one;
+}
+
+const installer = () => started(new PolicyInstaller({ file }));
+const store = () => started(new PolicyStore({ file }));
+
+async function withRules(): Promise<PolicyInstaller> {
+  const made = await installer();
+  await made.installRules(rules, nowMs);
+  return made;
+}
+
+interface ListOptions {
+  readonly mode?: ImportMode;
+  readonly encoding?: Encoding;
+  readonly dryRun?: boolean;
+  readonly confirm?: (preview: ImportPreview) => boolean | Promise<boolean>;
+}
+
+async function importList(
+  made: PolicyInstaller,
+  content: string | Uint8Array,
+  options: ListOptions = {},
+): Promise<ImportOutcome> {
+  const { mode = 'complete', dryRun = false, confirm = () => false } = options;
+  const list = join(directory, 'holders.csv');
+  writeFileSync(list, content);
+  const encoding = options.encoding ?? (await detectEncoding(list));
+  return made.importHolders({
+    mode,
+    dryRun,
+    nowMs,
+    rows: readHolderFile({ file: list, encoding, mode, rules }),
+    confirm: async (preview) => confirm(preview),
+  });
+}
+
+async function installed(
+  made: PolicyInstaller,
+  content: string,
+  options: ListOptions = {},
+): Promise<ImportPreview> {
+  const outcome = await importList(made, content, options);
+  if (outcome.kind !== 'installed') throw new Error(JSON.stringify(outcome));
+  return outcome.preview;
+}
+
+const query = { doorId: 'main', organization: 'city', profileId: 'type-a', userNumber: '00000001' };
+const number = (index: number) => String(index).padStart(8, '0');
+const many = (count: number, from = 1) =>
+  Array.from({ length: count }, (_, index) => `${number(from + index)},type-a,,,staff,,\n`).join('');
+
+describe('looking up', () => {
+  test('rejects with policy-absent until rules are installed, then sees them without a restart', async () => {
+    const policy = await store();
+    expect(await policy.version()).toBeUndefined();
+    await expect(policy.slice(query)).rejects.toMatchObject({ code: 'policy-absent' });
+    const made = await installer();
+    expect(await policy.version()).toBeUndefined();
+    await made.installRules(rules, nowMs);
+    const version = { number: 1, organization: 'city', timeZone: 'Asia/Tokyo', installedAtMs: nowMs };
+    expect(await policy.version()).toEqual(version);
+    expect(await policy.slice(query)).toMatchObject({
+      version,
+      profileAdmitted: true,
+      otherCards: false,
+      permissions: [],
+    });
+  });
+
+  test('yields what a decision needs and no more', async () => {
+    const made = await withRules();
+    await installed(made, `${header}00000001,type-a,,,staff;清掃,,\n00000002,type-a,,,staff,,\n`);
+    const policy = await store();
+    expect(await policy.slice(query)).toEqual({
+      version: { number: 2, organization: 'city', timeZone: 'Asia/Tokyo', installedAtMs: nowMs },
+      door: {
+        doorId: 'main',
+        base: ['mutual-authentication', 'message-authentication'],
+        additional: [{ schedule: rules.schedules[0], assurance: ['pin'] }],
+      },
+      profileAdmitted: true,
+      card: { profileId: 'type-a', userNumber: '00000001', status: 'active' },
+      otherCards: false,
+      holder: { holderId: '00000001', status: 'active' },
+      permissions: [{ groupId: 'staff' }, { groupId: '清掃', schedule: rules.schedules[0] }],
+    });
+    expect(await policy.slice({ ...query, doorId: 'back' })).toMatchObject({
+      door: { doorId: 'back', base: [] },
+      permissions: [{ groupId: 'staff' }],
+    });
+    const unknownDoor = await policy.slice({ ...query, doorId: 'nowhere' });
+    expect(unknownDoor.door).toBeUndefined();
+    expect(unknownDoor.permissions).toEqual([]);
+  });
+
+  test('knows a holder by organization, profile and user number together', async () => {
+    const made = await withRules();
+    await installed(made, `${header}00000001,type-a,,,staff,,\n00000001,uni,,,清掃,,\n`);
+    const policy = await store();
+    const own = await policy.slice(query);
+    const other = await policy.slice({ ...query, profileId: 'uni', organization: 'university' });
+    expect(own.holder?.holderId).toBe('00000001');
+    expect(other.holder?.holderId).toBe('university/00000001');
+    // the right profile in the wrong organization's hands
+    const stray = await policy.slice({ ...query, organization: 'university' });
+    expect(stray).toMatchObject({ profileAdmitted: false, permissions: [] });
+    expect(stray.card).toBeUndefined();
+    expect((await policy.slice({ ...query, userNumber: '1' })).holder).toBeUndefined();
+  });
+
+  test('tells a lost card from its replacement', async () => {
+    const made = await withRules();
+    await installed(
+      made,
+      `${header}00000001,type-a,,,staff,ended,0A\n00000001,type-a,,,staff,active,0B\n00000002,type-a,,,staff,,\n`,
+    );
+    const policy = await store();
+    const slice = (diversifier?: string, userNumber = '00000001') =>
+      policy.slice({ ...query, userNumber, ...(diversifier === undefined ? {} : { diversifier }) });
+    expect(await slice('0A')).toMatchObject({ card: { status: 'ended' }, otherCards: true });
+    expect(await slice('0B')).toMatchObject({ card: { status: 'active' }, otherCards: true });
+    const unlisted = await slice('0C');
+    expect(unlisted.card).toBeUndefined();
+    expect(unlisted.otherCards).toBe(true);
+    // a record without diversifier stands for any card
+    expect(await slice('0C', '00000002')).toMatchObject({ card: { status: 'active' }, otherCards: false });
+    expect((await slice()).card).toBeUndefined();
+  });
+
+  test('sees a version whole, old or new, while an import runs', async () => {
+    const made = await withRules();
+    await installed(made, `${header}${many(100)}`);
+    const policy = await store();
+    let during: Awaited<ReturnType<typeof policy.slice>> | undefined;
+    const gone = `${header}${many(50, 51)}`;
+    const outcome = await made.importHolders({
+      mode: 'complete',
+      dryRun: false,
+      nowMs,
+      rows: listRows(gone),
+      confirm: async () => {
+        during = await policy.slice(query);
+        return true;
+      },
+    });
+    expect(outcome.kind).toBe('installed');
+    expect(during).toMatchObject({ version: { number: 2 }, card: { status: 'active' } });
+    const after = await policy.slice(query);
+    expect(after.version.number).toBe(3);
+    expect(after.card).toBeUndefined();
+  });
+
+  test('follows a database that another one takes the place of', async () => {
+    const made = await withRules();
+    const policy = await store();
+    expect(await policy.version()).toMatchObject({ number: 1 });
+    await made.stop();
+    rmSync(file);
+    rmSync(`${file}-wal`, { force: true });
+    rmSync(`${file}-shm`, { force: true });
+    await expect(policy.slice(query)).rejects.toMatchObject({ code: 'policy-absent' });
+    const again = await installer();
+    await again.installRules({ ...rules, organization: 'town' }, nowMs);
+    expect(await policy.version()).toMatchObject({ organization: 'town' });
+  });
+});
+
+describe('importing', () => {
+  test('says what a list changes', async () => {
+    const made = await withRules();
+    const first = `${header}00000001,type-a,,,staff,,\n00000002,type-a,,,staff,,\n`;
+    expect(await installed(made, first)).toMatchObject({ added: 2, changed: 0, removed: 0, cardsAdded: 2 });
+    expect(await installed(made, first)).toMatchObject({
+      holdersAfter: 2,
+      added: 0,
+      changed: 0,
+      cardsChanged: 0,
+    });
+    const second = `${header}00000002,type-a,,停止,staff,停止,\n00000003,type-a,,,staff,,\n`;
+    expect(await installed(made, second)).toEqual({
+      holdersBefore: 2,
+      holdersAfter: 2,
+      added: 1,
+      changed: 1,
+      removed: 1,
+      cardsAdded: 1,
+      cardsChanged: 1,
+      cardsRemoved: 1,
+      losingAccess: 2,
+      needsConfirmation: false,
+    });
+  });
+
+  test('as a delta touches only what the list names', async () => {
+    const made = await withRules();
+    const base = 'user_number,profile,status,valid_until,groups,key_version\n';
+    await installed(made, `${base}00000001,type-a,有効,2027-03-31,staff,2\n00000002,type-a,,,staff,\n`);
+    const delta = await installed(made, 'user_number,profile,status\n00000001,type-a,停止\n', {
+      mode: 'delta',
+    });
+    expect(delta).toMatchObject({ changed: 1, removed: 0, cardsChanged: 0, holdersAfter: 2 });
+    const policy = await store();
+    expect(await policy.slice(query)).toMatchObject({
+      holder: { status: 'suspended', validUntilMs: Date.parse('2027-04-01T00:00+09:00') },
+      card: { keyVersion: 2 },
+      permissions: [{ groupId: 'staff' }],
+    });
+    await installed(made, 'user_number,profile,valid_until,key_version\n00000001,type-a,none,none\n', {
+      mode: 'delta',
+    });
+    const { holder, card } = await policy.slice(query);
+    expect(holder).toEqual({ holderId: '00000001', status: 'suspended' });
+    expect(card?.keyVersion).toBeUndefined();
+    expect((await policy.slice({ ...query, userNumber: '00000002' })).holder?.status).toBe('active');
+  });
+
+  test('asks before many lose access, by removal, by status or by groups', async () => {
+    const made = await withRules();
+    await installed(made, `${header}${many(100)}`);
+    let asked: number[] = [];
+    const confirm = (preview: ImportPreview) => {
+      asked.push(preview.losingAccess);
+      return false;
+    };
+    const refused = { kind: 'not-installed', confirmed: false };
+    expect(await importList(made, `${header}${many(89)}`, { confirm })).toMatchObject(refused);
+    const suspended = many(100).replaceAll(',,,staff', ',,停止,staff');
+    expect(await importList(made, header + suspended, { mode: 'delta', confirm })).toMatchObject(refused);
+    expect(await importList(made, header + many(100).replaceAll('staff', ''), { confirm })).toMatchObject(
+      refused,
+    );
+    expect(
+      await importList(made, header + many(100).replaceAll('staff,', 'staff,終了'), { confirm }),
+    ).toMatchObject(refused);
+    expect(asked).toEqual([11, 100, 100, 100]);
+    asked = [];
+    expect(await installed(made, `${header}${many(90)}`, { confirm })).toMatchObject({ losingAccess: 10 });
+    expect(asked).toEqual([]);
+    expect(await installed(made, `${header}${many(1)}`, { confirm: () => true })).toMatchObject({
+      holdersAfter: 1,
+    });
+  });
+
+  test('as a dry run changes nothing', async () => {
+    const made = await withRules();
+    const outcome = await importList(made, `${header}${many(3)}`, { dryRun: true });
+    expect(outcome).toMatchObject({ kind: 'not-installed', confirmed: true, preview: { added: 3 } });
+    expect(await (await store()).version()).toMatchObject({ number: 1 });
+  });
+
+  test('is refused without rules, and by an enrolled terminal', async () => {
+    const made = await installer();
+    await expect(importList(made, header)).rejects.toMatchObject({ code: 'policy-absent' });
+    await made.stop();
+    const db = new Database(file);
+    db.exec("INSERT INTO settings VALUES ('enrolled', 'true')");
+    db.close();
+    await expect(new PolicyInstaller({ file }).start()).rejects.toMatchObject({
+      code: 'policy-import-refused',
+    });
+  });
+
+  test('is refused while another import runs', async () => {
+    const made = await withRules();
+    await installed(made, `${header}${many(100)}`);
+    const second = await installer();
+    let clash: unknown;
+    await importList(made, `${header}${many(50)}`, {
+      confirm: async () => {
+        clash = await importList(second, header + many(1), { mode: 'delta' }).catch(
+          (error: unknown) => error,
+        );
+        return false;
+      },
+    });
+    expect(clash).toMatchObject({ code: 'database-in-use' });
+  });
+
+  test('new rules that holders could not live with are refused', async () => {
+    const made = await withRules();
+    await installed(made, `${header}${many(3)}`);
+    const without = { ...rules, groups: ['清掃'], permissions: [] };
+    await expect(made.installRules(without, nowMs)).rejects.toThrow(
+      /group "staff" is missing, and 3 holders/,
+    );
+    const shorter = rules.profiles.map((profile) => ({
+      ...profile,
+      userNumberFormat: { alphabet: 'digits' as const, minimumLength: 6, maximumLength: 7 },
+    }));
+    await expect(made.installRules({ ...rules, profiles: shorter }, nowMs)).rejects.toThrow(
+      /3 cards do not fit/,
+    );
+    await expect(made.installRules({ ...rules, profiles: rules.profiles.slice(1) }, nowMs)).rejects.toThrow(
+      /3 cards have it/,
+    );
+    expect(await made.installRules({ ...rules, organization: 'town' }, nowMs)).toMatchObject({ number: 3 });
+  });
+});
+
+describe('a list that is wrong is refused whole', () => {
+  /** Problems as `line: text`, with nothing applied. */
+  async function refused(
+    content: string | Uint8Array,
+    options: ListOptions = {},
+  ): Promise<readonly string[]> {
+    const made = await withRules();
+    await installed(made, `${header}00000099,type-a,,,staff,,\n`);
+    const outcome = await importList(made, content, options);
+    if (outcome.kind !== 'refused') throw new Error(outcome.kind);
+    expect(await (await store()).version()).toMatchObject({ number: 2 });
+    expect(outcome.problemCount).toBe(outcome.problems.length);
+    return outcome.problems.map(({ line, text }) => `${line}: ${text}`);
+  }
+
+  test('with every problem by line', async () => {
+    const content = `${header}1,type-a,,,staff,,\n00000001,type-a,,,nobody,,\n00000002,type-a,,maybe,staff,,\n00000003,type-a,,,staff,,\n`;
+    const problems = await refused(content);
+    expect(problems).toHaveLength(3);
+    expect(problems.map((problem) => Number.parseInt(problem, 10))).toEqual([2, 3, 4]);
+  });
+
+  test('with the same card twice', async () => {
+    const problems = await refused(
+      `${header}00000001,type-a,,,staff,,0A\n00000002,type-a,,,staff,,\n00000001,type-a,,,staff,,0a\n`,
+    );
+    expect(problems).toEqual([expect.stringMatching(/^4: the same card as in line 2/)]);
+  });
+
+  test('with a holder who is two things at once', async () => {
+    const problems = await refused(`${header}00000001,type-a,p,,staff,,\n00000002,type-a,p,停止,清掃,,\n`);
+    expect(problems).toEqual([
+      expect.stringMatching(/^3: the same holder as in line 2, but with another status, groups/),
+    ]);
+  });
+
+  test('with a user number that belongs to another holder', async () => {
+    const text = /belongs to another holder/;
+    expect(await refused(`${header}00000001,type-a,p,,staff,,0A\n00000001,type-a,q,,staff,,0B\n`)).toEqual([
+      expect.stringMatching(text),
+      expect.stringMatching(text),
+    ]);
+    const delta = `${header}00000099,type-a,somebody,,staff,,0A\n`;
+    const made = await installer();
+    expect(await importList(made, delta, { mode: 'delta' })).toMatchObject({
+      kind: 'refused',
+      problems: [{ line: 2, text: expect.stringMatching(text) }],
+    });
+  });
+
+  test('with a quote that is never closed', async () => {
+    const problems = await refused(
+      `${header}00000001,type-a,,,staff,,\n"00000002,type-a,,,staff,,\n00000003,type-a,,,staff,,\n`,
+    );
+    expect(problems).toEqual([expect.stringMatching(/quote is opened and never closed/)]);
+  });
+
+  test('without a header, or empty', async () => {
+    expect(await refused('')).toEqual([expect.stringMatching(/^1: the file has no line/)]);
+    const made = await installer();
+    expect(await importList(made, '00000001,type-a\n00000002,type-a\n')).toMatchObject({
+      kind: 'refused',
+      problems: [{ line: 1 }, { line: 1 }],
+    });
+  });
+
+  test('with a byte that is not in its encoding, with line and character', async () => {
+    const good = `${header}00000001,type-a,,有効,清掃,,\n`;
+    const bytes = Buffer.concat([
+      Buffer.from(`${good}00000002,type-a,,,清`),
+      Buffer.from([0xff]),
+      Buffer.from(',,\n'),
+    ]);
+    expect(await refused(bytes)).toEqual([
+      '3: the byte FF at character 20 is not utf-8; save the file anew, or name its encoding',
+    ]);
+    const made = await installer();
+    const sjis = Buffer.concat([
+      shiftJis(`${header}00000001,type-a,,有効,清掃`),
+      Buffer.from([0x81, 0x20, 0x0a]),
+    ]);
+    expect(await importList(made, sjis)).toMatchObject({
+      kind: 'refused',
+      problems: [
+        { line: 2, text: expect.stringContaining('the byte 81 at character 23 is not windows-31j') },
+      ],
+    });
+    expect(
+      await importList(made, `${header}00000001,type-a,,有効,清掃,,\n`, { encoding: 'windows-31j' }),
+    ).toMatchObject({
+      kind: 'refused',
+    });
+  });
+});
+
+describe('encodings', () => {
+  const text = '利用者番号,プロファイル,状態,グループ\r\n00000001,type-a,有効,清掃\r\n\r\n,,,\r\n';
+
+  test.each([
+    ['UTF-8', Buffer.from(text)],
+    ['UTF-8 with a byte order mark', Buffer.from(`\uFEFF${text}`)],
+    ['Windows-31J', shiftJis(text)],
+  ])('%s is recognized, blank lines are not rows', async (_, bytes) => {
+    const made = await withRules();
+    const outcome = await importList(made, bytes);
+    expect(outcome).toMatchObject({ kind: 'installed', preview: { added: 1 } });
+    expect((await (await store()).slice(query)).permissions).toMatchObject([{ groupId: '清掃' }]);
+  });
+
+  test('a UTF-8 file with one wrong byte is not taken for Windows-31J', async () => {
+    const list = join(directory, 'list.csv');
+    const lines = Array.from({ length: 20 }, () => '有効\n').join('');
+    writeFileSync(list, Buffer.concat([Buffer.from(lines), Buffer.from([0x83, 0x0a])]));
+    expect(await detectEncoding(list)).toBe('utf-8');
+    await expect(detectEncoding(join(directory, 'absent.csv'))).rejects.toMatchObject({
+      code: 'file-unreadable',
+    });
+  });
+});
+
+describe('a database that is not in order', () => {
+  test('of a newer version is refused by look-up and import', async () => {
+    await (await withRules()).stop();
+    const db = new Database(file);
+    db.pragma('user_version = 2');
+    db.close();
+    await expect(new PolicyStore({ file }).start()).rejects.toMatchObject({ code: 'database-newer' });
+    await expect(new PolicyInstaller({ file }).start()).rejects.toMatchObject({ code: 'database-newer' });
+  });
+
+  test('of another kind or damaged is refused', async () => {
+    const db = new Database(file);
+    db.exec('CREATE TABLE something (a)');
+    db.close();
+    await expect(new PolicyStore({ file }).start()).rejects.toMatchObject({ code: 'database-invalid' });
+    await expect(new PolicyInstaller({ file }).start()).rejects.toMatchObject({ code: 'database-invalid' });
+    writeFileSync(file, 'no database '.repeat(1000));
+    await expect(new PolicyStore({ file }).start()).rejects.toMatchObject({ code: 'database-invalid' });
+  });
+});
+
+async function* listRows(text: string) {
+  const list = join(directory, 'rows.csv');
+  writeFileSync(list, text);
+  yield* readHolderFile({ file: list, encoding: 'utf-8', mode: 'complete', rules });
+}
+
+/** The few characters these tests use, in Windows-31J (JIS X 0208 codes). */
+function shiftJis(text: string): Buffer {
+  const codes: { readonly [character: string]: number } = {
+    利: 0x9798,
+    用: 0x9770,
+    者: 0x8ed2,
+    番: 0x94d4,
+    号: 0x8d86,
+    状: 0x8ff3,
+    態: 0x91d4,
+    有: 0x974c,
+    効: 0x8cf8,
+    清: 0x90b4,
+    掃: 0x917c,
+    グ: 0x834f,
+    ル: 0x838b,
+    ー: 0x815b,
+    プ: 0x8376,
+    ロ: 0x838d,
+    フ: 0x8374,
+    ァ: 0x8340,
+    イ: 0x8343,
+  };
+  const bytes = [...text].flatMap((character) => {
+    const code = codes[character];
+    if (code !== undefined) return [code >> 8, code & 0xff];
+    const ascii = character.codePointAt(0) ?? 0;
+    if (ascii > 0x7f) throw new Error(`no code for ${character}`);
+    return [ascii];
+  });
+  return Buffer.from(bytes);
+}
