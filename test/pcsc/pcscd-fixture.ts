@@ -6,8 +6,8 @@ import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { PcscReaders, type PcscReadersOptions } from '#adapters/pcsc/pcsc-readers.ts';
 import type { CardReaderEvents } from '#ports/card-reader.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
-import { findCardStack, type Pcscd, startPcscd } from '#simulators/vpcd/pcscd.ts';
-import { VpcdLink } from '#simulators/vpcd/vpcd-link.ts';
+import { findCardStack, type Pcscd, type PcscdOptions, startPcscd } from '#simulators/vpcd/pcscd.ts';
+import { type LinkedCard, VpcdLink } from '#simulators/vpcd/vpcd-link.ts';
 import { deckFile, syntheticProfiles } from '../contracts/deck.ts';
 
 /** vpcd's two slots as pcscd names them */
@@ -22,10 +22,7 @@ export class PcscdFixture {
   constructor(pcscd: Pcscd, folder: string) {
     this.pcscd = pcscd;
     this.folder = folder;
-    this.links = [
-      new VpcdLink({ slot: 0, whenLost: 'retry' }),
-      new VpcdLink({ slot: 1, whenLost: 'retry' }),
-    ];
+    this.links = [new VpcdLink({ slot: 0, whenLost: 'retry' }), new VpcdLink({ slot: 1, whenLost: 'retry' })];
   }
 
   /** The link to the slot of a reader name. */
@@ -66,15 +63,56 @@ export class PcscdFixture {
   }
 
   /** Kills pcscd as a crash would and starts another. */
-  async restartPcscd(): Promise<void> {
+  async restartPcscd(options: PcscdOptions = {}): Promise<void> {
     await this.pcscd.kill();
-    this.pcscd = await startPcscd();
+    this.pcscd = await startPcscd(options);
   }
 
   async close(): Promise<void> {
     this.removeCards();
     await this.pcscd.stop();
     await rm(this.folder, { recursive: true });
+  }
+}
+
+/** A card that lets a test wait for what the reader does with it. */
+export class ObservedCard implements LinkedCard {
+  readonly #card: LinkedCard;
+  #waiting: (() => void)[] = [];
+  /** APDUs so far */
+  exchanges = 0;
+
+  constructor(card: LinkedCard) {
+    this.#card = card;
+  }
+
+  get atr(): Uint8Array {
+    return this.#card.atr;
+  }
+
+  powerOn(): void {
+    this.#card.powerOn();
+  }
+
+  powerOff(): void {
+    this.#card.powerOff();
+  }
+
+  reset(): void {
+    this.#card.reset();
+  }
+
+  readonly transmit = (command: Uint8Array): Promise<Uint8Array> => {
+    this.exchanges += 1;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const tell of waiting) tell();
+    return this.#card.transmit(command);
+  };
+
+  /** Resolves when the card is sent its next APDU. */
+  nextExchange(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 }
 

@@ -138,7 +138,6 @@ export class PcscReaders implements CardReaders {
     const serviceId = this.#serviceId === undefined ? {} : { serviceId: this.#serviceId };
     const configuration = { readers: this.#configuredReaders(), ...this.#deadlines, ...serviceId };
     await link.call('configure', configuration, configureLimitMs);
-    this.#board.setProcessFault(undefined);
   }
 
   #configuredReaders(): ConfiguredReader[] {

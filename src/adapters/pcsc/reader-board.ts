@@ -36,6 +36,7 @@ export class ReaderBoard {
   /** pcscd answers, with all the readers it has; faults of those that are gone are forgotten. */
   setListed(names: readonly string[]): void {
     this.#stackFault = undefined;
+    this.#processFault = undefined;
     this.#listed = names;
     for (const name of this.#readerFaults.keys()) if (!names.includes(name)) this.#readerFaults.delete(name);
     this.#publish();
@@ -44,14 +45,15 @@ export class ReaderBoard {
   /** pcscd does not answer. */
   setStackFault(fault: Fault): void {
     this.#stackFault = fault;
+    this.#processFault = undefined;
     this.#listed = [];
     this.#publish();
   }
 
-  /** The child process is lost, or a fresh one has been configured (undefined). */
-  setProcessFault(fault: Fault | undefined): void {
+  /** The child process is lost, until the next one has news. */
+  setProcessFault(fault: Fault): void {
     this.#processFault = fault;
-    if (fault) this.#readerFaults.clear();
+    this.#readerFaults.clear();
     this.#publish();
   }
 

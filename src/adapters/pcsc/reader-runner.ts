@@ -53,6 +53,8 @@ export class ReaderRunner {
   #waiting: Insertion | undefined;
   /** how often the card in the reader has been read again */
   #retries = 0;
+  /** the card for whose next reading the reader is being reset */
+  #retrying: CardPresence | undefined;
 
   constructor(parts: ReaderRunnerParts) {
     this.#parts = parts;
@@ -126,6 +128,7 @@ export class ReaderRunner {
       else this.#inserted({ tapId: newTapId(), count: insertionCount(state), atUs });
     }
     if (doubtful) this.#whenSettled(() => this.#resetReader());
+    if (this.#retrying) this.#resumeRetry(atUs);
   }
 
   /** Runs `action` after the settling time, if the card in the reader is still the same and not being read. */
@@ -149,10 +152,19 @@ export class ReaderRunner {
 
   /** Reads a card again that broke off but never left the field, as one at its edge does. */
   #retry(): void {
-    if (this.#presence.kind !== 'present') return;
     this.#retries += 1;
+    this.#retrying = this.#presence;
+    // whatever it is that is there now has to be powered anew
+    this.#resetReader();
+  }
+
+  /** The reader has been reset for a retry and its card is still there: to the holder, it has come back. */
+  #resumeRetry(atUs: number): void {
+    const retrying = this.#retrying;
+    this.#retrying = undefined;
+    if (retrying?.kind !== 'present' || this.#presence !== retrying || this.#occupied) return;
     this.#removed(new Fault('card-removed', 'the card has broken off'));
-    this.#inserted({ tapId: newTapId(), count: this.#presence.count, atUs: this.#parts.monotonicUs() });
+    this.#inserted({ tapId: newTapId(), count: retrying.count, atUs });
   }
 
   #readerLost(): void {

@@ -83,12 +83,18 @@ export class Pcscd {
   }
 }
 
+export interface PcscdOptions {
+  /** file that describes the readers, instead of those in /etc/reader.conf.d */
+  readonly readerConfiguration?: string;
+}
+
 /**
  * Starts `pcscd --foreground` (needs root) and resolves when it answers and vpcd listens. Rejects with a Fault
  * `reader-service-absent` that says what is missing.
  */
-export async function startPcscd(): Promise<Pcscd> {
-  const child = spawn('pcscd', ['--foreground'], { stdio: 'ignore' });
+export async function startPcscd({ readerConfiguration }: PcscdOptions = {}): Promise<Pcscd> {
+  const configuration = readerConfiguration === undefined ? [] : ['--config', readerConfiguration];
+  const child = spawn('pcscd', ['--foreground', ...configuration], { stdio: 'ignore' });
   let failure: string | undefined;
   child.once('error', () => {
     failure = 'the program pcscd is not installed';
