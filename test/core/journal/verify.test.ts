@@ -221,9 +221,10 @@ describe('every change is found and named', () => {
     expect((await verify(other, { heads: [absent] })).findings).toMatchObject([
       { kind: 'end-missing', incarnation: 'first', fromSequence: 1, toSequence: 3 },
     ]);
-    const unsigned = sampleJournal(count, 100);
-    expect((await verify(unsigned)).findings).toMatchObject([
-      { kind: 'checkpoint-missing', fromSequence: 1, toSequence: count },
+    // what a burst writes while a checkpoint is being signed is in order
+    expect((await verify(sampleJournal(1_005, 9_999))).sound).toBe(true);
+    expect((await verify(sampleJournal(1_006, 9_999))).findings).toMatchObject([
+      { kind: 'checkpoint-missing', fromSequence: 1, toSequence: 1_006 },
     ]);
   });
 });
