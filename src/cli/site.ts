@@ -6,6 +6,7 @@ import { Fault } from '#core/fault.ts';
 
 const defaultPort = 8_080;
 const projectDirectory = fileURLToPath(new URL('../..', import.meta.url));
+const defaultData = resolve(projectDirectory, '.data/site');
 
 export function registerSite(program: Command): void {
   program
@@ -17,11 +18,7 @@ export function registerSite(program: Command): void {
       parsePort,
       defaultPort,
     )
-    .option(
-      '--data <directory>',
-      'where journal, policy and PIN counters are kept between runs',
-      '.data/site',
-    )
+    .option('--data <directory>', 'where journal, policy and PIN counters are kept between runs', defaultData)
     .option('--direct', 'join cards to the terminal without PC/SC, even where pcscd can be had')
     .addHelpText(
       'after',

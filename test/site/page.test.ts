@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { pino } from 'pino';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { SiteServer } from '#simulators/site/server.ts';
 import { buildPages, findViolations, launchBrowser, openPage } from './browser.ts';
 import { ScriptedBuilding, scriptedCard, scriptedDoor, scriptedReader } from './scripted-building.ts';
@@ -19,6 +19,9 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser.close();
   await rm(pagesDirectory, { recursive: true });
+});
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
 });
 beforeEach(async () => {
   building = new ScriptedBuilding();
@@ -164,6 +167,21 @@ describe('the page', () => {
     await page.getByText('Front entrance · Forced open').waitFor();
     await page.locator('.chip', { hasText: 'Forced open' }).waitFor();
     expect(await page.locator('.entry').first().textContent()).toContain('ffee000000');
+  });
+
+  test('shows older entries when asked', async () => {
+    building.older = [5, 6].map((sequence) => ({
+      sequence,
+      atMs: 1_799_999_000_000,
+      kind: 'terminal',
+      hash: `00000${sequence}`,
+      body: { event: 'started' },
+    }));
+    const { page } = await openPage(browser, url);
+    await page.getByRole('button', { name: 'Show older entries' }).click();
+    await asked('entries 7 100');
+    await page.getByText('#5').waitFor();
+    expect(await page.locator('.entry').count()).toBe(3);
   });
 
   test('says when the site is gone', async () => {

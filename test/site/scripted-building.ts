@@ -56,6 +56,8 @@ export function scriptedReader(doorId: string, change: Partial<ReaderView> = {})
 export class ScriptedBuilding implements Building {
   readonly asked: string[] = [];
   answer: Attempt = 'done';
+  /** what `entries` answers */
+  older: readonly JournalEntryView[] = [];
   state: Snapshot = {
     apiVersion: 1,
     timeZone: 'Asia/Tokyo',
@@ -107,7 +109,7 @@ export class ScriptedBuilding implements Building {
 
   async entries(before: number | undefined, limit: number): Promise<readonly JournalEntryView[]> {
     this.#ask(`entries ${before} ${limit}`);
-    return [];
+    return this.older;
   }
 
   async verifyJournal() {

@@ -1,11 +1,11 @@
-import { useReducer, useState } from 'react';
+import { type Dispatch, useReducer, useState } from 'react';
 import type { RuleSet, Snapshot } from './api.ts';
 import { Bay } from './bay.tsx';
 import { ask, useSiteEvents } from './connection.ts';
 import { Deck } from './deck.tsx';
 import { JournalPanel } from './journal-panel.tsx';
 import { LanguageProvider, useWords } from './language.tsx';
-import { initialState, next } from './state.ts';
+import { initialState, next, type PageInput } from './state.ts';
 import { TopBar } from './top-bar.tsx';
 
 export function App() {
@@ -26,12 +26,21 @@ function SitePage() {
         {t('skip')}
       </a>
       <TopBar link={state.site?.link ?? null} connection={state.connection} />
-      {state.site ? <SiteBody site={state.site} /> : <main className="waiting">{t('connecting')}</main>}
+      {state.site ? (
+        <SiteBody site={state.site} dispatch={dispatch} />
+      ) : (
+        <main className="waiting">{t('connecting')}</main>
+      )}
     </>
   );
 }
 
-function SiteBody({ site }: { readonly site: Snapshot }) {
+interface SiteBodyProps {
+  readonly site: Snapshot;
+  readonly dispatch: Dispatch<PageInput>;
+}
+
+function SiteBody({ site, dispatch }: SiteBodyProps) {
   const { t } = useWords();
   const [chosen, setChosen] = useState(site.cards[0]?.cardId ?? '');
   const [remark, setRemark] = useState('');
@@ -74,7 +83,7 @@ function SiteBody({ site }: { readonly site: Snapshot }) {
         onRules={(rules: RuleSet) => void act('/api/rules', { rules })}
         remark={remark}
       />
-      <JournalPanel entries={site.journal} timeZone={site.timeZone} site={site} />
+      <JournalPanel site={site} onOlder={(entries) => dispatch({ kind: 'older', entries })} />
     </main>
   );
 }

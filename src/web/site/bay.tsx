@@ -45,7 +45,7 @@ export function Bay({ door, reader, card, onHold, onTake, onKey, onVisit }: BayP
         <DoorScene door={door} />
         <Reader reader={reader} card={card} doorTitle={title} onHold={onHold} onTake={onTake} />
       </div>
-      <Verdict reader={reader} doorTitle={title} />
+      <Verdict reader={reader} doorTitle={title} held={card !== null} />
       {reader.pin && <PinPad pin={reader.pin} doorTitle={title} onKey={onKey} />}
       {/* biome-ignore lint/a11y/useSemanticElements: a fieldset would draw and read as a form */}
       <div className="visitor" role="group" aria-label={`${t('atTheDoor')}: ${title}`}>

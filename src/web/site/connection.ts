@@ -32,14 +32,25 @@ export type Asked<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly problem: Problem };
 
+/** Asks the site for something that changes nothing. */
+export async function read<T>(path: string): Promise<Asked<T>> {
+  return answered(() => fetch(path));
+}
+
 /** Asks the site to do something; a refusal comes back as its problem document. */
 export async function ask<T = undefined>(path: string, body: object = {}): Promise<Asked<T>> {
-  try {
-    const response = await fetch(path, {
+  return answered(() =>
+    fetch(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
-    });
+    }),
+  );
+}
+
+async function answered<T>(asking: () => Promise<Response>): Promise<Asked<T>> {
+  try {
+    const response = await asking();
     const value = response.status === 204 ? undefined : await response.json();
     return response.ok ? { ok: true, value: value as T } : { ok: false, problem: value as Problem };
   } catch {

@@ -1,21 +1,20 @@
 import { useState } from 'react';
 import { Button } from 'react-aria-components';
 import type { JournalEntryView, Snapshot, VerificationView } from './api.ts';
-import { ask } from './connection.ts';
+import { ask, read } from './connection.ts';
 import { Icon } from './icons.tsx';
 import { describe } from './journal-words.ts';
 import { useWords } from './language.tsx';
 
 interface JournalPanelProps {
-  /** newest last */
-  readonly entries: readonly JournalEntryView[];
-  readonly timeZone: string;
   readonly site: Snapshot;
+  readonly onOlder: (entries: readonly JournalEntryView[]) => void;
 }
 
 /** The journal as it grows, newest on top, and the real verification of all of it. */
-export function JournalPanel({ entries, timeZone, site }: JournalPanelProps) {
+export function JournalPanel({ site, onOlder }: JournalPanelProps) {
   const { t, language } = useWords();
+  const { journal: entries, timeZone } = site;
   const time = new Intl.DateTimeFormat(language, { timeZone, timeStyle: 'medium' });
   return (
     <section className="journal" aria-labelledby="journal-title">
@@ -46,7 +45,28 @@ export function JournalPanel({ entries, timeZone, site }: JournalPanelProps) {
           );
         })}
       </ol>
+      <Older first={entries[0]?.sequence ?? 1} onOlder={onOlder} />
     </section>
+  );
+}
+
+function Older({
+  first,
+  onOlder,
+}: {
+  readonly first: number;
+  readonly onOlder: JournalPanelProps['onOlder'];
+}) {
+  const { t } = useWords();
+  if (first <= 1) return null;
+  const load = async () => {
+    const answer = await read<readonly JournalEntryView[]>(`/api/journal?before=${first}&limit=100`);
+    if (answer.ok) onOlder(answer.value);
+  };
+  return (
+    <Button className="plain" onPress={() => void load()}>
+      {t('older')}
+    </Button>
   );
 }
 

@@ -67,8 +67,8 @@ const sayings: { readonly [key: string]: Said } = {
   'reader/ready': { text: { ja: 'リーダー使用可', en: 'Reader ready' } },
   'reader/absent': { text: { ja: 'リーダーなし', en: 'Reader absent' }, tone: 'warn' },
   'reader/faulty': { text: { ja: 'リーダー障害', en: 'Reader faulty' }, tone: 'bad' },
-  'terminal/started': { text: { ja: '端末の開始', en: 'Started' } },
-  'terminal/stopped': { text: { ja: '端末の停止', en: 'Stopped' } },
+  'terminal/started': { text: { ja: '開始', en: 'Started' } },
+  'terminal/stopped': { text: { ja: '停止', en: 'Stopped' } },
   'clock/stepped-back': { text: { ja: '時刻が戻った', en: 'Clock stepped back' }, tone: 'warn' },
 };
 

@@ -1,7 +1,7 @@
-import { apiVersion, type SiteEvent, type Snapshot } from './api.ts';
+import { apiVersion, type JournalEntryView, type SiteEvent, type Snapshot } from './api.ts';
 
-/** journal entries kept in the page; older ones are asked for when wanted */
-const shownEntries = 100;
+/** journal entries kept in the page, those asked for included */
+const shownEntries = 1_000;
 
 /** What the page knows: nothing before the first snapshot. */
 export interface PageState {
@@ -11,6 +11,8 @@ export interface PageState {
 
 export type PageInput =
   | { readonly kind: 'event'; readonly event: SiteEvent }
+  /** entries before those shown, oldest first */
+  | { readonly kind: 'older'; readonly entries: readonly JournalEntryView[] }
   | { readonly kind: 'connected' }
   | { readonly kind: 'disconnected' };
 
@@ -23,9 +25,17 @@ export function next(state: PageState, input: PageInput): PageState {
       return { ...state, connection: 'live' };
     case 'disconnected':
       return { ...state, connection: 'lost' };
+    case 'older':
+      return { ...state, site: state.site && withOlder(state.site, input.entries) };
     case 'event':
       return { ...state, site: apply(state.site, input.event) };
   }
+}
+
+function withOlder(site: Snapshot, entries: readonly JournalEntryView[]): Snapshot {
+  const first = site.journal[0]?.sequence ?? Number.POSITIVE_INFINITY;
+  const older = entries.filter((entry) => entry.sequence < first);
+  return { ...site, journal: [...older, ...site.journal].slice(-shownEntries) };
 }
 
 function apply(site: Snapshot | null, event: SiteEvent): Snapshot | null {

@@ -32,20 +32,27 @@ function ofVerdict(verdict: VerdictView, { t, language }: Words): Shown {
   }
 }
 
-function shown(reader: ReaderView, words: Words): Shown {
+function shown(reader: ReaderView, held: boolean, words: Words): Shown {
   const { t } = words;
   if (reader.state !== 'ready')
     return { kind: 'fault', icon: 'alarm', head: t('outOfOrder'), detail: reader.deviceName };
-  if (reader.indication === 'reading')
+  if (reader.indication === 'reading' || (held && !reader.verdict))
     return { kind: 'reading', icon: 'waves', head: t('reading'), detail: '…' };
   if (reader.verdict) return ofVerdict(reader.verdict, words);
   return { kind: 'idle', icon: 'reader', head: t('reader'), detail: t('waiting') };
 }
 
+interface VerdictProps {
+  readonly reader: ReaderView;
+  readonly doorTitle: string;
+  /** whether a card is in the reader's field */
+  readonly held: boolean;
+}
+
 /** The display at the reader: the decision and its reason, announced as it changes. */
-export function Verdict({ reader, doorTitle }: { readonly reader: ReaderView; readonly doorTitle: string }) {
+export function Verdict({ reader, doorTitle, held }: VerdictProps) {
   const words = useWords();
-  const { kind, icon, head, detail, staff } = shown(reader, words);
+  const { kind, icon, head, detail, staff } = shown(reader, held, words);
   return (
     <div className="verdict" data-kind={kind} role="status" aria-atomic="true">
       <span className="verdict-sign">
