@@ -120,7 +120,7 @@ class RunningTerminal implements Terminal {
       cardRemoved: (readerName) => this.#desks.get(readerName)?.cardRemoved(),
     });
     for (const desk of this.#desks.values()) desk.rest();
-    log.info({ terminal: this.#settings.terminalId }, 'terminal ready');
+    log.info('terminal ready');
   }
 
   async stop(): Promise<void> {

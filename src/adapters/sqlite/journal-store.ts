@@ -55,12 +55,7 @@ export class JournalStore implements JournalAppend {
     if (this.#worker) throw new Error('the journal is started already');
     const { file, terminal, reserveMiB, headFile } = this.#parts;
     const remembered = await readRememberedHead(headFile);
-    const worker = new LinkedWorker<JournalWorkerOffer>(
-      new URL('./journal-worker.ts', import.meta.url),
-      () => {
-        if (this.#worker === worker) this.#worker = undefined;
-      },
-    );
+    const worker = new LinkedWorker<JournalWorkerOffer>(new URL('./journal-worker.ts', import.meta.url));
     try {
       const options = { file, terminal, create: true, reserveMiB, remembered };
       const opened = await worker.link.call('open', options, openWithinMs);

@@ -2,14 +2,19 @@ import { parentPort, Worker } from 'node:worker_threads';
 import { Link, type Offer } from '#adapters/process/link.ts';
 import { Fault } from '#core/fault.ts';
 
-/** A worker thread with a link to it; the disk is waited for there, never on the thread that serves taps. */
+/**
+ * A worker thread with a link to it; the disk is waited for there, never on the thread that serves taps. A thread that
+ * ends by itself is a bug, and ends the process: a terminal that can decide or record nothing is of no use, and its
+ * restart brings everything back with the doors locked.
+ */
 export class LinkedWorker<Remote extends Offer> {
   readonly #worker: Worker;
   readonly #ended: Promise<void>;
   readonly link: Link<Remote>;
+  #stopping = false;
 
-  /** Starts `module` (absolute URL) in a thread; `ended` runs when it ends by itself. */
-  constructor(module: URL, ended: (fault: Fault) => void = () => undefined) {
+  /** Starts `module` (absolute URL) in a thread. */
+  constructor(module: URL) {
     const worker = new Worker(module);
     this.#worker = worker;
     this.link = new Link<Remote>({ send: (message) => worker.postMessage(message) }, {});
@@ -22,14 +27,15 @@ export class LinkedWorker<Remote extends Offer> {
       worker.once('exit', () => {
         const fault = new Fault('process-lost', 'the thread of the database ended', { cause: failure });
         this.link.close(fault);
-        ended(fault);
         resolve();
+        if (!this.#stopping) throw fault;
       });
     });
   }
 
   /** Ends the thread; what it has open is closed with it. */
   async stop(): Promise<void> {
+    this.#stopping = true;
     await this.#worker.terminate();
     await this.#ended;
   }
