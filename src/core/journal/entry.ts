@@ -37,9 +37,14 @@ const entrySchema = z.looseObject({
   clock: z.string(),
   kind: z.string(),
   tapId: z.string().optional(),
-  body: z.record(z.string(), z.json()),
+  // parsed from JSON text just before, so its members are JSON whatever they are
+  body: z.custom<{ readonly [key: string]: JsonValue }>(isObject),
   personal: z.record(z.string(), hash).optional(),
 });
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 /** An entry as its raw bytes tell it; kinds and members unknown to this version are kept. */
 export type JournalEntry = z.infer<typeof entrySchema>;
