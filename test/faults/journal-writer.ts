@@ -44,7 +44,7 @@ async function write(): Promise<void> {
       tell({ acknowledged: head.sequence });
     } catch (error) {
       tell({ fault: isFault(error) ? error.code : String(error) });
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 }

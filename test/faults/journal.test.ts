@@ -152,4 +152,23 @@ describe('a full disk', () => {
     },
     120_000,
   );
+
+  test.skipIf(process.getuid?.() !== 0)(
+    'does not keep the next start from writing into the space reserved',
+    async () => {
+      const small = join(directory, 'small');
+      mkdirSync(small);
+      const told: Told[] = [];
+      const program = join(import.meta.dirname, 'journal-restart.ts');
+      const mountAndRun = 'mount -t tmpfs -o size=8m tmpfs "$1" && exec "$2" "$3" "$1"';
+      const unshare = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', mountAndRun, 'sh'];
+      await closed(runWriter([...unshare, small, process.execPath, program], (line) => told.push(line)));
+      expect(told).toEqual([
+        { acknowledged: 1 },
+        { fault: 'ENOSPC' },
+        { acknowledged: 2 },
+        { acknowledged: 3 },
+      ]);
+    },
+  );
 });
