@@ -217,7 +217,6 @@ describe('incarnations', () => {
     await second.stop();
 
     copyFileSync(copy, file);
-    rmSync(`${file}-wal`);
     const restored = store();
     const head = await restored.start();
     expect(head).toMatchObject({ sequence: 1 });
