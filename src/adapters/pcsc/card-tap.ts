@@ -16,6 +16,8 @@ export interface CardTapParts {
   readonly monotonicUs: () => number;
   /** monotonic time of the card event, in microseconds */
   readonly presentedAtUs: number;
+  /** called once, while the first answer of the card is waited for: what it does costs the tap no time */
+  readonly begun: () => void;
 }
 
 /** How a card session that broke off ends, for a reading and for a PIN alike. */
@@ -51,10 +53,16 @@ export class CardTap {
       await connection.connect();
       const connectUs = monotonicUs() - presentedAtUs;
       this.#session = new CardSession({ transmit, profiles, cardKeys, randomBytes, monotonicUs, connectUs });
-      return await this.#session.read();
     } catch (error) {
+      this.#parts.begun();
       if (!isFault(error)) throw error;
+      clearTimeout(this.#limit);
       return outcomeOf(error);
+    }
+    try {
+      const reading = this.#session.read();
+      this.#parts.begun();
+      return await reading;
     } finally {
       clearTimeout(this.#limit);
     }

@@ -2,8 +2,11 @@
 import { linkToParent } from '#adapters/process/child-main.ts';
 import type { ChildOffer, ParentOffer } from './messages.ts';
 import { ServiceRunner } from './service-runner.ts';
+import { warmUp } from './warm-up.ts';
 
 let service: ServiceRunner | undefined;
+
+const monotonicUs = (): number => Number(process.hrtime.bigint() / 1_000n);
 
 function configured(): ServiceRunner {
   if (!service) throw new Error('not configured');
@@ -16,10 +19,12 @@ const offer: ChildOffer = {
       configuration,
       notify: (notice, argument) => link.notify(notice, argument as never),
       cardKeys: (request) => link.call('cardKeys', request, configuration.tapDeadlineMs),
-      monotonicUs: () => Number(process.hrtime.bigint() / 1_000n),
+      monotonicUs,
       exit: () => process.exit(0),
     });
     service.start();
+    const profiles = new Set(configuration.readers.flatMap((reader) => reader.profiles));
+    void warmUp([...profiles], monotonicUs);
   },
   verifyPin: ({ tapId, digits }) => configured().verifyPin(tapId, digits),
   end: (tapId) => configured().end(tapId),

@@ -207,11 +207,10 @@ export class ReaderRunner {
       randomBytes,
       monotonicUs,
       presentedAtUs: insertion.atUs,
+      begun: () => this.#tellBegun(insertion),
     });
     this.#tap = tap;
     this.#reading = this.#read(tap);
-    // after the connecting has been handed to its thread, so that telling costs no time
-    this.#tellBegun(insertion);
   }
 
   async #read(tap: CardTap): Promise<void> {

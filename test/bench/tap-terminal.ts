@@ -1,0 +1,193 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { readHolderFile } from '#adapters/csv/holder-file.ts';
+import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { SystemClock } from '#adapters/os/clock.ts';
+import { JournalStore } from '#adapters/sqlite/journal-store.ts';
+import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
+import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
+import { doorSettingsSchema } from '#core/access/door-settings.ts';
+import { siteRulesSchema } from '#core/access/site-rules.ts';
+import type { CardReaders, PresentedCard } from '#ports/card-reader.ts';
+import type { DoorHardware } from '#ports/door.ts';
+import type { JournalAppend } from '#ports/journal-append.ts';
+import type { PolicyLookup } from '#ports/policy-lookup.ts';
+import { createTerminal, type Terminal } from '#terminal/terminal.ts';
+
+/** Moments of one tap, in monotonic microseconds. */
+export interface TapMarks {
+  readonly card: PresentedCard;
+  readonly presented: number;
+  /** look-ups of the policy and deciding */
+  readonly decided: number;
+  /** the decision is durable */
+  readonly durable: number;
+  readonly struck: number;
+}
+
+/** A whole terminal on real databases, whose ports note when a tap passes them; its strike is a note as well. */
+export class MeasuredTerminal {
+  readonly #terminal: Terminal;
+  readonly #clock = new SystemClock();
+  readonly #listeners = { tap: (_marks: TapMarks) => {}, end: () => {}, removed: () => {} };
+  #marks: { card?: PresentedCard; presented: number; decided: number; durable: number } = {
+    presented: 0,
+    decided: 0,
+    durable: 0,
+  };
+
+  constructor(terminal: (wrap: MeasuredTerminal) => Terminal) {
+    this.#terminal = terminal(this);
+  }
+
+  start(): Promise<void> {
+    return this.#terminal.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#terminal.stop();
+  }
+
+  /** Resolves with the marks of the next tap once its session has ended. */
+  nextTap(): Promise<TapMarks> {
+    return new Promise((resolve) => {
+      this.#listeners.tap = (marks) => {
+        this.#listeners.end = () => resolve(marks);
+      };
+    });
+  }
+
+  nextRemoval(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#listeners.removed = resolve;
+    });
+  }
+
+  readers(inner: CardReaders): CardReaders {
+    return {
+      list: () => inner.list(),
+      stop: () => inner.stop(),
+      start: (events) =>
+        inner.start({
+          readerChanged: (status) => events.readerChanged(status),
+          cardPresented: (card) => {
+            this.#marks = { card, presented: this.#clock.monotonicUs(), decided: 0, durable: 0 };
+            events.cardPresented(this.#ending(card));
+          },
+          cardRemoved: (readerName) => {
+            events.cardRemoved(readerName);
+            this.#listeners.removed();
+          },
+        }),
+    };
+  }
+
+  journal(inner: JournalAppend): JournalAppend {
+    return {
+      start: () => inner.start(),
+      stop: () => inner.stop(),
+      space: () => inner.space(),
+      latestMs: () => inner.latestMs(),
+      append: async (records) => {
+        const decision = records.some(({ kind }) => kind === 'decision');
+        if (decision) this.#marks.decided = this.#clock.monotonicUs();
+        const head = await inner.append(records);
+        if (decision) this.#marks.durable = this.#clock.monotonicUs();
+        return head;
+      },
+    };
+  }
+
+  readonly door: DoorHardware = {
+    start: async (onInput) => onInput({ kind: 'strike', locked: true }),
+    stop: async () => undefined,
+    lock: async () => undefined,
+    unlock: async () => {
+      const { card, presented, decided, durable } = this.#marks;
+      if (card) this.#listeners.tap({ card, presented, decided, durable, struck: this.#clock.monotonicUs() });
+    },
+  };
+
+  #ending(card: PresentedCard): PresentedCard {
+    const { tapId, readerName, presentedAtUs, outcome } = card;
+    return {
+      tapId,
+      readerName,
+      presentedAtUs,
+      outcome,
+      verifyPin: (digits) => card.verifyPin(digits),
+      end: async () => {
+        await card.end();
+        this.#listeners.end();
+      },
+    };
+  }
+}
+
+/** A policy database in `folder` that lets the employee of the deck through the door. */
+async function installPolicy(folder: string): Promise<PolicyLookup> {
+  const file = join(folder, 'policy.sqlite');
+  const rules = siteRulesSchema.parse({
+    formatVersion: 1,
+    organization: 'kazasu-city',
+    profiles: [
+      {
+        id: 'synthetic-type-a',
+        userNumberFormat: { alphabet: 'uppercase-alphanumeric', minimumLength: 6, maximumLength: 10 },
+      },
+    ],
+    groups: ['staff'],
+    doors: [{ id: 'door', assurance: ['mutual-authentication'] }],
+    permissions: [{ group: 'staff', door: 'door' }],
+  });
+  const installer = new PolicyInstaller({ file });
+  await installer.start();
+  const nowMs = Date.now();
+  await installer.installRules(rules, nowMs);
+  const list = join(folder, 'holders.csv');
+  await writeFile(list, 'user_number,profile,groups\nE00012345,synthetic-type-a,staff\n');
+  const rows = readHolderFile({ file: list, encoding: 'utf-8', mode: 'complete', rules });
+  await installer.importHolders({ mode: 'complete', dryRun: false, nowMs, rows, confirm: async () => true });
+  await installer.stop();
+  return new PolicyStore({ file });
+}
+
+/** Builds the terminal in `folder` around `readers`, with one door served by the reader of this name. */
+export async function buildMeasuredTerminal(
+  folder: string,
+  readers: CardReaders,
+  readerName: string,
+): Promise<MeasuredTerminal> {
+  const policy = await installPolicy(folder);
+  const clock = new SystemClock();
+  const journal = new JournalStore({
+    file: join(folder, 'journal.sqlite'),
+    terminal: 'bench',
+    signing: await openDeviceKey(folder),
+    clock,
+    reserveMiB: 16,
+  });
+  return new MeasuredTerminal((measured) =>
+    createTerminal(
+      {
+        readers: measured.readers(readers),
+        doors: new Map([['door', measured.door]]),
+        indicators: new Map(),
+        pinPads: new Map(),
+        policy,
+        journal: measured.journal(journal),
+        clock,
+        log: pino({ level: 'silent' }),
+      },
+      {
+        terminalId: 'bench',
+        readers: [{ readerId: 'reader', readerName, doorId: 'door' }],
+        doors: [{ doorId: 'door', settings: doorSettingsSchema.parse({ contact: 'none', strikeMs: 500 }) }],
+        pin: { timeoutMs: 20_000, digits: new Map() },
+        decisionDeadlineMs: 5_000,
+        virtualReaders: 'allowed',
+      },
+    ),
+  );
+}
