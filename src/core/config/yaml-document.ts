@@ -39,8 +39,8 @@ export function parseYaml<S extends z.ZodType>(
   if (problems.length === 0) {
     const parsed = schema.safeParse(document.toJS());
     if (parsed.success) return deepFreeze(parsed.data);
-    for (const issue of parsed.error.issues) {
-      problems.push({ ...at(offsetOf(document.contents, issue.path)), text: describe(issue) });
+    for (const { path, text } of parsed.error.issues.flatMap(describe)) {
+      problems.push({ ...at(offsetOf(document.contents, path)), text });
     }
   }
   problems.sort((a, b) => a.line - b.line || a.column - b.column);
@@ -48,10 +48,16 @@ export function parseYaml<S extends z.ZodType>(
   throw new Fault(code, list.join('\n'));
 }
 
-function describe(issue: z.core.$ZodIssue): string {
+/** What to say of an issue, and where; each unknown key stands for itself. */
+function describe(issue: z.core.$ZodIssue): { path: readonly PropertyKey[]; text: string }[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({
+      path: [...issue.path, key],
+      text: `unknown key "${key}"; remove it or correct its spelling`,
+    }));
+  }
   const where = issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
-  if (issue.code !== 'unrecognized_keys') return `${where}${issue.message}`;
-  return `${where}unknown key ${issue.keys.map((key) => `"${key}"`).join(', ')}; remove it or correct its spelling`;
+  return [{ path: issue.path, text: `${where}${issue.message}` }];
 }
 
 /** Offset of the deepest node on `path` that the document has. */

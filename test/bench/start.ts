@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { percentile } from './figures.ts';
+import { importHolders, writeHolders } from './holders.ts';
+
+/**
+ * `node test/bench/start.ts [--short]`: from the start of the terminal's own program to "ready", with 250,000 holders
+ * and the journal's space taken by an earlier start. Its reader and its GPIO chip are absent here, which it reports.
+ */
+const short = process.argv.includes('--short');
+const starts = short ? 2 : 10;
+const limitMs = 2_000;
+const root = resolve(import.meta.dirname, '../..');
+const directory = mkdtempSync(join(tmpdir(), 'kazasu-bench-'));
+try {
+  const config = prepare();
+  writeHolders(join(directory, 'holders.csv'), short ? 25_000 : 250_000);
+  await importHolders(join(directory, 'holders.csv'), join(directory, 'state/policy.sqlite'));
+  const first = await startOnce(config);
+  const samples: number[] = [];
+  for (let start = 0; start < starts; start += 1) samples.push(await startOnce(config));
+  const [p50, worst] = [percentile(samples, 0.5), percentile(samples, 1)];
+  const bare = await bareNode();
+  console.log(`first start, taking 256 MiB for the journal: ${first.toFixed(0)} ms`);
+  console.log(`start to ready: p50 ${p50.toFixed(0)} ms, worst ${worst.toFixed(0)} ms of ${starts}`);
+  console.log(`ratio to the start of a bare node (${bare.toFixed(0)} ms): ${(p50 / bare).toFixed(1)}`);
+  if (p50 > limitMs) {
+    console.error(`above ${limitMs} ms at the median`);
+    if (!short) process.exitCode = 1;
+  }
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}
+
+function prepare(): string {
+  mkdirSync(join(directory, 'state'), { mode: 0o700 });
+  const keys = join(directory, 'keys.yaml');
+  copyFileSync(join(root, 'src/simulators/card/decks/keys.yaml'), keys);
+  chmodSync(keys, 0o600);
+  const config = join(directory, 'terminal.yaml');
+  writeFileSync(
+    config,
+    `formatVersion: 1
+terminal: bench
+stateDirectory: ${directory}/state
+cardProfiles: [${root}/device-config/card-profiles/synthetic-type-a.yaml]
+keys: ${keys}
+readers: [{ id: reader, name: absent, door: door-0 }]
+doors: [{ id: door-0, hardware: { strike: { kind: gpio, chip: absent, line: 1 } } }]
+`,
+  );
+  return config;
+}
+
+/** Milliseconds from spawning the program to its word that it is ready. */
+async function startOnce(config: string): Promise<number> {
+  const began = performance.now();
+  const child = spawn(process.execPath, [join(root, 'src/terminal/main.ts'), '--config', config], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  let ready: number | undefined;
+  for await (const line of createInterface(child.stdout)) {
+    if ((JSON.parse(line) as { msg?: string }).msg !== 'terminal ready') continue;
+    ready = performance.now() - began;
+    child.kill('SIGTERM');
+  }
+  await exited;
+  if (ready === undefined) throw new Error('the terminal ended before it was ready');
+  return ready;
+}
+
+async function bareNode(): Promise<number> {
+  const began = performance.now();
+  await once(spawn(process.execPath, ['--eval', '0']), 'exit');
+  return performance.now() - began;
+}
