@@ -58,7 +58,7 @@ export class SiteClient {
   }
 
   async hold(cardId: string, door: 'front' | 'server-room'): Promise<void> {
-    await this.until((site) => site.cards.every(({ readerId }) => readerId === null));
+    await this.cardsBack();
     await this.post(`/api/cards/${cardId}/hold`, { readerId: `${door}-reader` });
   }
 
@@ -83,9 +83,9 @@ export class SiteClient {
     for (const key of keys) await this.post(`/api/readers/${door}-reader/keys`, { key });
   }
 
-  /** Takes every card away without waiting for the visitor's patience to end. */
-  async clearReaders(): Promise<void> {
-    for (const { cardId } of this.#state.site?.cards ?? []) await this.post(`/api/cards/${cardId}/take`);
+  /** Resolves when the visitor has put every card back; nobody pulls a card away the moment it is answered. */
+  async cardsBack(): Promise<Snapshot> {
+    return this.until((site) => site.cards.every(({ readerId }) => readerId === null));
   }
 
   door(site: Snapshot, doorId: string) {

@@ -33,7 +33,7 @@ describe.each(links)('the building, cards read %s', (_name, cardLink, kind) => {
     await page.post('/api/rules', { rules: 'never' });
   });
   afterEach(async () => {
-    await page.clearReaders();
+    await page.cardsBack();
     await page.until((now) =>
       now.doors.every(({ strike, contact }) => strike === 'locked' && contact === 'closed'),
     );
@@ -86,52 +86,55 @@ describe.each(links)('the building, cards read %s', (_name, cardLink, kind) => {
 
   test('a card taken away too early is asked for again, not denied', async () => {
     expect(await page.tap('torn', 'front')).toMatchObject({ kind: 'hold-again', reason: undefined });
-    const after = await page.until((now) => now.cards.every(({ readerId }) => readerId === null));
+    const after = await page.cardsBack();
     expect(page.door(after, 'front').strike).toBe('locked');
   });
 
   describe('where a PIN is demanded', () => {
     beforeEach(() => page.post('/api/rules', { rules: 'always' }));
+    const asked = async (cardId: string) =>
+      expect(await page.tap(cardId, 'server-room')).toMatchObject({ kind: 'pin-needed' });
     const answer = () => page.verdictAt('server-room', ['granted', 'denied']);
 
     test('the right one opens', async () => {
-      expect(await page.tap('employee', 'server-room')).toMatchObject({ kind: 'pin-needed' });
+      await asked('employee');
       await page.type('server-room', ['1', '2', '3', '4', 'enter']);
       expect(await answer()).toMatchObject({ kind: 'granted' });
       await page.until((now) => page.door(now, 'server-room').contact === 'open');
     });
 
     test('cancelling denies, and asks nothing of the card', async () => {
-      await page.tap('employee', 'server-room');
+      await asked('employee');
       await page.type('server-room', ['1', '2', 'cancel']);
       expect(await answer()).toMatchObject({ kind: 'denied', reason: 'pin-not-entered' });
     });
 
     test('a card without tries is refused', async () => {
-      await page.tap('blocked-pin', 'server-room');
+      await asked('blocked-pin');
       await page.type('server-room', ['1', '2', '3', '4', 'enter']);
       expect(await answer()).toMatchObject({ kind: 'denied', reason: 'pin-blocked' });
     });
 
     test('wrong ones cost tries, which outlive the program until the deck is new', async () => {
       const wrong = ['9', '9', '9', '9', 'enter'];
-      await page.tap('replacement', 'server-room');
+      await asked('replacement');
       await page.type('server-room', wrong);
       expect(await answer()).toMatchObject({ kind: 'denied', reason: 'pin-wrong' });
-      await page.until((now) => now.cards.every(({ readerId }) => readerId === null));
+      await page.cardsBack();
       page.close();
       await site.stop();
       await start();
       page = new SiteClient(site.url);
       await page.open();
-      await page.tap('replacement', 'server-room');
+      await asked('replacement');
       await page.type('server-room', wrong);
       expect(await answer()).toMatchObject({ kind: 'denied', reason: 'pin-wrong' });
-      await page.tap('replacement', 'server-room');
+      await asked('replacement');
       await page.type('server-room', ['1', '2', '3', '4', 'enter']);
       expect(await answer()).toMatchObject({ kind: 'denied', reason: 'pin-withheld' });
+      await page.cardsBack();
       await page.post('/api/deck/reset');
-      await page.tap('replacement', 'server-room');
+      await asked('replacement');
       await page.type('server-room', ['1', '2', '3', '4', 'enter']);
       expect(await answer()).toMatchObject({ kind: 'granted' });
       await page.until((now) => page.door(now, 'server-room').contact === 'open');
