@@ -70,6 +70,12 @@ export class ReaderEvents implements CardReaderEvents {
     }
   }
 
+  /** Drops what has been taken, so that a long run does not grow by what it was told. */
+  forget(): void {
+    this.all.splice(0, this.#taken);
+    this.#taken = 0;
+  }
+
   async #next(): Promise<ReaderEvent> {
     for (;;) {
       const event = this.all[this.#taken];

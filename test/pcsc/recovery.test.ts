@@ -6,7 +6,13 @@ import type { PcscReaders, PcscReadersOptions } from '#adapters/pcsc/pcsc-reader
 import { VpcdLink } from '#simulators/vpcd/vpcd-link.ts';
 import { deckCard } from '../contracts/deck.ts';
 import { ReaderEvents } from '../contracts/reader-events.ts';
-import { ObservedCard, Occupancy, openPcscdFixture, type PcscdFixture, readerNames } from './pcscd-fixture.ts';
+import {
+  ObservedCard,
+  Occupancy,
+  openPcscdFixture,
+  type PcscdFixture,
+  readerNames,
+} from './pcscd-fixture.ts';
 
 const [first, second] = readerNames;
 
