@@ -1,0 +1,126 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type CardPresence, nextPresence, readerLost } from '#adapters/pcsc/card-presence.ts';
+import { pcscFault } from '#adapters/pcsc/pcsc-error.ts';
+import { ReaderBoard } from '#adapters/pcsc/reader-board.ts';
+import { Fault } from '#core/fault.ts';
+import type { ReaderStatus } from '#ports/card-reader.ts';
+
+/** winscard.h */
+const bits = { unavailable: 0x08, empty: 0x10, present: 0x20, exclusive: 0x80, inUse: 0x100, mute: 0x200 };
+const changed = 0x02;
+const state = (count: number, kind: 'empty' | 'present', more = 0): number =>
+  ((count << 16) | bits[kind] | changed | more) >>> 0;
+
+describe('the presence of a card', () => {
+  const present: CardPresence = { kind: 'present', count: 5 };
+  const empty: CardPresence = { kind: 'empty', count: 4 };
+
+  test.each([
+    ['a card at the start', { kind: 'unknown' } as const, state(1, 'present'), ['inserted']],
+    ['no card at the start', { kind: 'unknown' } as const, state(0, 'empty'), []],
+    ['an insertion', empty, state(5, 'present'), ['inserted']],
+    ['a removal', present, state(6, 'empty'), ['removed']],
+    ['a card replaced between two looks', present, state(7, 'present'), ['removed', 'inserted']],
+    ['a card that came and went', empty, state(6, 'empty'), ['inserted', 'removed']],
+    ['another use of the same card', present, state(5, 'present', bits.exclusive | bits.inUse), []],
+    ['a card that is mute', empty, state(5, 'present', bits.mute), ['inserted']],
+    ['a state older than the last', present, state(4, 'empty'), []],
+    [
+      'the counter starting over',
+      { kind: 'present', count: 0xffff } as const,
+      state(0, 'empty'),
+      ['removed'],
+    ],
+  ])('%s', (_what, before, seen, changes) => {
+    expect(nextPresence(before, seen).changes).toEqual(changes);
+  });
+
+  test('is in doubt where the state says empty and the counter does not', () => {
+    expect(nextPresence(present, state(5, 'empty'))).toMatchObject({ changes: ['removed'], doubtful: true });
+    expect(nextPresence({ kind: 'unknown' }, state(3, 'empty')).doubtful).toBe(true);
+    expect(nextPresence({ kind: 'unknown' }, state(2, 'empty')).doubtful).toBe(false);
+    expect(nextPresence(present, state(6, 'empty')).doubtful).toBe(false);
+  });
+
+  test('insertions and removals alternate, whatever is seen', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(0xffff), fc.boolean())), (seen) => {
+        let presence: CardPresence = { kind: 'unknown' };
+        let inside = false;
+        for (const [count, there] of seen) {
+          const step = nextPresence(presence, state(count, there ? 'present' : 'empty'));
+          presence = step.presence;
+          for (const change of step.changes) {
+            expect(change).toBe(inside ? 'removed' : 'inserted');
+            inside = !inside;
+          }
+          expect(presence.kind === 'present').toBe(inside);
+        }
+      }),
+    );
+  });
+
+  test('says nothing of a reader that is gone', () => {
+    expect(readerLost(state(1, 'empty', bits.unavailable))).toBe(true);
+    expect(readerLost(state(1, 'present'))).toBe(false);
+  });
+});
+
+describe('errors of PC/SC', () => {
+  test.each([
+    ['SCardTransmit error: Card was removed.(0x80100069)', 'card-removed'],
+    ['SCardTransmit error: Transaction failed.(0x80100016)', 'card-removed'],
+    ['SCardConnect error: Sharing violation.(0x8010000b)', 'reader-in-use'],
+    ['SCardEstablishContext error: Service not available.(0x8010001d)', 'reader-service-absent'],
+    ['SCardGetStatusChange error: RPC transport error.(0x80100013)', 'reader-service-absent'],
+    ['SCardConnect error: Unknown reader specified.(0x80100009)', 'reader-absent'],
+    ['SCardTransmit error: Internal error.(0x80100001)', 'reader-failed'],
+    ['something else', 'reader-failed'],
+  ])('%s', (message, code) => {
+    expect(pcscFault(new Error(message)).code).toBe(code);
+  });
+});
+
+describe('the board of readers', () => {
+  function board(virtualReaders: 'refused' | 'allowed') {
+    const changes: ReaderStatus[] = [];
+    const made = new ReaderBoard({
+      allowed: ['ACS 00 00', 'Virtual PCD 00 00'],
+      virtualReaders,
+      changed: (status) => changes.push(status),
+    });
+    const told = () => changes.splice(0).map(({ name, state, fault }) => [name, state, fault?.code]);
+    return { made, told };
+  }
+
+  test('tells each change once, and the reason', () => {
+    const { made, told } = board('refused');
+    made.setListed(['ACS 00 00', 'Virtual PCD 00 00', 'Stranger 00 00']);
+    expect(told()).toEqual([
+      ['ACS 00 00', 'ready', undefined],
+      ['Virtual PCD 00 00', 'faulty', 'reader-virtual'],
+      ['Stranger 00 00', 'faulty', 'reader-not-allowed'],
+    ]);
+    made.setListed(['ACS 00 00', 'Virtual PCD 00 00', 'Stranger 00 00']);
+    expect(told()).toEqual([]);
+    made.setReaderFault('ACS 00 00', new Fault('reader-failed', 'stuck'));
+    expect(told()).toEqual([['ACS 00 00', 'faulty', 'reader-failed']]);
+    made.setListed(['Virtual PCD 00 00']);
+    expect(told()).toEqual([
+      ['ACS 00 00', 'absent', 'reader-absent'],
+      ['Stranger 00 00', 'absent', 'reader-absent'],
+    ]);
+    made.setListed(['ACS 00 00', 'Virtual PCD 00 00']);
+    expect(told()).toEqual([['ACS 00 00', 'ready', undefined]]);
+  });
+
+  test('uses only what is allowed by name', () => {
+    const { made } = board('allowed');
+    expect(made.usable('ACS 00 00')).toBe(true);
+    expect(made.usable('ACS 00 0')).toBe(false);
+    expect(made.usable('Virtual PCD 00 00')).toBe(true);
+    expect(made.usable('Virtual PCD 00 01')).toBe(false);
+    expect(board('refused').made.usable('Virtual PCD 00 00')).toBe(false);
+  });
+});
