@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { importHolders, writeHolders } from './holders.ts';
 
 /** `node test/bench/import.ts [--short]`: imports 250,000 holders, first into an empty policy, then unchanged. */
-const count = process.argv.includes('--short') ? 25_000 : 250_000;
+const short = process.argv.includes('--short');
+const count = short ? 25_000 : 250_000;
 const limitSeconds = 10;
 const directory = mkdtempSync(join(tmpdir(), 'kazasu-bench-'));
 try {

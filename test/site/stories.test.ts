@@ -147,7 +147,7 @@ describe.each(links)('the building, cards read %s', (_name, cardLink, kind) => {
     expect(report.entries).toBeGreaterThan(10);
     const { journal } = await page.until((now) => now.journal.length > 10);
     expect(JSON.stringify(journal)).not.toMatch(/E000\d{5}|L000\d{5}|1234"/);
-    expect(await readFile(join(dataDirectory, 'site.log'), 'utf8')).not.toMatch(/E000\d{5}|L000\d{5}/);
+    expect(await readFile(join(dataDirectory, 'site.1.log'), 'utf8')).not.toMatch(/E000\d{5}|L000\d{5}/);
   });
 });
 

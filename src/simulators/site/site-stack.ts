@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { destination, type Logger, pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
@@ -47,7 +47,9 @@ export interface SiteBase {
 export async function openBase(dataDirectory: string, whenStopping: WhenStopping): Promise<SiteBase> {
   const cardStates = join(dataDirectory, 'cards');
   await mkdir(cardStates, { recursive: true, mode: 0o700 });
-  const file = destination({ dest: join(dataDirectory, 'site.log'), sync: false });
+  // three files of 10 MB at most: a site left running for months does not fill the disk with words
+  const options = { file: join(dataDirectory, 'site'), extension: '.log', size: '10m', limit: { count: 2 } };
+  const file = pino.transport({ target: 'pino-roll', options });
   whenStopping(
     () =>
       new Promise((resolve) => {
