@@ -47,10 +47,11 @@ export class CardTap {
   async read(): Promise<CardOutcome> {
     const { connection, profiles, cardKeys, randomBytes, monotonicUs, presentedAtUs } = this.#parts;
     const { transmit } = connection;
+    const connecting = connection.connect();
     const text = 'the reading took too long';
     this.#limit = setTimeout(() => this.abort(new Fault('card-timeout', text)), this.#parts.tapDeadlineMs);
     try {
-      await connection.connect();
+      await connecting;
       const connectUs = monotonicUs() - presentedAtUs;
       this.#session = new CardSession({ transmit, profiles, cardKeys, randomBytes, monotonicUs, connectUs });
     } catch (error) {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { toHex } from '#core/bytes/bytes.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import type { PinOutcome } from '#core/card/reading.ts';
 import { Fault, type FaultRecord, toFaultRecord } from '#core/fault.ts';
@@ -6,6 +6,7 @@ import { CardConnection, StatusWatch } from './binding.ts';
 import { type CardPresence, insertionCount, nextPresence, readerLost } from './card-presence.ts';
 import { CardTap } from './card-tap.ts';
 import type { ConfiguredReader, ParentOffer, ReaderConfiguration } from './messages.ts';
+import { RandomPool } from './random-pool.ts';
 import { TimedConnection } from './timed-connection.ts';
 
 export interface ReaderRunnerParts {
@@ -53,6 +54,7 @@ export class ReaderRunner {
   #waiting: Insertion | undefined;
   /** how often the card in the reader has been read again */
   #retries = 0;
+  readonly #random = new RandomPool();
   /** the card for whose next reading the reader is being reset */
   #retrying: CardPresence | undefined;
 
@@ -125,7 +127,7 @@ export class ReaderRunner {
     if (changes.length > 0) this.#retries = 0;
     for (const change of changes) {
       if (change === 'removed') this.#removed(new Fault('card-removed', 'the card has left the reader'));
-      else this.#inserted({ tapId: newTapId(), count: insertionCount(state), atUs });
+      else this.#inserted({ tapId: this.#newTapId(), count: insertionCount(state), atUs });
     }
     if (doubtful) this.#whenSettled(() => this.#resetReader());
     if (this.#retrying) this.#resumeRetry(atUs);
@@ -164,7 +166,7 @@ export class ReaderRunner {
     this.#retrying = undefined;
     if (retrying?.kind !== 'present' || this.#presence !== retrying || this.#occupied) return;
     this.#removed(new Fault('card-removed', 'the card has broken off'));
-    this.#inserted({ tapId: newTapId(), count: retrying.count, atUs });
+    this.#inserted({ tapId: this.#newTapId(), count: retrying.count, atUs });
   }
 
   #readerLost(): void {
@@ -204,7 +206,7 @@ export class ReaderRunner {
       tapDeadlineMs: configuration.tapDeadlineMs,
       sessionDeadlineMs: configuration.sessionDeadlineMs,
       cardKeys,
-      randomBytes,
+      randomBytes: this.#random.bytes,
       monotonicUs,
       presentedAtUs: insertion.atUs,
       begun: () => this.#tellBegun(insertion),
@@ -237,6 +239,7 @@ export class ReaderRunner {
     if (stuck) this.#report(new Fault('reader-failed', 'an exchange with the card does not come to an end'));
     await tap.end();
     if (stuck) this.#report();
+    this.#random.refill();
     this.#occupied = false;
     const next = this.#waiting;
     this.#waiting = undefined;
@@ -254,9 +257,9 @@ export class ReaderRunner {
     const record: { fault?: FaultRecord } = fault ? { fault: toFaultRecord(fault) } : {};
     this.#parts.notify('readerState', { name: this.#parts.reader.name, ...record });
   }
-}
 
-/** 32 hexadecimal digits */
-function newTapId(): string {
-  return randomBytes(16).toString('hex');
+  /** 32 hexadecimal digits */
+  #newTapId(): string {
+    return toHex(this.#random.bytes(16)).toLowerCase();
+  }
 }

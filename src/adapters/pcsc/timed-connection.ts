@@ -89,22 +89,20 @@ export class TimedConnection {
     return this.#failure;
   }
 
+  /** `run` starts a call of the binding, which answers in a later turn. */
   #timed<T>(run: (done: (value: T) => void, failed: (fault: Fault) => void) => void): Promise<T> {
     if (this.#failure) return Promise.reject(this.#failure);
     if (this.#busy) throw new Error('one exchange at a time');
     this.#busy = true;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const text = `no answer within ${this.#apduDeadlineMs} ms`;
-        reject(this.#fail(new Fault('card-timeout', text)));
-      }, this.#apduDeadlineMs);
-      this.#abandon = reject;
+      let timer: NodeJS.Timeout | undefined;
       const settle = (): void => {
         clearTimeout(timer);
         this.#abandon = undefined;
         this.#busy = false;
         this.#idle?.();
       };
+      // before anything else, since the card is being waited for
       run(
         (value) => {
           settle();
@@ -116,6 +114,11 @@ export class TimedConnection {
           reject(this.#fail(fault));
         },
       );
+      this.#abandon = reject;
+      timer = setTimeout(() => {
+        const text = `no answer within ${this.#apduDeadlineMs} ms`;
+        reject(this.#fail(new Fault('card-timeout', text)));
+      }, this.#apduDeadlineMs);
     });
   }
 }
