@@ -54,6 +54,8 @@ export async function openBase(dataDirectory: string, whenStopping: WhenStopping
     () =>
       new Promise((resolve) => {
         file.once('close', resolve);
+        // its thread keeps no process alive by itself: without this the program would end while the log is written
+        (file as typeof file & { ref(): void }).ref();
         file.end();
       }),
   );
