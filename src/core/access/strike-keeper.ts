@@ -54,6 +54,7 @@ export class StrikeKeeper {
   async unlock(limitMs: number, cause?: string): Promise<void> {
     if (this.#stopped) throw new Fault('door-hardware-absent', 'the door is not in service');
     this.#command += 1;
+    const command = this.#command;
     this.#wanted = 'unlocked';
     this.#cancelRetry?.();
     this.#cancelLimit?.();
@@ -61,7 +62,7 @@ export class StrikeKeeper {
     try {
       await this.#enqueue(() => this.#apply(false, cause));
     } catch (error) {
-      this.#scheduleRetry();
+      this.#scheduleRetry(command);
       throw error;
     }
   }
@@ -69,13 +70,14 @@ export class StrikeKeeper {
   /** Locks. Rejects with a door fault, and goes on trying. */
   async lock(): Promise<void> {
     this.#command += 1;
+    const command = this.#command;
     this.#wanted = 'locked';
     this.#cancelRetry?.();
     this.#cancelLimit?.();
     try {
       await this.#enqueue(() => this.#apply(true));
     } catch (error) {
-      this.#scheduleRetry();
+      this.#scheduleRetry(command);
       throw error;
     }
   }
@@ -92,7 +94,7 @@ export class StrikeKeeper {
   failed(fault: Fault): void {
     if (this.#stopped) return;
     this.#reportFault(fault);
-    this.#scheduleRetry();
+    this.#scheduleRetry(this.#command);
   }
 
   /** Locks a last time and ends every timer; a failure of that is swallowed, as nothing is left to hear it. */
@@ -134,10 +136,10 @@ export class StrikeKeeper {
     if (!known && !this.#stopped) this.#report({ kind: 'fault', fault: this.#fault });
   }
 
-  #scheduleRetry(): void {
+  /** Locks later, unless a command after `command` has been given: that one has its own end. */
+  #scheduleRetry(command: number): void {
+    if (this.#stopped || command !== this.#command) return;
     this.#cancelRetry?.();
-    if (this.#stopped) return;
-    const command = this.#command;
     this.#cancelRetry = this.#after(retryAfterMs, () => {
       if (command === this.#command) void this.lock().catch(() => undefined);
     });
