@@ -229,7 +229,7 @@ describe('PIN counters', () => {
     writeFileSync(bad, 'formatVersion: 1\ncardApplications:\n  - { aid: F0, files: [] }\ncolour: red\n');
     await expect(loadVirtualCard(bad)).rejects.toMatchObject({
       code: 'config-invalid',
-      message: expect.stringMatching(/colour[\s\S]*bad\.yaml:3:.*aid/),
+      message: expect.stringMatching(/bad\.yaml:3:.*aid[\s\S]*colour/),
     });
     await expect(loadVirtualCard(join(folder, 'none.yaml'))).rejects.toMatchObject({
       code: 'file-unreadable',
