@@ -23,8 +23,8 @@ export function registerCardEmulate(card: Command): void {
   card
     .command('emulate')
     .description('Hold a virtual card to a reader of vpcd until stopped (Ctrl-C)')
-    .requiredOption('--card <FILE>', 'card to be, such as src/simulators/card/decks/employee.yaml')
-    .option('--slot <N>', 'slot of vpcd, 0 or 1', parseSlot, 0)
+    .requiredOption('--card <file>', 'Card to be, such as src/simulators/card/decks/employee.yaml')
+    .option('--slot <number>', 'Slot of vpcd, 0 or 1', parseSlot, 0)
     .action(async ({ card: file, slot }: EmulateOptions, command: Command) => {
       const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
       const virtualCard = await loadVirtualCard(file);

@@ -25,11 +25,11 @@ export function registerCardRead(card: Command): void {
   card
     .command('read')
     .description('Read a card AP and print method, assurance, user number and timings')
-    .requiredOption('--profile <FILE...>', 'card profiles, in order of preference')
-    .option('--keys <FILE>', 'key file, for profiles that authenticate')
-    .option('--reader <NAME>', 'exact name of the reader (default: every reader there is)')
-    .option('--pin-file <FILE>', 'file with the PIN, readable by its owner alone; a PIN is verified once')
-    .option('--wait', 'wait until a card is held up')
+    .requiredOption('--profile <file...>', 'Card profiles, in order of preference')
+    .option('--keys <file>', 'Key file, for profiles that authenticate')
+    .option('--reader <name>', 'Exact name of the reader (default: every reader there is)')
+    .option('--pin-file <file>', 'File with the PIN, readable by its owner alone; a PIN is verified once')
+    .option('--wait', 'Wait until a card is held up')
     .action(async (options: ReadOptions, command: Command) => {
       const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
       await readCard(options, output);

@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
 import { cardProfileSchema } from '#core/card/profile.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
-import { Fault } from '#core/fault.ts';
 import { loadTerminalConfig } from '#terminal/config.ts';
+import { readTextFile } from '#terminal/text-file.ts';
+import { counted } from './counted.ts';
 import { createOutput } from './output.ts';
 
 interface Checked {
@@ -29,11 +29,7 @@ export function registerConfigCheck(config: Command): void {
 
 /** Tells by a key that only one kind of file has what `file` is, and checks it as that. */
 async function check(file: string): Promise<Checked> {
-  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new Fault('file-unreadable', `${file} cannot be read (${cause.code ?? 'unknown error'})`, {
-      cause,
-    });
-  });
+  const text = await readTextFile(file);
   const keys = parseYaml(text, file, z.record(z.string(), z.unknown()), 'config-invalid');
   if ('application' in keys) {
     const { id, method, synthetic } = parseYaml(text, file, cardProfileSchema, 'profile-invalid');
@@ -46,7 +42,9 @@ async function check(file: string): Promise<Checked> {
     const { organization, doors, groups } = parseYaml(text, file, siteRulesSchema, 'config-invalid');
     return {
       value: { kind: 'site-rules', organization, doors: doors.map(({ id }) => id), groups },
-      lines: [`rules of ${organization}: ${doors.length} doors, ${groups.length} groups`],
+      lines: [
+        `rules of ${organization}: ${counted(doors.length, 'door')}, ${counted(groups.length, 'group')}`,
+      ],
     };
   }
   return checkTerminal(file);

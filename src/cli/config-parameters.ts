@@ -8,8 +8,8 @@ export function registerConfigParameters(config: Command): void {
   config
     .command('parameters')
     .description('List every parameter with its default, the value in force and the reason where it differs')
-    .argument('<file>', 'configuration, such as device-config/terminals/entrance.yaml')
-    .option('--changed', 'only the parameters that differ from their default')
+    .argument('<file>', 'Configuration, such as device-config/terminals/entrance.yaml')
+    .option('--changed', 'Only the parameters that differ from their default')
     .action(async (file: string, { changed }: { changed?: boolean }, command: Command) => {
       const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
       const { written } = await loadTerminalConfig(file);

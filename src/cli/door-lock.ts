@@ -19,7 +19,7 @@ export function registerDoorLock(door: Command): void {
   door
     .command('lock')
     .description('Lock every strike of a terminal that is not running, and read it back')
-    .requiredOption('--config <file>', 'configuration, such as /etc/kazasu/terminal.yaml')
+    .requiredOption('--config <file>', 'Configuration, such as /etc/kazasu/terminal.yaml')
     .action(async (options: { config: string }, command: Command) => {
       const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
       const { config } = await loadTerminalConfig(options.config);

@@ -1,12 +1,11 @@
 import { stat } from 'node:fs/promises';
-import { Fault } from '#core/fault.ts';
+import { unreadable } from '#core/file-fault.ts';
 
-/** Bytes of `file`. Throws Fault `file-unreadable`. */
+/** Bytes of `file`. Throws Fault `file-unreadable`, also for a folder. */
 export async function fileSize(file: string): Promise<number> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new Fault('file-unreadable', `${file} cannot be read (${code})`, { cause: error });
-  }
+  const found = await stat(file).catch((error: unknown) => {
+    throw unreadable(file, error);
+  });
+  if (found.isDirectory()) throw unreadable(file, { code: 'EISDIR' });
+  return found.size;
 }

@@ -26,18 +26,18 @@ recorded in the journal. Copies in exports and backups are not touched. The term
 export function registerJournalErase(journal: Command): void {
   journal
     .command('erase')
-    .description('erase personal values, irrevocably, without breaking the chain')
-    .requiredOption('--database <file>', 'journal database')
+    .description('Erase personal values, irrevocably, without breaking the chain')
+    .requiredOption('--database <file>', 'Journal database')
     .option(
       '--before <date>',
-      'all entries before this date or time, such as 2026-04-01 or "2026-04-01 18:00"',
+      'All entries before this date or time, such as 2026-04-01 or "2026-04-01 18:00"',
     )
-    .option('--sequence <number>', 'one entry by its sequence number', wholeNumber)
-    .option('--incarnation <id>', 'incarnation of that entry; the present one by default')
-    .option('--time-zone <name>', 'time zone of --before', 'Asia/Tokyo')
+    .option('--sequence <number>', 'One entry by its sequence number', wholeNumber)
+    .option('--incarnation <id>', 'Incarnation of that entry; the present one by default')
+    .option('--time-zone <name>', 'Time zone of --before', 'Asia/Tokyo')
     .option(
       '--confirm-erasure <number>',
-      'erase without asking; the number of values that would be asked',
+      'Erase without asking; the number of values that would be asked',
       wholeNumber,
     )
     .addHelpText('after', help)

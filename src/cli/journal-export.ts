@@ -6,6 +6,7 @@ import { Fault } from '#core/fault.ts';
 import { parseEntry } from '#core/journal/entry.ts';
 import { exportEnd, exportHeader, exportItem } from '#core/journal/export.ts';
 import type { JournalHead } from '#core/journal/record.ts';
+import { counted } from './counted.ts';
 import { createOutput } from './output.ts';
 
 const linesAtOnce = 500;
@@ -14,12 +15,12 @@ const linesAtOnce = 500;
 export function registerJournalExport(journal: Command): void {
   journal
     .command('export')
-    .description('write the whole journal as JSON lines: stored bytes, hashes, checkpoints and the head')
-    .requiredOption('--database <file>', 'journal database, in use or not')
-    .requiredOption('--out <file>', 'file to write; it must not exist yet')
+    .description('Write the whole journal as JSON lines: stored bytes, hashes, checkpoints and the head')
+    .requiredOption('--database <file>', 'Journal database, in use or not')
+    .requiredOption('--out <file>', 'File to write; it must not exist yet')
     .option(
       '--with-personal',
-      'include personal values that are not erased; without it the file names nobody',
+      'Include personal values that are not erased; without it the file names nobody',
     )
     .addHelpText(
       'after',
@@ -36,7 +37,7 @@ export function registerJournalExport(journal: Command): void {
       const last = head ? `, head ${head.sequence}:${head.hash}` : '';
       createOutput(json === true).result(
         { file: out, entries, head: head ?? null },
-        `${out}: ${entries} entries${last}`,
+        `${out}: ${counted(entries, 'entry', 'entries')}${last}`,
       );
     });
 }
@@ -107,6 +108,9 @@ function headOf(last: { raw: Uint8Array; hash: Uint8Array }): JournalHead | unde
 
 /** An export is evidence: one that is there is never written over. */
 function refused(out: string, code: string, cause?: unknown): Fault {
-  const why = code === 'EEXIST' ? 'exists already; name another file' : `cannot be written (${code})`;
+  const why =
+    code === 'EEXIST'
+      ? 'exists already; name another file'
+      : `cannot be written${code === 'ENOENT' ? ': its folder does not exist' : ''} (${code})`;
   return new Fault('argument-invalid', `${out} ${why}`, { cause });
 }

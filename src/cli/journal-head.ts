@@ -7,8 +7,8 @@ import { createOutput } from './output.ts';
 export function registerJournalHead(journal: Command): void {
   journal
     .command('head')
-    .description('print the head of the journal, to keep it away from the device')
-    .requiredOption('--database <file>', 'journal database, in use or not')
+    .description('Print the head of the journal, to keep it away from the device')
+    .requiredOption('--database <file>', 'Journal database, in use or not')
     .addHelpText(
       'after',
       '\nPrint it on paper or keep the output of --json elsewhere: "journal verify --head" then finds any entry up to\nit that was changed or cut off, whatever happened on the device.',

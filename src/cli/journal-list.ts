@@ -22,13 +22,13 @@ interface ListOptions {
 export function registerJournalList(journal: Command): void {
   journal
     .command('list')
-    .description('list the newest entries, or those from a sequence number on')
-    .requiredOption('--database <file>', 'journal database, in use or not')
-    .option('--from <sequence>', 'first sequence number, of the present incarnation', wholeNumber)
-    .option('--limit <number>', 'entries at most', wholeNumber, 50)
-    .addOption(new Option('--kind <kind>', 'only entries of this kind').choices([...journalKinds]))
-    .option('--door <id>', 'only entries of this door')
-    .option('--time-zone <name>', 'time zone of the times shown', 'Asia/Tokyo')
+    .description('List the newest entries, or those from a sequence number on')
+    .requiredOption('--database <file>', 'Journal database, in use or not')
+    .option('--from <sequence>', 'First sequence number, of the present incarnation', wholeNumber)
+    .option('--limit <number>', 'Entries at most', wholeNumber, 50)
+    .addOption(new Option('--kind <kind>', 'Only entries of this kind').choices([...journalKinds]))
+    .option('--door <id>', 'Only entries of this door')
+    .option('--time-zone <name>', 'Time zone of the times shown', 'Asia/Tokyo')
     .addHelpText('after', '\nA time marked "?" was taken while the clock was not known to be right.')
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<ListOptions>();

@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { createReadStream, existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { Fault } from '#core/fault.ts';
@@ -7,6 +6,7 @@ import { itemOfLine, parseExportLine } from '#core/journal/export.ts';
 import type { JournalHead } from '#core/journal/record.ts';
 import type { JournalItem } from '#core/journal/verify.ts';
 import type { OutsideHead } from '#core/journal/verify-chain.ts';
+import { readTextFile } from '#terminal/text-file.ts';
 import { fileSize } from './file-size.ts';
 
 const headSchema = z.looseObject({
@@ -19,26 +19,19 @@ const headSchema = z.looseObject({
 export async function readOutsideHead(text: string): Promise<OutsideHead> {
   const short = /^(\d{1,15}):([0-9A-Fa-f]{64})$/.exec(text);
   if (short) return { sequence: Number(short[1]), hash: (short[2] ?? '').toUpperCase() };
-  const parsed = headSchema.safeParse(await readJson(text)).data;
+  const parsed = existsSync(text) ? headSchema.safeParse(await readJson(text)).data : undefined;
   if (!parsed) throw new Fault('argument-invalid', `${text} is neither SEQUENCE:HASH nor a file with a head`);
   const { incarnation, sequence, hash } = parsed;
   return { sequence, hash: hash.toUpperCase(), ...(incarnation === undefined ? {} : { incarnation }) };
 }
 
 async function readJson(file: string): Promise<unknown> {
-  const text = await readText(file);
+  const text = await readTextFile(file);
   try {
     return JSON.parse(text);
   } catch {
     return undefined;
   }
-}
-
-/** Throws Fault `file-unreadable`. */
-export async function readText(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new Fault('file-unreadable', `${file} cannot be read (${error.code})`, { cause: error });
-  });
 }
 
 /** An export file as verification takes it; `head` and `personal` are known once all items are taken. */

@@ -6,15 +6,17 @@ import { Fault } from '#core/fault.ts';
 import { verifyJournal } from '#core/journal/verify.ts';
 import type { OutsideHead } from '#core/journal/verify-chain.ts';
 import type { ChainReport, VerifyReport, VouchedSegment } from '#core/journal/verify-report.ts';
-import { ExportFile, readOutsideHead, readText } from './journal-source.ts';
+import { readTextFile } from '#terminal/text-file.ts';
+import { counted } from './counted.ts';
+import { ExportFile, readOutsideHead } from './journal-source.ts';
 import { createOutput } from './output.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface VerifyCommandOptions {
   readonly database?: string;
   readonly export?: string;
-  readonly head: readonly string[];
-  readonly publicKey: readonly string[];
+  readonly head?: readonly string[];
+  readonly publicKey?: readonly string[];
   readonly checkpointEntries: number;
   readonly json?: boolean;
 }
@@ -29,24 +31,23 @@ export function registerJournalVerify(journal: Command): void {
   journal
     .command('verify')
     .description(
-      'find any changed, removed, reordered or inserted entry, and say which entries are vouched for',
+      'Find any changed, removed, reordered or inserted entry, and say which entries are vouched for',
     )
-    .option('--database <file>', 'journal database, in use or not')
-    .option('--export <file>', 'export made with "journal export"')
+    .option('--database <file>', 'Journal database, in use or not')
+    .option('--export <file>', 'Export made with "journal export"')
     .option(
       '--head <head>',
-      'head kept outside: SEQUENCE:HASH or a file of "journal head --json"; repeatable',
+      'Head kept outside: SEQUENCE:HASH or a file of "journal head --json"; repeatable',
       collect,
-      [],
     )
-    .option('--public-key <file>', 'public key of the device (PEM) kept outside; repeatable', collect, [])
-    .option('--checkpoint-entries <number>', 'entries between checkpoints as configured', wholeNumber, 1_000)
+    .option('--public-key <file>', 'Public key of the device (PEM) kept outside; repeatable', collect)
+    .option('--checkpoint-entries <number>', 'Entries between checkpoints as configured', wholeNumber, 1_000)
     .addHelpText('after', help)
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<VerifyCommandOptions>();
       const report = await verify(options);
       if (!report.sound) process.exitCode = 1;
-      createOutput(options.json === true).result(report, reportText(report, options.publicKey.length > 0));
+      createOutput(options.json === true).result(report, reportText(report, options.publicKey !== undefined));
     });
 }
 
@@ -55,8 +56,8 @@ async function verify(options: VerifyCommandOptions): Promise<VerifyReport> {
   if ((database === undefined) === (options.export === undefined)) {
     throw new Fault('argument-invalid', 'name either --database or --export');
   }
-  const heads = await Promise.all(options.head.map(readOutsideHead));
-  const publicKeys = await Promise.all(options.publicKey.map(readPublicKey));
+  const heads = await Promise.all((options.head ?? []).map(readOutsideHead));
+  const publicKeys = await Promise.all((options.publicKey ?? []).map(readPublicKey));
   const { checkpointEntries: checkpointEveryEntries } = options;
   if (database === undefined) {
     return verifyExport(options.export ?? '', heads, { publicKeys, checkpointEveryEntries });
@@ -109,14 +110,16 @@ async function verifyExport(
 }
 
 async function readPublicKey(file: string): Promise<string> {
-  const text = await readText(file);
+  const text = await readTextFile(file);
   if (!parseDevicePublicKey(text))
     throw new Fault('key-file-invalid', `${file} is no ECDSA P-256 public key (PEM)`);
   return text;
 }
 
 function reportText(report: VerifyReport, keyGiven: boolean): string {
-  const lines = [`${report.entries} entries, ${report.checkpoints} checkpoints`];
+  const lines = [
+    `${counted(report.entries, 'entry', 'entries')}, ${counted(report.checkpoints, 'checkpoint')}`,
+  ];
   for (const chain of report.chains) lines.push(...chainLines(chain));
   for (const { incarnation, ranges } of report.erased) {
     const numbers = ranges.map(([from, to]) => span(from, to)).join(', ');
@@ -132,7 +135,9 @@ function reportText(report: VerifyReport, keyGiven: boolean): string {
   }
   const more = report.findingCount - report.findings.length;
   if (more > 0) lines.push(`… and ${more} more`);
-  lines.push(report.sound ? 'sound: nothing was found' : `NOT SOUND: ${report.findingCount} findings`);
+  lines.push(
+    report.sound ? 'sound: nothing was found' : `NOT SOUND: ${counted(report.findingCount, 'finding')}`,
+  );
   return lines.join('\n');
 }
 
@@ -162,6 +167,6 @@ function span(from: number, to: number): string {
   return from === to ? `${from}` : `${from} to ${to}`;
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { reportFailure } from './output.ts';
+import { Fault } from '#core/fault.ts';
+import { endWithOutput, reportFailure } from './output.ts';
 
 type Register = (parent: Command) => void;
 
@@ -24,23 +25,27 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
 ];
 
 const groups: Readonly<Record<string, string>> = {
-  terminal: 'run a terminal',
-  card: 'read a card, or emulate one for tests',
-  policy: 'permissions: import and look up',
-  journal: 'the record of what happened: list, verify, export, erase',
-  config: 'check a terminal’s configuration, list its parameters',
-  door: 'the hardware of doors',
+  terminal: 'Run a terminal',
+  card: 'Read a card, or emulate one for tests',
+  policy: 'Permissions: import and look up',
+  journal: 'The record of what happened: list, verify, export, erase',
+  config: 'Check configurations, list the parameters of a terminal',
+  door: 'The hardware of doors',
 };
 
-async function buildProgram(words: readonly string[]): Promise<Command> {
+async function buildProgram(words: readonly string[], print: (text: string) => void): Promise<Command> {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string;
   };
   const program = new Command('kazasu')
     .description('Terminals for the free space of the My Number Card')
-    .version(version)
-    .option('--json', 'print one JSON document instead of text')
-    .showHelpAfterError('(--help shows what is possible)')
+    .version(version, '-V, --version', 'Print the version')
+    .option('--json', 'Print one JSON document instead of text')
+    .helpOption('-h, --help', 'Show this help')
+    .helpCommand('help [command]', 'Show the help of a command')
+    .configureHelp({ showGlobalOptions: true })
+    // errors are told at the end, in one line, like all others
+    .configureOutput({ writeOut: print, writeErr: print, outputError: () => undefined })
     .exitOverride();
   const parents = new Map<string, Command>([['', program]]);
   const called = commands.filter(([group, name]) =>
@@ -60,12 +65,34 @@ async function buildProgram(words: readonly string[]): Promise<Command> {
   return program;
 }
 
+/** What commander ended with: help and version are results, everything else is a wrong argument. */
+function reportUsage(error: CommanderError, { json, printed }: { json: boolean; printed: string }): void {
+  if (error.exitCode === 0) {
+    const name = error.code === 'commander.version' ? 'version' : 'help';
+    process.stdout.write(json ? `${JSON.stringify({ [name]: printed.trimEnd() }, null, 2)}\n` : printed);
+    return;
+  }
+  const nothingNamed = error.code === 'commander.help';
+  if (nothingNamed && !json) {
+    process.stderr.write(printed);
+    process.exitCode = 1;
+    return;
+  }
+  const said = nothingNamed ? 'a command is missing' : error.message.replace(/^error: /, '');
+  const text = said.replaceAll(/\s*\n\s*/g, ' ').replace(/\.$/, '');
+  reportFailure(new Fault('argument-invalid', `${text}; --help shows what is possible`), json);
+}
+
+endWithOutput();
+const json = process.argv.includes('--json');
 const words = process.argv.slice(2).filter((word) => !word.startsWith('-'));
+let printed = '';
 try {
-  const program = await buildProgram(words);
+  const program = await buildProgram(words, (text) => {
+    printed += text;
+  });
   await program.parseAsync();
 } catch (error) {
-  // commander has printed its own errors and help already
-  if (error instanceof CommanderError) process.exitCode = error.exitCode;
-  else reportFailure(error, process.argv.includes('--json'));
+  if (error instanceof CommanderError) reportUsage(error, { json, printed });
+  else reportFailure(error, json);
 }

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { SingleBar } from 'cli-progress';
 import { type Command, Option } from 'commander';
@@ -11,7 +10,9 @@ import { siteRulesSchema } from '#core/access/site-rules.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
 import { Fault } from '#core/fault.ts';
 import type { ImportOutcome, ImportPreview } from '#ports/policy-install.ts';
+import { readTextFile } from '#terminal/text-file.ts';
 import { confirmNumber } from './confirmation.ts';
+import { counted } from './counted.ts';
 import { fileSize } from './file-size.ts';
 import { createOutput, type Output } from './output.ts';
 import { wholeNumber } from './whole-number.ts';
@@ -38,11 +39,11 @@ In a complete list an empty cell means active, no limit or none. In a delta it l
 export function registerPolicyImport(policy: Command): void {
   policy
     .command('import')
-    .description('import the rules of a site (YAML) or its holders (CSV) into a policy database')
-    .argument('<file>', 'rules (.yaml, .yml) or list of holders (.csv)')
-    .requiredOption('--database <file>', 'policy database; it is made where there is none')
+    .description('Import the rules of a site (YAML) or its holders (CSV) into a policy database')
+    .argument('<file>', 'Rules (.yaml, .yml) or list of holders (.csv)')
+    .requiredOption('--database <file>', 'Policy database; it is made where there is none')
     .addOption(
-      new Option('--mode <mode>', 'complete: the list is everybody; delta: it adds and changes').choices([
+      new Option('--mode <mode>', 'Complete: the list is everybody; delta: it adds and changes').choices([
         'complete',
         'delta',
       ]),
@@ -50,15 +51,15 @@ export function registerPolicyImport(policy: Command): void {
     .addOption(
       new Option(
         '--encoding <name>',
-        'encoding of the list; windows-31j is what office software calls Shift_JIS',
+        'Encoding of the list; windows-31j is what office software calls Shift_JIS',
       )
         .choices(['auto', ...encodings])
         .default('auto'),
     )
-    .option('--dry-run', 'check everything and show what would change, without applying it')
+    .option('--dry-run', 'Check everything and show what would change, without applying it')
     .option(
       '--confirm-removal <number>',
-      'apply although so many holders lose access; the number shown',
+      'Apply although so many holders lose access; the number shown',
       wholeNumber,
     )
     .addHelpText('after', help)
@@ -76,17 +77,14 @@ async function importRules(file: string, options: ImportOptions, output: Output)
   if (options.mode || options.dryRun || options.confirmRemoval !== undefined) {
     throw new Fault('argument-invalid', '--mode, --dry-run and --confirm-removal belong to lists of holders');
   }
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new Fault('file-unreadable', `${file} cannot be read (${error.code})`, { cause: error });
-  });
-  const rules = parseYaml(text, file, siteRulesSchema, 'policy-import-refused');
+  const rules = parseYaml(await readTextFile(file), file, siteRulesSchema, 'policy-import-refused');
   const version = await withInstaller(options.database, (installer) =>
     installer.installRules(rules, Date.now()),
   );
   const { doors, groups, permissions } = rules;
   output.result(
     { version },
-    `rules installed as policy version ${version.number}: ${doors.length} doors, ${groups.length} groups, ${permissions.length} permissions`,
+    `rules installed as policy version ${version.number}: ${counted(doors.length, 'door')}, ${counted(groups.length, 'group')}, ${counted(permissions.length, 'permission')}`,
   );
 }
 
@@ -143,9 +141,9 @@ function report(file: string, outcome: ImportOutcome, output: Output): void {
     const { problems, problemCount } = outcome;
     const lines = problems.map((problem) => `${file}:${problem.line}: ${problem.text}`);
     if (problemCount > problems.length) lines.push(`… and ${problemCount - problems.length} more`);
-    const text = `${lines.join('\n')}\nkazasu: policy-import-refused: ${problemCount} problems, nothing was applied`;
-    output.note(text);
-    output.result({ error: { fault: 'policy-import-refused', problemCount, problems } }, '');
+    const message = `${counted(problemCount, 'problem')}, nothing was applied`;
+    output.note(`${lines.join('\n')}\nkazasu: policy-import-refused: ${message}`);
+    output.result({ error: { fault: 'policy-import-refused', message, problemCount, problems } }, '');
     return;
   }
   const { preview } = outcome;
@@ -158,10 +156,9 @@ function report(file: string, outcome: ImportOutcome, output: Output): void {
     output.result(outcome, `${previewText(preview)}\nnothing was applied (dry run)${confirm}`);
   } else {
     process.exitCode = 1;
-    output.note(
-      `${previewText(preview)}\nkazasu: policy-import-refused: ${preview.losingAccess} holders would lose access, nothing was applied; if that is meant, repeat with --confirm-removal ${preview.losingAccess}`,
-    );
-    output.result({ error: { fault: 'policy-import-refused', preview } }, '');
+    const message = `${counted(preview.losingAccess, 'holder')} would lose access, nothing was applied; if that is meant, repeat with --confirm-removal ${preview.losingAccess}`;
+    output.note(`${previewText(preview)}\nkazasu: policy-import-refused: ${message}`);
+    output.result({ error: { fault: 'policy-import-refused', message, preview } }, '');
   }
 }
 

@@ -9,10 +9,10 @@ import { createOutput } from './output.ts';
 export function registerPolicyShow(policy: Command): void {
   policy
     .command('show')
-    .description('show a holder: state, cards, groups, and the doors and schedules they open')
-    .requiredOption('--user <number>', 'user number (利用者番号)')
-    .requiredOption('--database <file>', 'policy database')
-    .option('--profile <id>', 'only cards of this profile')
+    .description('Show a holder: state, cards, groups, and the doors and schedules they open')
+    .requiredOption('--user <number>', 'User number (利用者番号)')
+    .requiredOption('--database <file>', 'Policy database')
+    .option('--profile <id>', 'Only cards of this profile')
     .action(async (_: unknown, command: Command) => {
       const { user, database, profile, json } = command.optsWithGlobals<{
         user: string;

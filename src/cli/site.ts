@@ -14,12 +14,12 @@ export function registerSite(program: Command): void {
     .description('Run a simulated building with virtual cards and serve its page on this machine')
     .option(
       '--port <number>',
-      'port on 127.0.0.1; nothing else on the network reaches it',
+      'Port on 127.0.0.1; nothing else on the network reaches it',
       parsePort,
       defaultPort,
     )
-    .option('--data <directory>', 'where journal, policy and PIN counters are kept between runs', defaultData)
-    .option('--direct', 'join cards to the terminal without PC/SC, even where pcscd can be had')
+    .option('--data <directory>', 'Where journal, policy and PIN counters are kept between runs', defaultData)
+    .option('--direct', 'Join cards to the terminal without PC/SC, even where pcscd can be had')
     .addHelpText(
       'after',
       `

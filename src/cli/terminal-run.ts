@@ -4,10 +4,10 @@ export function registerTerminalRun(terminal: Command): void {
   terminal
     .command('run')
     .description('Run the terminal of this device until stopped (SIGTERM or Ctrl-C)')
-    .requiredOption('--config <file>', 'configuration, such as /etc/kazasu/terminal.yaml')
+    .requiredOption('--config <file>', 'Configuration, such as /etc/kazasu/terminal.yaml')
     .addHelpText(
       'after',
-      '\nThe systemd unit runs src/terminal/main.ts directly; this command does the same by hand.',
+      '\nThe systemd unit kazasu-terminal.service runs this command; two terminals never share a state directory.',
     )
     .action(async ({ config }: { config: string }) => {
       const { runTerminal } = await import('#terminal/main.ts');

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
@@ -8,6 +7,7 @@ import { type TerminalConfig, terminalConfigSchema } from '#core/config/terminal
 import { parseYaml } from '#core/config/yaml-document.ts';
 import { Fault } from '#core/fault.ts';
 import type { TerminalSettings } from './terminal.ts';
+import { readTextFile } from './text-file.ts';
 
 /** A configuration with everything it refers to, checked together. */
 export interface LoadedConfig {
@@ -26,7 +26,7 @@ export interface LoadedConfig {
  * @throws Fault `config-invalid` or `profile-invalid` with every problem and its line, `file-unreadable`
  */
 export async function loadTerminalConfig(path: string): Promise<LoadedConfig> {
-  const text = await readText(path);
+  const text = await readTextFile(path);
   const config = parseYaml(text, path, terminalConfigSchema, 'config-invalid');
   const written = parseYaml(text, path, z.record(z.string(), z.unknown()), 'config-invalid');
   const folder = dirname(resolve(path));
@@ -46,18 +46,7 @@ export async function loadTerminalConfig(path: string): Promise<LoadedConfig> {
 
 /** Reads one card profile. Throws a Fault `profile-invalid` with every problem and its line, or `file-unreadable`. */
 export async function loadCardProfile(path: string): Promise<CardProfile> {
-  return parseYaml(await readText(path), path, cardProfileSchema, 'profile-invalid');
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
-  } catch (error) {
-    if (error instanceof TypeError)
-      throw new Fault('file-unreadable', `${path} is not UTF-8 text; save it as UTF-8`);
-    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new Fault('file-unreadable', `${path} cannot be read (${reason})`, { cause: error });
-  }
+  return parseYaml(await readTextFile(path), path, cardProfileSchema, 'profile-invalid');
 }
 
 function* profileProblems(config: TerminalConfig, profiles: readonly CardProfile[]): Iterable<string> {

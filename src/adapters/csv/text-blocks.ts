@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { Fault } from '#core/fault.ts';
+import { unreadable } from '#core/file-fault.ts';
 
 /** `windows-31j` is what Japanese office software writes as Shift_JIS. */
 export const encodings = ['utf-8', 'windows-31j'] as const;
@@ -60,7 +61,7 @@ export async function* textBlocks(file: string, encoding: Encoding): AsyncIterab
 
 async function* byteLines(file: string): AsyncIterable<ByteLines> {
   const handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
-    throw new Fault('file-unreadable', `${file} cannot be read (${error.code})`, { cause: error });
+    throw unreadable(file, error);
   });
   try {
     let rest = new Uint8Array(0);

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { Fault, isFault } from '#core/fault.ts';
+import { unreadable } from '#core/file-fault.ts';
 
 export type Sqlite = Database.Database;
 
@@ -24,7 +25,7 @@ export function sqliteCode(error: unknown): string | undefined {
  * @throws Fault `database-newer`, `database-invalid`, `database-in-use` or `file-unreadable`
  */
 export function openDatabase(file: string, format: DatabaseFormat, options: { readonly: boolean }): Sqlite {
-  if (!existsSync(file)) throw new Fault('file-unreadable', `${file} does not exist`);
+  checkFile(file);
   return guarded(file, () => {
     const db = new Database(file, { fileMustExist: true, readonly: options.readonly, timeout: 2_000 });
     try {
@@ -65,6 +66,11 @@ export function guarded<T>(file: string, action: () => T): T {
 
 function databaseFault(file: string, error: unknown): unknown {
   const code = sqliteCode(error);
+  if (error instanceof TypeError && error.message.includes('directory does not exist')) {
+    return new Fault('file-unreadable', `${file} cannot be made: its folder does not exist`, {
+      cause: error,
+    });
+  }
   if (isFault(error) || code === undefined) return error;
   if (/^SQLITE_(NOTADB|CORRUPT|FORMAT|SCHEMA)/.test(code)) {
     return new Fault('database-invalid', `${file} is damaged or no database of this program (${code})`, {
@@ -75,9 +81,23 @@ function databaseFault(file: string, error: unknown): unknown {
     return new Fault('database-in-use', `${file} is being written by another program`, { cause: error });
   }
   if (/^SQLITE_(CANTOPEN|PERM|READONLY|AUTH)/.test(code)) {
-    return new Fault('file-unreadable', `${file} cannot be opened (${code})`, { cause: error });
+    return new Fault(
+      'file-unreadable',
+      `${file} cannot be opened: check the permissions of it and of its folder, and run the command as the user it belongs to (${code})`,
+      { cause: error },
+    );
   }
   return error;
+}
+
+function checkFile(file: string): void {
+  let directory: boolean;
+  try {
+    directory = statSync(file).isDirectory();
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+  if (directory) throw unreadable(file, { code: 'EISDIR' });
 }
 
 function checkFormat(db: Sqlite, file: string, format: DatabaseFormat): void {

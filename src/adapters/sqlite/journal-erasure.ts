@@ -112,6 +112,11 @@ function select(db: Sqlite, selection: ErasureSelection): readonly Selected[] {
       : incarnations.at(-1);
     if (!chosen) throw new Fault('argument-invalid', 'the journal has no such incarnation');
     const { sequence } = selection;
+    const position = chosen.first + sequence - 1;
+    const known = db.prepare<[number], number>('SELECT 1 FROM entries WHERE position = ?').pluck();
+    if ((chosen.next !== null && position >= chosen.next) || known.get(position) === undefined) {
+      throw new Fault('argument-invalid', `the journal has no entry ${sequence} in this incarnation`);
+    }
     return [{ incarnation: chosen.id, firstPosition: chosen.first, ranges: [[sequence, sequence]] }];
   }
   const positions = db

@@ -1,5 +1,6 @@
 import { isAlias, isCollection, isMap, isPair, LineCounter, parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
+import { looksLikeIndividualNumber } from '#core/card/user-number.ts';
 import { Fault, type FaultCode } from '#core/fault.ts';
 
 /** One thing wrong in a file: where it stands and what to do. Lines and columns count from 1. */
@@ -29,7 +30,7 @@ export function parseYaml<S extends z.ZodType>(
   };
   const problems: Problem[] = [...document.errors, ...document.warnings].map((error) => ({
     ...at(error.pos[0]),
-    text: error.message.split('\n')[0] ?? 'not YAML',
+    text: (error.message.split('\n')[0] ?? 'not YAML').replace(/ at line \d+, column \d+:?$/, ''),
   }));
   visit(document, {
     Alias: (_key, alias) => {
@@ -37,14 +38,18 @@ export function parseYaml<S extends z.ZodType>(
     },
   });
   if (problems.length === 0) {
-    const parsed = schema.safeParse(document.toJS());
+    const value: unknown = document.toJS();
+    if (value === null) throw new Fault(code, `${source}:1:1: the file is empty`);
+    const parsed = schema.safeParse(value, { reportInput: true });
     if (parsed.success) return deepFreeze(parsed.data);
     for (const { path, text } of parsed.error.issues.flatMap(describe)) {
       problems.push({ ...at(offsetOf(document.contents, path)), text });
     }
   }
   problems.sort((a, b) => a.line - b.line || a.column - b.column);
-  const list = problems.map((problem) => `${source}:${problem.line}:${problem.column}: ${problem.text}`);
+  const list = problems.map(
+    ({ line, column, text }) => `${source}:${line}:${column}: ${withoutNumbers(text)}`,
+  );
   throw new Fault(code, list.join('\n'));
 }
 
@@ -57,7 +62,15 @@ function describe(issue: z.core.$ZodIssue): { path: readonly PropertyKey[]; text
     }));
   }
   const where = issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
-  return [{ path: issue.path, text: `${where}${issue.message}` }];
+  const missing = issue.code !== 'custom' && 'input' in issue && issue.input === undefined;
+  return [{ path: issue.path, text: `${where}${missing ? 'is missing' : issue.message}` }];
+}
+
+/** A key or value that passes for an Individual Number is not repeated, wherever in a file it stands. */
+function withoutNumbers(text: string): string {
+  return text.replace(/\d{12,}/g, (digits) =>
+    looksLikeIndividualNumber(digits) ? '(a number not repeated here)' : digits,
+  );
 }
 
 /** Offset of the deepest node on `path` that the document has. */
