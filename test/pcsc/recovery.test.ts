@@ -46,6 +46,12 @@ async function slowEmployee(): Promise<ObservedCard> {
   return new ObservedCard(card);
 }
 
+/** Resolves at the second exchange of the next reading: that it has begun has been told by then. */
+async function halfRead(card: ObservedCard): Promise<void> {
+  await card.nextExchange();
+  await card.nextExchange();
+}
+
 const pin = (): Uint8Array => new Uint8Array(Buffer.from('1234', 'ascii'));
 const processLost = { kind: 'refused', fault: { code: 'reader-process-lost' } };
 
@@ -59,7 +65,7 @@ afterEach(() => stop());
 describe('the child process', () => {
   test('dies during a reading: the tap is refused, the readers recover, the card is read again', async () => {
     const card = await slowEmployee();
-    const begun = card.nextExchange();
+    const begun = halfRead(card);
     await fixture.link(first).insert(card);
     await begun;
     const before = events.all.length;
@@ -73,10 +79,10 @@ describe('the child process', () => {
 
   test('dies twice during the reading of one card: the card is not read for ever', async () => {
     const card = await slowEmployee();
-    const begun = card.nextExchange();
+    const begun = halfRead(card);
     await fixture.link(first).insert(card);
     await begun;
-    const begunAgain = card.nextExchange().then(() => card.nextExchange());
+    const begunAgain = halfRead(card);
     killChild('SIGKILL');
     expect((await events.presented()).outcome).toMatchObject(processLost);
     expect(await events.removed()).toBe(first);
@@ -132,7 +138,7 @@ describe('pcscd', () => {
 
   test('is killed during a reading: the tap is refused and the card read again', async () => {
     const card = await slowEmployee();
-    const begun = card.nextExchange();
+    const begun = halfRead(card);
     await fixture.link(first).insert(card);
     await begun;
     await fixture.restartPcscd();

@@ -18,7 +18,11 @@ const offer: ChildOffer = {
     service = new ServiceRunner({
       configuration,
       notify: (notice, argument) => link.notify(notice, argument as never),
-      cardKeys: (request) => link.call('cardKeys', request, configuration.tapDeadlineMs),
+      cardKeys: async (request) => {
+        // sending takes time that the card can work in: whatever the session sends the card now goes first
+        await undefined;
+        return link.call('cardKeys', request, configuration.tapDeadlineMs);
+      },
       monotonicUs,
       exit: () => process.exit(0),
     });

@@ -76,8 +76,9 @@ export class PcscReaders implements CardReaders {
     });
     this.#child = new SupervisedChild<ChildOffer>({
       module: childModule,
-      // a thread for each reader that an exchange may block, and some for the rest of the process
-      environment: { UV_THREADPOOL_SIZE: String(4 + allowed.length) },
+      // for each reader one thread that an exchange may block and one to reset it; no more, since libuv takes them in
+      // turn, and a thread that has long slept starts slowly
+      environment: { UV_THREADPOOL_SIZE: String(Math.max(1, 2 * allowed.length)) },
       offer: this.#offer(),
       started: (link) => this.#configure(link as unknown as Link<ChildOffer>),
       lost: (fault) => this.#lost(fault),

@@ -9,7 +9,7 @@ const restartDelaysMs = [0, 100, 250, 500, 1_000, 2_000];
 /** a child that lived this long starts the delays from the beginning */
 const healthyAfterMs = 10_000;
 /** the same for a child that left by itself with code 0, asking for a fresh one */
-const orderlyAfterMs = 1_000;
+const orderlyAfterMs = 500;
 
 export interface SupervisedChildOptions {
   /** absolute path of the module the child runs */
