@@ -149,7 +149,9 @@ describe('the documentation', () => {
   test('names files that are there', () => {
     for (const page of pages) {
       const text = readFileSync(join(root, page), 'utf8');
-      for (const [, file = ''] of text.matchAll(/\b((?:device-config|systemd|scripts|docs)\/[\w./-]*\w)/g)) {
+      for (const [, file = ''] of text.matchAll(
+        /(?<![\w/])((?:device-config|systemd|scripts|docs)\/[\w./-]*\w)/g,
+      )) {
         expect(() => readFileSync(join(root, file)), `${page}: ${file}`).not.toThrow(/ENOENT/);
       }
     }
