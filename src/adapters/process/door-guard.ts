@@ -92,9 +92,19 @@ export class DoorGuard {
     const door = this.#door(id);
     this.#started.add(id);
     await door.start((input) => {
-      if (input.kind === 'strike' && input.locked) this.#unlocked.delete(id);
+      if (input.kind === 'strike') this.#strikeSeen(id, input.locked);
       this.#parts.tell(id, input);
     });
+  }
+
+  /** A lock that ends after the next unlock was given must not hide that unlock from the watch. */
+  #strikeSeen(id: string, locked: boolean): void {
+    if (locked) {
+      this.#unlocked.delete(id);
+      return;
+    }
+    this.#unlocked.add(id);
+    this.#watchSilence();
   }
 
   async #unlock(command: { door: string; limitMs: number; cause?: string }): Promise<void> {
