@@ -36,6 +36,8 @@ export class JournalWriter {
   #writable = false;
   #spaceLevel: JournalSpace['level'] = 'ample';
   #started = false;
+  #head: JournalHead | undefined;
+  #behind = false;
   #opened = false;
   #opening: Promise<void> | undefined;
 
@@ -88,10 +90,12 @@ export class JournalWriter {
     this.#drainSoon();
   }
 
-  /** Compares the clock with the journal's latest time and records a step back. */
+  /** Compares the clock with the journal's latest time and records a step back, once until it has caught up. */
   checkClock(): void {
     const utcMs = this.#clock.utcMs();
-    if (utcMs >= this.#floorMs - stepToleranceMs) return;
+    const before = this.#behind;
+    this.#behind = utcMs < this.#floorMs - stepToleranceMs;
+    if (!this.#behind || before) return;
     this.note({ kind: 'clock', body: { event: 'stepped-back', byMs: this.#floorMs - utcMs } });
   }
 
@@ -118,6 +122,7 @@ export class JournalWriter {
     this.#drainSoon();
     while (this.#draining) await this.#draining;
     this.#endRetry();
+    this.#started = false;
     const lost = this.#waiting.length + this.#dropped;
     if (lost > 0) this.#log.fatal({ lost }, 'stopped with entries the disk never took');
     await this.#journal.stop();
@@ -166,11 +171,12 @@ export class JournalWriter {
   }
 
   async #openOnce(): Promise<void> {
-    const head = await this.#journal.start();
+    // started once, though what follows may fail and be tried again
+    this.#head ??= await this.#journal.start();
     this.#floorMs = await this.#journal.latestMs();
     this.#opened = true;
     this.#writable = true;
-    this.#appended(head);
+    this.#appended(this.#head);
   }
 
   async #append(records: readonly JournalRecord[]): Promise<void> {

@@ -21,6 +21,8 @@ export class ReaderDesk {
   #current: { readonly card: PresentedCard; readonly removed: AbortController } | undefined;
   #running: Promise<void> = Promise.resolve();
   #cancelShown: CancelTimer | undefined;
+  /** from a tap's beginning until its outcome is known, what the door says is not for the person at the reader */
+  #answering = false;
 
   constructor(parts: ReaderDeskParts) {
     this.#parts = parts;
@@ -42,7 +44,7 @@ export class ReaderDesk {
 
   /** Shows what the door says, unless a tap is being answered. */
   rest(): void {
-    if (!this.#cancelShown) this.#show(this.#parts.resting());
+    if (!this.#answering && !this.#cancelShown) this.#show(this.#parts.resting());
   }
 
   async stop(): Promise<void> {
@@ -54,8 +56,14 @@ export class ReaderDesk {
   async #run(card: PresentedCard, removed: AbortSignal): Promise<void> {
     this.#cancelShown?.();
     this.#cancelShown = undefined;
+    this.#answering = true;
     const indicator: Indicator = { show: (indication) => this.#show(indication) };
-    const result = await runTap({ ...this.#parts, indicator }, card, removed);
+    const open: TapParts['open'] = (tapId) => {
+      this.#answering = false;
+      return this.#parts.open(tapId);
+    };
+    const result = await runTap({ ...this.#parts, indicator, open }, card, removed);
+    this.#answering = false;
     this.#showEnd(result);
     this.#parts.ended(card, result);
     await card.end();

@@ -100,7 +100,9 @@ class RunningTerminal implements Terminal {
     try {
       await this.#begin();
     } catch (error) {
-      await this.stop();
+      await this.stop().catch((failure: unknown) =>
+        this.#ports.log.error({ err: failure }, 'the terminal did not end in order'),
+      );
       throw error;
     }
   }
@@ -125,13 +127,21 @@ class RunningTerminal implements Terminal {
 
   async stop(): Promise<void> {
     this.#cancelWatch?.();
-    await this.#ports.readers.stop();
-    await Promise.all([...this.#desks.values()].map((desk) => desk.stop()));
-    await Promise.all([...this.#doors.values()].map((door) => door.stop()));
-    await Promise.all([...this.#ports.pinPads.values()].map((pad) => pad.stop()));
+    const { readers, pinPads, policy } = this.#ports;
+    const failures: unknown[] = [];
+    // what fails to end must keep nothing else from ending: a thread left over would keep the process
+    const end = async (parts: Iterable<{ stop(): Promise<void> }>): Promise<void> => {
+      const results = await Promise.allSettled([...parts].map((part) => part.stop()));
+      for (const result of results) if (result.status === 'rejected') failures.push(result.reason);
+    };
+    await end([readers]);
+    await end(this.#desks.values());
+    await end(this.#doors.values());
+    await end(pinPads.values());
     this.#journal.note({ kind: 'terminal', body: { event: 'stopped', terminal: this.#settings.terminalId } });
-    await this.#journal.stop();
-    await this.#ports.policy.stop();
+    await end([this.#journal]);
+    await end([policy]);
+    if (failures.length > 0) throw failures[0];
   }
 
   async checkAlive(): Promise<boolean> {

@@ -237,6 +237,19 @@ describe('a door that demands a PIN', () => {
     expect([card.pins.length, card.ended, bench.pinPad.asking()]).toEqual([0, 1, false]);
   });
 
+  it('goes on showing that a PIN is needed when the door relocks meanwhile', async () => {
+    bench.permit('first');
+    await bench.tap({ kind: 'reading', reading: { ...reading, userNumber: 'first' } });
+    expect(bench.shown.at(-1)).toBe('granted');
+    await bench.tap();
+    await bench.clock.advanceAsync(6_000);
+    expect([bench.locked(), bench.pinPad.asking(), bench.shown.at(-1)]).toEqual([true, true, 'pin-needed']);
+    await enter('1234');
+    expect(bench.shown.at(-1)).toBe('granted');
+    await bench.clock.advanceAsync(6_000);
+    expect(bench.shown.at(-1)).toBe('idle');
+  });
+
   it('refuses a holder suspended while the PIN was typed', async () => {
     await bench.tap();
     bench.permit(reading.userNumber, { holder: { holderId: 'h', status: 'suspended' } });
@@ -275,6 +288,70 @@ describe('a terminal', () => {
     expect(bench.locked()).toBe(false);
     expect(bench.journal.records.map(({ body }) => body.event)).toContain('started');
     await bench.terminal.stop();
+  });
+
+  it('opens the journal once, even when its latest time is not told at first', async () => {
+    const bench = new Bench();
+    bench.permit(reading.userNumber);
+    const { start, latestMs } = bench.journal;
+    let starts = 0;
+    bench.journal.start = () => {
+      starts += 1;
+      return starts === 1 ? start.call(bench.journal) : Promise.reject(new Error('started already'));
+    };
+    bench.journal.latestMs = () => Promise.reject(new Fault('journal-unwritable', 'no answer'));
+    await bench.terminal.start();
+    bench.journal.latestMs = latestMs;
+    await bench.clock.advanceAsync(1_000);
+    await bench.tap();
+    expect(bench.locked()).toBe(false);
+    await bench.terminal.stop();
+  });
+
+  it('records a clock that stays behind once, not every minute', async () => {
+    const bench = new Bench();
+    bench.journal.latest = noon + 86_400_000;
+    await bench.terminal.start();
+    await bench.clock.advanceAsync(600_000);
+    expect(bench.journal.records.filter(({ kind }) => kind === 'clock')).toHaveLength(1);
+    bench.clock.stepUtc(2 * 86_400_000);
+    await bench.clock.advanceAsync(60_000);
+    await bench.tap();
+    bench.clock.stepUtc(-86_400_000);
+    await bench.clock.advanceAsync(120_000);
+    expect(bench.journal.records.filter(({ kind }) => kind === 'clock')).toHaveLength(2);
+    await bench.terminal.stop();
+  });
+
+  it('ends everything at stop though one part fails to, and leaves no timer behind', async () => {
+    const bench = new Bench();
+    let policyStopped = false;
+    bench.policy.stop = async () => {
+      policyStopped = true;
+    };
+    bench.journal.stop = () => Promise.reject(new Fault('journal-unwritable', 'no answer'));
+    await bench.terminal.start();
+    await bench.settle();
+    await expect(bench.terminal.stop()).rejects.toMatchObject({ code: 'journal-unwritable' });
+    expect(policyStopped).toBe(true);
+    expect(bench.clock.pendingTimers()).toBe(0);
+  });
+
+  it('keeps no timer running for what is noted after the end', async () => {
+    const bench = new Bench();
+    await bench.terminal.start();
+    const space = await bench.journal.space();
+    let answer = () => {};
+    bench.journal.space = () =>
+      new Promise((resolve) => {
+        answer = () => resolve({ ...space, level: 'critical' });
+      });
+    await bench.clock.advanceAsync(60_000);
+    await bench.terminal.stop();
+    bench.journal.fault = new Fault('journal-unwritable', 'not open');
+    answer();
+    await bench.clock.advanceAsync(10_000);
+    expect(bench.clock.pendingTimers()).toBe(0);
   });
 
   it('does not start on a database it must not touch, with the doors locked', async () => {
