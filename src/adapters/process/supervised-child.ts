@@ -5,6 +5,8 @@ import { Link, type Offer } from './link.ts';
 /** How often a child says that its event loop turns, and how long its silence is borne. */
 export const heartbeatEveryMs = 500;
 const silenceLimitMs = 2_500;
+/** how much longer it is borne at first: a child says nothing while it loads its modules, slowly on a busy device */
+const loadingMs = 7_500;
 const restartDelaysMs = [0, 100, 250, 500, 1_000, 2_000];
 /** a child that lived this long starts the delays from the beginning */
 const healthyAfterMs = 10_000;
@@ -90,30 +92,38 @@ export class SupervisedChild<Remote extends Offer> {
     });
     const link = new Link<Remote>({ send: (message) => child.send(message as object) }, this.#options.offer);
     this.#child = child;
-    this.#lastHeard = performance.now();
+    this.#lastHeard = bornAt + loadingMs;
     child.on('message', (message) => {
       this.#lastHeard = performance.now();
       if (message !== 'alive') link.receive(message);
     });
-    child.on('error', () => child.kill('SIGKILL'));
+    child.on('error', () => {
+      // one that the system could not start (no processes or files left) has no exit to wait for
+      if (child.pid === undefined) child.emit('exit', null, null);
+      else child.kill('SIGKILL');
+    });
     child.once('exit', (code, signal) => {
       clearInterval(this.#watch);
-      const fault = new Fault('process-lost', `child process ended (${signal ?? `code ${code}`})`);
+      const how = child.pid === undefined ? 'could not be started' : `ended (${signal ?? `code ${code}`})`;
+      const fault = new Fault('process-lost', `child process ${how}`);
       link.close(fault);
       this.#child = undefined;
       this.#link = undefined;
       if (this.#stopping) return;
       this.#options.lost(fault);
       const aliveMs = performance.now() - bornAt;
-      const healthy = aliveMs > (code === 0 ? orderlyAfterMs : healthyAfterMs);
-      this.#failures = healthy ? 0 : this.#failures + 1;
-      const delay = restartDelaysMs[Math.min(this.#failures, restartDelaysMs.length - 1)] ?? 0;
-      this.#retry = setTimeout(() => this.#spawn(), delay);
+      this.#spawnLater(aliveMs > (code === 0 ? orderlyAfterMs : healthyAfterMs));
     });
     this.#watch = setInterval(() => {
       if (performance.now() - this.#lastHeard > silenceLimitMs) child.kill('SIGKILL');
     }, heartbeatEveryMs);
     this.#link = link;
     this.#options.started(link as unknown as Link<never>).catch(() => child.kill('SIGKILL'));
+  }
+
+  #spawnLater(healthy: boolean): void {
+    this.#failures = healthy ? 0 : this.#failures + 1;
+    const delay = restartDelaysMs[Math.min(this.#failures, restartDelaysMs.length - 1)] ?? 0;
+    this.#retry = setTimeout(() => this.#spawn(), delay);
   }
 }
