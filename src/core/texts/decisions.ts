@@ -97,7 +97,7 @@ const denials: { readonly [reason in DenialReason]: ReasonTexts } = {
   },
   'pin-withheld': {
     holder: {
-      ja: '暗証番号の残り回数が少ないため窓口へお越しください',
+      ja: '暗証番号の残り回数が少なくなっています。窓口へお越しください',
       en: 'Too few PIN tries left. Please ask at the desk',
     },
     operator: {
