@@ -175,7 +175,9 @@ function progressBar(output: Output): SingleBar | undefined {
   return new SingleBar({
     stream: process.stderr,
     format: 'reading {bar} {percentage} % | {duration_formatted}',
-    hideCursor: true,
+    // nothing of the terminal is changed that Ctrl-C would leave behind
+    hideCursor: false,
+    linewrap: true,
     clearOnComplete: true,
   });
 }
