@@ -27,12 +27,15 @@ export interface DoorControllerParts {
   readonly indicate: (indication: DoorIndication) => void;
 }
 
+const outOfService: FaultRecord = { code: 'door-hardware-absent', message: 'the door is not in service' };
+
 /** Runs one door: feeds the state machine and carries out its effects in order. Nothing here waits for a disk. */
 export class DoorController {
   readonly #parts: DoorControllerParts;
   readonly #timers = new Map<DoorTimer, CancelTimer>();
   readonly #opening: ((fault: FaultRecord | undefined) => void)[] = [];
   #state: DoorState = initialDoorState;
+  #stopped = false;
 
   constructor(parts: DoorControllerParts) {
     this.#parts = parts;
@@ -45,6 +48,7 @@ export class DoorController {
 
   /** Unlocks for the door's strike time. Resolves when the hardware confirmed, or with its fault. */
   grant(tapId: string): Promise<FaultRecord | undefined> {
+    if (this.#stopped) return Promise.resolve(outOfService);
     return new Promise((resolve) => {
       this.#opening.push(resolve);
       this.#take({ kind: 'grant', openMs: this.#parts.settings.strikeMs, tapId });
@@ -55,13 +59,16 @@ export class DoorController {
     return this.#state;
   }
 
+  /** Locks; nothing that ends later moves this door or its timers again. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
     await this.#parts.hardware.stop();
   }
 
   #take(input: DoorMachineInput): void {
+    if (this.#stopped) return;
     const turn = next(this.#state, input, this.#parts.settings);
     this.#state = turn.state;
     for (const effect of turn.effects) this.#carryOut(effect);

@@ -135,8 +135,8 @@ class RunningTerminal implements Terminal {
       for (const result of results) if (result.status === 'rejected') failures.push(result.reason);
     };
     await end([readers]);
-    await end(this.#desks.values());
-    await end(this.#doors.values());
+    // doors lock while taps come to their end, which may wait for the disk: what is decided by then opens nothing
+    await end([...this.#doors.values(), ...this.#desks.values()]);
     await end(pinPads.values());
     this.#journal.note({ kind: 'terminal', body: { event: 'stopped', terminal: this.#settings.terminalId } });
     await end([this.#journal]);

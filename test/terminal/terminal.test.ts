@@ -337,6 +337,29 @@ describe('a terminal', () => {
     expect(bench.clock.pendingTimers()).toBe(0);
   });
 
+  it('locks at stop without waiting for a disk that hangs, and opens nothing decided later', async () => {
+    const bench = new Bench();
+    bench.permit(reading.userNumber);
+    await bench.terminal.start();
+    bench.doors.get('door-1')?.pressExit(true);
+    await bench.settle();
+    let release = () => {};
+    bench.journal.gate = new Promise((resolve) => {
+      release = resolve;
+    });
+    await bench.tap();
+    expect(bench.locked()).toBe(false);
+    const stopped = bench.terminal.stop();
+    await bench.settle();
+    expect(bench.locked()).toBe(true);
+    bench.journal.gate = undefined;
+    release();
+    await stopped;
+    expect(bench.locked()).toBe(true);
+    const actuation = bench.journal.records.find(({ kind }) => kind === 'actuation');
+    expect(actuation?.body).toMatchObject({ result: 'failed' });
+  });
+
   it('keeps no timer running for what is noted after the end', async () => {
     const bench = new Bench();
     await bench.terminal.start();
