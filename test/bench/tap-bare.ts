@@ -30,13 +30,19 @@ const watch = new StatusWatch(
     const step = nextPresence(presence, state);
     presence = step.presence;
     for (const change of step.changes) {
-      if (change === 'inserted') void read().then((tap) => process.send?.(tap));
+      if (change === 'inserted') read().then((tap) => process.send?.(tap), fail);
       else process.send?.('removed');
     }
   },
-  () => process.exit(1),
+  fail,
 );
 process.once('disconnect', () => watch.close());
+
+/** Ends the measurement with what was wrong, instead of leaving the benchmark to wait for an answer. */
+function fail(error: unknown): void {
+  process.stderr.write(`the bare reading failed: ${String(error)}\n`);
+  process.exit(1);
+}
 
 async function read(): Promise<BareTap> {
   const connect = await timed((done) => connection.connect(done));
