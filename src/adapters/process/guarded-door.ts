@@ -61,6 +61,8 @@ export class GuardedDoor implements DoorHardware {
       await this.#guard.link().call('startDoor', this.#id, startWithinMs);
     } catch (error) {
       this.guardLost(lostFault(error));
+      // whether the door is locked is not known: the next guard begins with that
+      if (isFault(error, 'deadline-exceeded')) this.#guard.replace();
       return;
     }
     if (this.#lost) this.#onInput?.({ kind: 'recovered' });
