@@ -227,6 +227,7 @@ describe('an exit request', () => {
     bench.feed({ kind: 'actuation-failed', command: 'lock', fault });
     expect(bench.locked()).toBe(true);
     bench.feed({ kind: 'recovered' });
+    bench.advance(500);
     expect(bench.commands()).toEqual(['unlock', 'lock', 'unlock']);
   });
 

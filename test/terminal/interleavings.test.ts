@@ -11,7 +11,7 @@ type Step =
   | {
       readonly do: 'wire';
       readonly door: 1 | 2;
-      readonly wire: 'exit' | 'leaf' | 'cut' | 'slow';
+      readonly wire: 'exit' | 'leaf' | 'cut' | 'slow' | 'stuck';
       readonly on: boolean;
     }
   | { readonly do: 'disk'; readonly state: 'works' | 'full' | 'hangs' }
@@ -43,7 +43,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('wire' as const),
       door: either,
-      wire: fc.constantFrom('exit' as const, 'leaf', 'cut', 'slow'),
+      wire: fc.constantFrom('exit' as const, 'leaf', 'cut', 'slow', 'stuck'),
       on: fc.boolean(),
     }),
   },
@@ -196,6 +196,7 @@ class Life {
     const id = `door-${door}`;
     const hardware = this.bench.doors.get(id);
     if (wire === 'cut') hardware?.misbehave({ lineGone: on });
+    else if (wire === 'stuck') hardware?.misbehave(on ? { stuck: 'locked' } : {});
     else if (wire === 'slow') hardware?.misbehave(on ? { slowMs: 300 } : {});
     else if (wire === 'leaf') on ? hardware?.push() : hardware?.close();
     else {

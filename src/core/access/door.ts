@@ -17,6 +17,9 @@ import { DoorTurn } from './door-turn.ts';
 
 export type { DoorSettings } from './door-settings.ts';
 
+/** how long after an exit request could not be served it is tried again while it lasts, in milliseconds */
+const unlockRetryMs = 500;
+
 /**
  * One step of a door. Pure: timers are effects, and their firing comes back as input. Each `unlock` and `lock`
  * effect is answered by one `actuated` or `actuation-failed` input.
@@ -164,7 +167,10 @@ function exitReleased(turn: DoorTurn): void {
 
 function strikeTimeOver(turn: DoorTurn): void {
   const { strike, exit } = turn.state;
-  if (strike.kind === 'locked') return;
+  if (strike.kind === 'locked') {
+    if (exit === 'pressed') release(turn, { by: 'exit-request', lengthMs: turn.settings.exitMs });
+    return;
+  }
   if (exit === 'pressed') {
     turn.unlock({ ...strike.release, lengthMs: turn.settings.exitMs });
     return;
@@ -199,7 +205,9 @@ function recovered(turn: DoorTurn): void {
   const { fault, strike, exit, ...rest } = turn.state;
   turn.state = { ...rest, strike, exit, lockFailed: false };
   if (exit === 'pressed') {
-    release(turn, { by: 'exit-request', lengthMs: turn.settings.exitMs });
+    // a strike that locks but does not unlock recovers at each try: the next one waits
+    if (strike.kind === 'locked') turn.setTimer('strike', unlockRetryMs);
+    else release(turn, { by: 'exit-request', lengthMs: turn.settings.exitMs });
   } else if (strike.kind === 'unlocked' && rest.commandsInFlight === 0) {
     lockedByHardware(turn, strike.release);
   }
