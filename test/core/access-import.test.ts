@@ -260,7 +260,7 @@ describe('a line of a list', () => {
     (number) => {
       const lines = [
         ['user_number,profile', `${number},type-a`],
-        ...['holder', 'groups', 'status'].map((column) => [
+        ...['holder', 'groups', 'status', 'diversifier'].map((column) => [
           `${column},user_number,profile`,
           `${number},A0000001,type-a`,
         ]),

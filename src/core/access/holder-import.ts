@@ -67,9 +67,9 @@ export class HolderRowReader {
     const named: Cells = {};
     for (const [index, column] of this.#columns.entries()) {
       const cell = (cells[index] ?? '').trim();
-      if (column !== 'diversifier' && cell.length >= 12 && looksLikeIndividualNumber(cell)) {
+      if (cell.length >= 12 && looksLikeIndividualNumber(cell)) {
         problems.push(
-          `${column} has the check digit of an Individual Number (マイナンバー), which must not enter this system; use the organization's own user number`,
+          `${column} has the check digit of an Individual Number (マイナンバー), which must not enter this system; use the organization's own numbers`,
         );
       }
       named[column] = cell;
