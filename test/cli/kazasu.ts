@@ -9,10 +9,14 @@ export interface Run {
   readonly err: string;
 }
 
-/** Runs the command line as a shell does, without a terminal. */
+/** root may read everything: without these it is held to file modes like anybody */
+const asMortal = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search'] : [];
+
+/** Runs the command line as a shell does, without a terminal, and bound by file modes. */
 export function kazasu(...words: readonly string[]): Promise<Run> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const [program = '', ...before] = [...asMortal, process.execPath];
+    const child = spawn(program, [...before, main, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
     const [out, err]: [Buffer[], Buffer[]] = [[], []];
     child.stdout.on('data', (piece: Buffer) => out.push(piece));
     child.stderr.on('data', (piece: Buffer) => err.push(piece));

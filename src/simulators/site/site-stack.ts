@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
@@ -44,9 +44,19 @@ export interface SiteBase {
   readonly deck: Deck;
 }
 
+/** Makes a directory and those above it. (Node's own recursion never ends where the kernel denies that they exist.) */
+async function makeDirectory(path: string): Promise<void> {
+  await mkdir(path, { mode: 0o700 }).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EEXIST') return;
+    if (error.code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path, { mode: 0o700 });
+  });
+}
+
 export async function openBase(dataDirectory: string, whenStopping: WhenStopping): Promise<SiteBase> {
   const cardStates = join(dataDirectory, 'cards');
-  await mkdir(cardStates, { recursive: true, mode: 0o700 });
+  await makeDirectory(cardStates);
   // three files of 10 MB at most: a site left running for months does not fill the disk with words
   const options = { file: join(dataDirectory, 'site'), extension: '.log', size: '10m', limit: { count: 2 } };
   const file = pino.transport({ target: 'pino-roll', options });
