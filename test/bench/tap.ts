@@ -11,7 +11,7 @@ import type { BareTap } from './tap-bare.ts';
 import { buildMeasuredTerminal, type TapMarks } from './tap-terminal.ts';
 
 const short = process.argv.includes('--short');
-const taps = short ? 25 : 200;
+const taps = short ? 25 : 120;
 /** taps before the code is warm, which are not counted */
 const warmUp = 5;
 /** beyond this the machine delays acknowledgements, and the figures would be about that */
