@@ -244,10 +244,8 @@ class RunningTerminal implements Terminal {
         const severity = this.#settings.virtualReaders === 'allowed' ? 'in the site' : 'on a real terminal';
         this.#ports.log.warn({ reader: status.name }, `virtual reader ${severity}`);
         if (this.#settings.virtualReaders === 'refused') {
-          this.#journal.note({
-            kind: 'alarm',
-            body: { alarm: 'reader-virtual', reader: status.name, on: true },
-          });
+          const on = status.state !== 'absent';
+          this.#journal.note({ kind: 'alarm', body: { alarm: 'reader-virtual', reader: status.name, on } });
         }
       }
     }

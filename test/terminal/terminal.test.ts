@@ -405,7 +405,10 @@ describe('a terminal', () => {
     expect(bench.shown.at(-1)).toBe('idle');
     bench.readers.events?.readerChanged({ name: 'Virtual PCD 00 00', state: 'faulty', virtual: true });
     await bench.settle();
-    expect(bench.journal.records.map(({ body }) => body.alarm)).toContain('reader-virtual');
+    bench.readers.events?.readerChanged({ name: 'Virtual PCD 00 00', state: 'absent', virtual: true });
+    await bench.settle();
+    const alarms = bench.journal.records.filter(({ body }) => body.alarm === 'reader-virtual');
+    expect(alarms.map(({ body }) => body.on)).toEqual([true, false]);
     await bench.terminal.stop();
   });
 
