@@ -8,7 +8,7 @@ import { parseYaml } from '#core/config/yaml-document.ts';
 import { Fault } from '#core/fault.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
 import { createOutput, type Output } from './output.ts';
-import { commandReaders, presentReaders, withoutKeys } from './pcsc-session.ts';
+import { commandReaders, nothing, presentReaders, withoutKeys } from './pcsc-session.ts';
 
 interface ReadOptions {
   readonly profile: readonly string[];
@@ -110,9 +110,7 @@ function firstCard(
       clearTimeout(timer);
       resolve(card);
     };
-    readers
-      .start({ readerChanged: () => undefined, cardRemoved: () => undefined, cardPresented })
-      .catch(reject);
+    readers.start({ ...nothing, cardPresented }).catch(reject);
   });
 }
 

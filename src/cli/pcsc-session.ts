@@ -11,8 +11,10 @@ export interface CommandReadersOptions {
   readonly keys: KeyDerivation;
 }
 
-const nothing: CardReaderEvents = {
+/** Events that nobody waits for. */
+export const nothing: CardReaderEvents = {
   readerChanged: () => undefined,
+  cardDetected: () => undefined,
   cardPresented: () => undefined,
   cardRemoved: () => undefined,
 };

@@ -27,6 +27,8 @@ export interface PresentedCard {
 
 export interface CardReaderEvents {
   readerChanged(status: ReaderStatus): void;
+  /** A card is there and its reading begins; `cardPresented` follows, however it ends. */
+  cardDetected(readerName: string): void;
   cardPresented(card: PresentedCard): void;
   cardRemoved(readerName: string): void;
 }

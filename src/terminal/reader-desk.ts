@@ -28,6 +28,14 @@ export class ReaderDesk {
     this.#parts = parts;
   }
 
+  /** A card is being read: whoever holds it sees that it is not for nothing. */
+  detected(): void {
+    if (this.#answering) return;
+    this.#cancelShown?.();
+    this.#cancelShown = undefined;
+    this.#show('reading');
+  }
+
   /** Takes a card whose reading has ended. A tap still going on is of a card that has left: it ends first. */
   present(card: PresentedCard): Promise<void> {
     this.#current?.removed.abort();

@@ -71,6 +71,7 @@ export class MeasuredTerminal {
       start: (events) =>
         inner.start({
           readerChanged: (status) => events.readerChanged(status),
+          cardDetected: (readerName) => events.cardDetected(readerName),
           cardPresented: (card) => {
             this.#marks = { card, presented: this.#clock.monotonicUs(), decided: 0, durable: 0 };
             events.cardPresented(this.#ending(card));

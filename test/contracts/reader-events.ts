@@ -9,6 +9,7 @@ export type ReaderEvent =
 export class ReaderEvents implements CardReaderEvents {
   /** everything so far, in order */
   readonly all: ReaderEvent[] = [];
+  readonly #detected: string[] = [];
   #taken = 0;
   readonly #waiting = new Set<() => void>();
 
@@ -16,7 +17,15 @@ export class ReaderEvents implements CardReaderEvents {
     this.#add({ kind: 'changed', status });
   }
 
+  cardDetected(readerName: string): void {
+    this.#detected.push(readerName);
+  }
+
+  /** A card that is presented was told of before, once. */
   cardPresented(card: PresentedCard): void {
+    const told = this.#detected.indexOf(card.readerName);
+    if (told < 0) throw new Error(`${card.readerName} presented a card it had not detected`);
+    this.#detected.splice(told, 1);
     this.#add({ kind: 'presented', card });
   }
 

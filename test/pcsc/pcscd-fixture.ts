@@ -125,6 +125,7 @@ export class Occupancy {
   before(events: CardReaderEvents): CardReaderEvents {
     return {
       readerChanged: (status) => events.readerChanged(status),
+      cardDetected: (readerName) => events.cardDetected(readerName),
       cardPresented: (card) => {
         this.#occupied.add(card.readerName);
         events.cardPresented(card);

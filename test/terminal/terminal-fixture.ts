@@ -204,6 +204,7 @@ export class Bench {
       presentedAtUs: this.clock.monotonicUs(),
       outcome,
     });
+    this.readers.events?.cardDetected(readerName);
     this.readers.events?.cardPresented(card);
     return card;
   }

@@ -182,6 +182,7 @@ export class PcscReaders implements CardReaders {
   #tapBegun(tap: BegunTap): void {
     const watchdog = setTimeout(() => this.#child.restart(), this.#deadlines.tapDeadlineMs + marginMs);
     this.#running.set(tap.tapId, { ...tap, watchdog });
+    this.#events?.cardDetected(tap.readerName);
   }
 
   #tapRead(tapId: string, outcome: CardOutcome): void {

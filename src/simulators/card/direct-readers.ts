@@ -80,6 +80,7 @@ export class DirectReaders implements CardReaders {
     this.#inserted.set(readerName, { card, tap });
     card.onRemoved = () => this.remove(readerName);
     card.powerOn();
+    this.#events.cardDetected(readerName);
     void tap.read().then((presented) => this.#events?.cardPresented(presented));
   }
 
