@@ -9,7 +9,8 @@ import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
-import type { CardReaders, PresentedCard } from '#ports/card-reader.ts';
+import type { Reading } from '#core/card/reading.ts';
+import type { CardReaderEvents, CardReaders, PresentedCard } from '#ports/card-reader.ts';
 import type { DoorHardware } from '#ports/door.ts';
 import type { JournalAppend } from '#ports/journal-append.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
@@ -29,6 +30,8 @@ export interface TapMarks {
 /** A whole terminal on real databases, whose ports note when a tap passes them; its strike is a note as well. */
 export class MeasuredTerminal {
   readonly #terminal: Terminal;
+  readonly #readerName: string;
+  #events: CardReaderEvents | undefined;
   readonly #clock = new SystemClock();
   readonly #listeners = { tap: (_marks: TapMarks) => {}, end: () => {}, removed: () => {} };
   #marks: { card?: PresentedCard; presented: number; decided: number; durable: number } = {
@@ -37,7 +40,8 @@ export class MeasuredTerminal {
     durable: 0,
   };
 
-  constructor(terminal: (wrap: MeasuredTerminal) => Terminal) {
+  constructor(readerName: string, terminal: (wrap: MeasuredTerminal) => Terminal) {
+    this.#readerName = readerName;
     this.#terminal = terminal(this);
   }
 
@@ -47,6 +51,23 @@ export class MeasuredTerminal {
 
   stop(): Promise<void> {
     return this.#terminal.stop();
+  }
+
+  /** Taps `times` with made-up cards that read as `reading`, so that the terminal's code is warm, as after a morning. */
+  async warmUp(reading: Reading, times: number): Promise<void> {
+    for (let tap = 0; tap < times; tap += 1) {
+      await new Promise<void>((resolve) => {
+        this.#events?.cardDetected(this.#readerName);
+        this.#events?.cardPresented({
+          tapId: String(tap).padStart(32, '0'),
+          readerName: this.#readerName,
+          presentedAtUs: this.#clock.monotonicUs(),
+          outcome: { kind: 'reading', reading },
+          verifyPin: async () => ({ kind: 'blocked' }),
+          end: async () => resolve(),
+        });
+      });
+    }
   }
 
   /** Resolves with the marks of the next tap once its session has ended. */
@@ -68,8 +89,9 @@ export class MeasuredTerminal {
     return {
       list: () => inner.list(),
       stop: () => inner.stop(),
-      start: (events) =>
-        inner.start({
+      start: (events) => {
+        this.#events = events;
+        return inner.start({
           readerChanged: (status) => events.readerChanged(status),
           cardDetected: (readerName) => events.cardDetected(readerName),
           cardPresented: (card) => {
@@ -80,7 +102,8 @@ export class MeasuredTerminal {
             events.cardRemoved(readerName);
             this.#listeners.removed();
           },
-        }),
+        });
+      },
     };
   }
 
@@ -169,7 +192,7 @@ export async function buildMeasuredTerminal(
     clock,
     reserveMiB: 16,
   });
-  return new MeasuredTerminal((measured) =>
+  return new MeasuredTerminal(readerName, (measured) =>
     createTerminal(
       {
         readers: measured.readers(readers),
