@@ -8,6 +8,7 @@ export default defineConfig({
     reporters: ['default'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    setupFiles: ['test/seed.ts'],
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: machine } },
       { extends: true, test: { name: 'machine', include: machine, fileParallelism: false } },

@@ -333,6 +333,22 @@ describe('hardware', () => {
     expect(bench.alarms()).toEqual([]);
   });
 
+  it('an unlocking that failed is not tried again once nobody presses any more', () => {
+    for (const gone of [
+      { kind: 'exit-request', pressed: false },
+      { kind: 'timer', timer: 'exit-stuck' },
+    ] as const) {
+      const bench = closedDoor();
+      bench.answering = false;
+      bench.feed({ kind: 'exit-request', pressed: true });
+      bench.feed({ kind: 'actuation-failed', command: 'unlock', fault });
+      bench.feed({ kind: 'recovered' });
+      expect(bench.timers.has('strike')).toBe(true);
+      bench.feed(gone);
+      expect(bench.timers.has('strike')).toBe(false);
+    }
+  });
+
   it('tampered with is an alarm of its own', () => {
     const bench = closedDoor();
     bench.feed({ kind: 'tamper', active: true });

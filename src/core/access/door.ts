@@ -102,6 +102,7 @@ function timerFired(turn: DoorTurn, timer: DoorTimer): void {
     case 'exit-stuck':
       if (turn.state.exit !== 'pressed') return;
       turn.become({ exit: 'stuck' });
+      cancelRetry(turn);
       turn.record('exit-request-stuck');
       return;
     default:
@@ -163,6 +164,12 @@ function exitReleased(turn: DoorTurn): void {
   if (turn.state.exit === 'stuck') turn.record('exit-request-stuck-ended');
   turn.become({ exit: 'idle' });
   turn.cancel('exit-stuck');
+  cancelRetry(turn);
+}
+
+/** Nobody waits any more for an unlocking that failed; a running release keeps its time. */
+function cancelRetry(turn: DoorTurn): void {
+  if (turn.state.strike.kind === 'locked') turn.cancel('strike');
 }
 
 function strikeTimeOver(turn: DoorTurn): void {
