@@ -54,10 +54,9 @@ describe('basic access control (ICAO Doc 9303-11, appendix D)', () => {
     const handshake = new TerminalHandshake({
       parameters,
       keys: keys(),
-      cardNonce: fromHex(v.rndIc),
       random: fixedRandom(v.rndIfd, v.kIfd),
     });
-    const command = handshake.command();
+    const command = handshake.command(fromHex(v.rndIc));
     const sealed = parseCommand(command)?.data ?? new Uint8Array();
     const card = answerMutualAuthentication(
       { parameters, keys: keys(), cardNonce: fromHex(v.rndIc), random: fixedRandom(v.kIc) },
@@ -136,10 +135,9 @@ describe('residence card, second generation', () => {
     const handshake = new TerminalHandshake({
       parameters,
       keys: keys(),
-      cardNonce: fromHex(v.rndIcc),
       random: fixedRandom(v.rndIfd, v.kIfd),
     });
-    const command = handshake.command();
+    const command = handshake.command(fromHex(v.rndIcc));
     expect(toHex(command)).toBe(`0082000028${v.eIfd}${v.mIfd}28`);
     const card = answerMutualAuthentication(
       { parameters, keys: keys(), cardNonce: fromHex(v.rndIcc), random: fixedRandom(v.kIcc) },

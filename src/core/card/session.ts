@@ -197,30 +197,41 @@ export class CardSession {
     return { ...splitResponse(await this.#transmit(encodeCommand(command))), encrypted: false };
   }
 
-  /** GET CHALLENGE while the keys are being derived, then MUTUAL AUTHENTICATE. */
+  /** GET CHALLENGE while the keys are derived and made ready, then MUTUAL AUTHENTICATE. */
   async #authenticate(
     profile: CardProfile,
     parameters: NonNullable<CardProfile['channel']>,
     selected: SelectedApplication,
   ): Promise<TerminalChannel> {
-    const keysSoon = this.#cardKeys(profile, selected);
-    const [challenge, derived] = await Promise.allSettled([this.#transmit(getChallenge), keysSoon]);
-    const keys = derived.status === 'fulfilled' ? derived.value : undefined;
-    let handshake: TerminalHandshake | undefined;
+    const [challenge, prepared] = await Promise.allSettled([
+      this.#transmit(getChallenge),
+      this.#prepareHandshake(profile, parameters, selected),
+    ]);
+    const handshake = prepared.status === 'fulfilled' ? prepared.value : undefined;
     try {
       this.#demandBusy();
       if (challenge.status === 'rejected') throw challenge.reason;
-      if (!keys) throw (derived as PromiseRejectedResult).reason;
-      const cardNonce = parseChallenge(challenge.value);
-      handshake = new TerminalHandshake({ parameters, keys, cardNonce, random: this.#parts.randomBytes });
-      const answer = await this.#transmit(handshake.command());
+      if (!handshake) throw (prepared as PromiseRejectedResult).reason;
+      const answer = await this.#transmit(handshake.command(parseChallenge(challenge.value)));
       this.#demandBusy();
       const channel = handshake.complete(answer);
       this.#state = { kind: 'busy', channel };
       return channel;
     } finally {
-      if (keys) zeroKeys(keys);
       handshake?.close();
+    }
+  }
+
+  async #prepareHandshake(
+    profile: CardProfile,
+    parameters: NonNullable<CardProfile['channel']>,
+    selected: SelectedApplication,
+  ): Promise<TerminalHandshake> {
+    const keys = await this.#cardKeys(profile, selected);
+    try {
+      return new TerminalHandshake({ parameters, keys, random: this.#parts.randomBytes });
+    } finally {
+      zeroKeys(keys);
     }
   }
 

@@ -28,8 +28,8 @@ const bytes = (length: number) => new Uint8Array(randomBytes(length));
 function joined(parameters: ChannelParameters): { terminal: TerminalChannel; card: CardChannel } {
   const keys = { encryption: bytes(16), mac: bytes(16) };
   const cardNonce = bytes(8);
-  const handshake = new TerminalHandshake({ parameters, keys, cardNonce, random: bytes });
-  const sealed = handshake.command().subarray(5, 45);
+  const handshake = new TerminalHandshake({ parameters, keys, random: bytes });
+  const sealed = handshake.command(cardNonce).subarray(5, 45);
   const accepted = answerMutualAuthentication({ parameters, keys, cardNonce, random: bytes }, sealed);
   if (!accepted) throw new Error('the card refused');
   return { terminal: handshake.complete(joinResponse(accepted.answer, 0x9000)), card: accepted.channel };
@@ -175,10 +175,9 @@ describe('the handshake', () => {
       new TerminalHandshake({
         parameters: shipped,
         keys: { encryption: keys.encryption, mac },
-        cardNonce: nonce,
         random: bytes,
       })
-        .command()
+        .command(nonce)
         .subarray(5, 45);
     const parts = { parameters: shipped, keys, cardNonce, random: bytes };
     const good = start(cardNonce);
@@ -194,7 +193,7 @@ describe('the handshake', () => {
     const filled = (value: number) => (length: number) => new Uint8Array(length).fill(value);
     const cardNonce = bytes(8);
     const terminal = { parameters: shipped, keys, cardNonce, random: filled(9) };
-    const sealed = new TerminalHandshake(terminal).command().subarray(5, 45);
+    const sealed = new TerminalHandshake(terminal).command(terminal.cardNonce).subarray(5, 45);
     expect(answerMutualAuthentication({ ...terminal, random: filled(8) }, sealed)).toBeDefined();
     expect(answerMutualAuthentication({ ...terminal, random: filled(9) }, sealed)).toBeUndefined();
   });
@@ -208,10 +207,9 @@ describe('the handshake', () => {
       const handshake = new TerminalHandshake({
         parameters: shipped,
         keys,
-        cardNonce,
         random: (length) => new Uint8Array(length).fill(9),
       });
-      handshake.command();
+      handshake.command(cardNonce);
       const sealed = new HandshakeKeys(channelSuites['aes-128'], keys).seal(card, echo);
       return () => handshake.complete(joinResponse(sealed, 0x9000));
     }
@@ -287,10 +285,13 @@ test('AES-128, SHA-256 and DO 81 agree with an implementation of their own on an
   const handshake = new TerminalHandshake({
     parameters: shipped,
     keys,
-    cardNonce: card.nonce,
     random: bytes,
   });
-  const { answer, session } = await secondAuthenticate(keys, handshake.command().slice(5, 45), card);
+  const { answer, session } = await secondAuthenticate(
+    keys,
+    handshake.command(card.nonce).slice(5, 45),
+    card,
+  );
   const terminal = handshake.complete(joinResponse(answer, 0x9000));
   const data = (length: number) => Uint8Array.from({ length }, (_, i) => i + length);
   const exchanges = [

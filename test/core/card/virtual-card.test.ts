@@ -282,10 +282,10 @@ async function withChannel() {
       keyVersion: 1,
       diversifier: fromHex('4B415A41535500000001'),
     }),
-    cardNonce: parseChallenge(await card.transmit(getChallenge)),
     random: (length) => new Uint8Array(length).fill(3),
   });
-  const channel = handshake.complete(await card.transmit(handshake.command()));
+  const challenge = parseChallenge(await card.transmit(getChallenge));
+  const channel = handshake.complete(await card.transmit(handshake.command(challenge)));
   const changePin = async (data: string) => {
     const command = { cla: 0, ins: 0x24, p1: 0, p2: 0x81, data: pin(data) };
     return channel.unwrap(await card.transmit(channel.wrap(command))).status;

@@ -41,31 +41,33 @@ export interface TerminalHandshakeParts {
   readonly parameters: ChannelParameters;
   /** the card's static keys; copied until the handshake is closed, zeroed by the caller */
   readonly keys: CardKeys;
-  readonly cardNonce: Uint8Array;
   readonly random: (length: number) => Uint8Array;
 }
 
-/** The terminal's part of the mutual authentication of ISO 7816-4 style (ICAO Doc 9303-11, 4.3; residence card). */
+/**
+ * The terminal's part of the mutual authentication of ISO 7816-4 style (ICAO Doc 9303-11, 4.3; residence card).
+ * Made before the card's challenge is there, so that the ciphers are prepared while the card computes it.
+ */
 export class TerminalHandshake {
   readonly #parameters: ChannelParameters;
   readonly #keys: HandshakeKeys;
   readonly #own: Contribution;
-  readonly #cardNonce: Uint8Array;
+  #cardNonce: Uint8Array | undefined;
 
-  constructor({ parameters, keys, cardNonce, random }: TerminalHandshakeParts) {
+  constructor({ parameters, keys, random }: TerminalHandshakeParts) {
     this.#parameters = parameters;
     this.#keys = new HandshakeKeys(channelSuites[parameters.cipher], keys);
     this.#own = { nonce: random(nonceLength), keyMaterial: random(keyMaterialLength) };
-    this.#cardNonce = cardNonce;
   }
 
   /**
-   * MUTUAL AUTHENTICATE, `00 82 00 00 28 E M 28`.
+   * MUTUAL AUTHENTICATE, `00 82 00 00 28 E M 28`, on the card's challenge of 8 bytes.
    * Throws a Fault `card-authentication-failed` when the card's challenge is our own nonce.
    */
-  command(): Uint8Array {
-    if (equalConstantTime(this.#own.nonce, this.#cardNonce)) throw failed('the challenge is our own nonce');
-    const data = this.#keys.seal(this.#own, this.#cardNonce);
+  command(cardNonce: Uint8Array): Uint8Array {
+    this.#cardNonce = cardNonce;
+    if (equalConstantTime(this.#own.nonce, cardNonce)) throw failed('the challenge is our own nonce');
+    const data = this.#keys.seal(this.#own, cardNonce);
     return encodeCommand({ cla: 0, ins: 0x82, p1: 0, p2: 0, data, expected: authenticationLength });
   }
 
@@ -74,6 +76,8 @@ export class TerminalHandshake {
    * Throws a Fault `card-authentication-failed` or `card-answer-malformed`.
    */
   complete(response: Uint8Array): TerminalChannel {
+    const cardNonce = this.#cardNonce;
+    if (!cardNonce) throw new Error('a handshake is completed after its command');
     const { data, status } = splitResponse(response);
     if (status !== statusWords.success) throw failed(`the card answered status ${describeStatus(status)}`);
     if (data.length !== authenticationLength) {
@@ -85,8 +89,7 @@ export class TerminalHandshake {
     const opened = this.#keys.open(data);
     if (!opened) throw failed('the answer is not authentic (key, key version or card AP differ)');
     const { other: card, ownNonce } = opened;
-    const echoed =
-      equalConstantTime(ownNonce, this.#own.nonce) && equalConstantTime(card.nonce, this.#cardNonce);
+    const echoed = equalConstantTime(ownNonce, this.#own.nonce) && equalConstantTime(card.nonce, cardNonce);
     if (!echoed) throw failed('the answer belongs to another authentication');
     if (isReflection(this.#own, card)) throw failed('the answer is our own, sent back');
     const secrets = deriveSession(this.#parameters, this.#own, card);
