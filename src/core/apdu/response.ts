@@ -1,4 +1,5 @@
 import { Fault } from '#core/fault.ts';
+import { statusText } from '#core/texts/status-words.ts';
 
 /** A response APDU: data and status word SW1-SW2 (ISO 7816-4, 5.1). */
 export interface Response {
@@ -31,30 +32,10 @@ export const statusWords = {
   classNotSupported: 0x6e00,
 } as const;
 
-const meanings: Readonly<Record<number, string>> = {
-  [statusWords.success]: 'success',
-  [statusWords.endOfFile]: 'end of file reached',
-  25219: 'application deactivated',
-  [statusWords.authenticationFailed]: 'authentication failed',
-  [statusWords.wrongLength]: 'wrong length',
-  [statusWords.securityNotSatisfied]: 'security status not satisfied',
-  [statusWords.pinBlocked]: 'PIN blocked',
-  [statusWords.referenceNotUsable]: 'key or PIN not usable',
-  [statusWords.conditionsNotSatisfied]: 'conditions of use not satisfied',
-  [statusWords.protectionMissing]: 'secure messaging expected',
-  [statusWords.protectionIncorrect]: 'secure messaging incorrect',
-  [statusWords.notFound]: 'file or application not found',
-  [statusWords.wrongParameters]: 'wrong parameters',
-  [statusWords.referenceNotFound]: 'key or PIN not found',
-  [statusWords.beyondEnd]: 'beyond the end of the file',
-  [statusWords.instructionNotSupported]: 'instruction not supported',
-  [statusWords.classNotSupported]: 'class not supported',
-};
-
 /** A status word for a fault message: its hexadecimal digits and, where known, its meaning (ISO 7816-4, 5.6). */
 export function describeStatus(status: number): string {
   const digits = status.toString(16).toUpperCase().padStart(4, '0');
-  const meaning = meanings[status];
+  const meaning = statusText(status)?.en;
   return meaning ? `${digits} (${meaning})` : digits;
 }
 
