@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
-import { Diversification } from '#core/crypto/an10922.ts';
+import { deriveCardKeys } from '#core/card/diversification.ts';
 
 const master = '54455354204B4559204F4E4C59203031';
 let folder = '';
@@ -33,11 +33,16 @@ test('keys are diversified by card, purpose and version', async () => {
   const derivation = await createKeyfileDerivation(file);
   const diversifier = fromHex('4B415A41535500000001');
   const ask = (keyVersion: number, data = diversifier) =>
-    derivation.cardKeys({ profileId: 'synthetic-type-a', keyVersion, diversifier: data });
+    derivation.cardKeys({
+      profileId: 'synthetic-type-a',
+      keyVersion,
+      diversification: 'an10922',
+      diversifier: data,
+    });
   const keys = await ask(1);
-  const expected = new Diversification(fromHex(master));
-  expect(toHex(keys.encryption)).toBe(toHex(expected.diversify(fromHex('014B415A41535500000001'))));
-  expect(toHex(keys.mac)).toBe(toHex(expected.diversify(fromHex('024B415A41535500000001'))));
+  const expected = deriveCardKeys(fromHex(master), 'an10922', diversifier);
+  expect(toHex(keys.encryption)).toBe(toHex(expected.encryption));
+  expect(toHex(keys.mac)).toBe(toHex(expected.mac));
   const all = [keys, await ask(2), await ask(1, fromHex('4B415A41535500000002'))].flatMap((it) => [
     it.encryption,
     it.mac,
@@ -47,11 +52,11 @@ test('keys are diversified by card, purpose and version', async () => {
 
 test('a key that is not diversified is shared, and zeroing a copy leaves it whole', async () => {
   const derivation = await createKeyfileDerivation(write(keyFile(shared)));
-  const first = await derivation.cardKeys({ profileId: 'q', keyVersion: 7 });
+  const first = await derivation.cardKeys({ profileId: 'q', keyVersion: 7, diversification: 'none' });
   expect(toHex(first.encryption)).toBe(master);
   first.encryption.fill(0);
   first.mac.fill(0);
-  const second = await derivation.cardKeys({ profileId: 'q', keyVersion: 7 });
+  const second = await derivation.cardKeys({ profileId: 'q', keyVersion: 7, diversification: 'none' });
   expect([toHex(second.encryption), toHex(second.mac)]).toEqual([master, master]);
 });
 
@@ -59,12 +64,15 @@ test('an unknown profile, version or a missing diversifier is no key', async () 
   const derivation = await createKeyfileDerivation(write(keyFile(one, shared)));
   const diversifier = fromHex('01020304');
   for (const request of [
+    { profileId: 'p', keyVersion: 1, diversification: 'kdf3' as const, diversifier },
     { profileId: 'x', keyVersion: 1, diversifier },
     { profileId: 'p', keyVersion: 2, diversifier },
     { profileId: 'p', keyVersion: 1 },
     { profileId: 'p', keyVersion: 1, diversifier: new Uint8Array(31) },
   ]) {
-    await expect(derivation.cardKeys(request)).rejects.toMatchObject({ code: 'key-unavailable' });
+    await expect(derivation.cardKeys({ diversification: 'an10922', ...request })).rejects.toMatchObject({
+      code: 'key-unavailable',
+    });
   }
 });
 

@@ -55,6 +55,19 @@ const without = (key: keyof PolicySlice): Partial<PolicySlice> => {
 };
 
 describe('a decision', () => {
+  it('refuses a key version from the moment its profile ends it, by the time that counts', () => {
+    const old = { ...reading, keyVersion: 1, keyVersionEndsMs: monday(12) };
+    const at = (utcMs: number, floorMs = 0, trusted = true) => {
+      const decision = decide(old, 'front', slice(), { utcMs, floorMs, trusted });
+      return decision.kind === 'denied' ? decision.reason : decision.kind;
+    };
+    expect(at(monday(12) - 1)).toBe('granted');
+    expect(at(monday(12))).toBe('key-version-ended');
+    // a clock that steps back revives no ended version
+    expect(at(monday(9), monday(12), false)).toBe('key-version-ended');
+    expect(at(monday(9), monday(11), false)).toBe('granted');
+  });
+
   it('grants an active card of an active holder with a permission, and says on what it rests', () => {
     const decision = decide(
       reading,

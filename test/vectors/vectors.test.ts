@@ -9,7 +9,6 @@ import { type ChannelParameters, deriveSession } from '#core/card/channel/mutual
 import { TerminalChannel } from '#core/card/channel/mutual/terminal-channel.ts';
 import { TerminalHandshake } from '#core/card/channel/mutual/terminal-side.ts';
 import { AesCbc } from '#core/crypto/aes.ts';
-import { Diversification } from '#core/crypto/an10922.ts';
 import { AesCmac } from '#core/crypto/cmac.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { padIso9797 } from '#core/crypto/padding.ts';
@@ -31,14 +30,6 @@ describe('AES-CMAC', () => {
   for (const { key, macs } of sets) {
     test.each(Object.entries<string>(macs))('of %s bytes', (length, mac) => {
       expect(toHex(new AesCmac(fromHex(key)).mac(fromHex(message).subarray(0, Number(length))))).toBe(mac);
-    });
-  }
-});
-
-describe('AN10922', () => {
-  for (const { key, m, diversified } of read('key-derivation.json').an10922.sets) {
-    test(`diversifies ${m}`, () => {
-      expect(toHex(new Diversification(fromHex(key)).diversify(fromHex(m)))).toBe(diversified);
     });
   }
 });

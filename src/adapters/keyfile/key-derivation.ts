@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { copyOf, fromHex } from '#core/bytes/bytes.ts';
+import { type Diversification, deriveCardKeys, diversifications } from '#core/card/diversification.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
-import { Diversification, longestDiversifier } from '#core/crypto/an10922.ts';
 import { Fault } from '#core/fault.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 
@@ -16,10 +16,13 @@ const keyFileSchema = z.strictObject({
         profile: z.string().min(1),
         version: z.int().min(1).max(255),
         /** `an10922`: each card has keys of its own; `none`: all cards share this one for encryption and MAC */
-        diversification: z.enum(['an10922', 'none']),
+        diversification: z.enum(diversifications),
         master: z
           .string('is not text (put hexadecimal in quotes)')
-          .regex(/^[0-9A-Fa-f]{32}$/, 'is not hexadecimal of 16 bytes'),
+          .regex(
+            /^(?:[0-9A-Fa-f]{32}|[0-9A-Fa-f]{48}|[0-9A-Fa-f]{64})$/,
+            'is not hexadecimal of 16, 24 or 32 bytes',
+          ),
       }),
     )
     .min(1)
@@ -34,17 +37,9 @@ const keyFileSchema = z.strictObject({
     }),
 });
 
-/** A master key ready for use: shared by all cards as it is, or diversified for each. */
-type MasterKey =
-  | { readonly kind: 'shared'; readonly key: Uint8Array }
-  | { readonly kind: 'diversified'; readonly diversification: Diversification };
-
-function masterKey(diversification: 'an10922' | 'none', hex: string): MasterKey {
-  const key = fromHex(hex);
-  if (diversification === 'none') return { kind: 'shared', key };
-  const diversified: MasterKey = { kind: 'diversified', diversification: new Diversification(key) };
-  key.fill(0);
-  return diversified;
+interface MasterKey {
+  readonly diversification: Diversification;
+  readonly key: Uint8Array;
 }
 
 /** Derives cards' keys from the master keys of a file, for sites without a key vault; the file stays a secret. */
@@ -55,25 +50,17 @@ class KeyfileDerivation implements KeyDerivation {
     this.#masters = masters;
   }
 
-  async cardKeys({ profileId, keyVersion, diversifier }: CardKeyRequest): Promise<CardKeys> {
+  async cardKeys({ profileId, keyVersion, diversification, diversifier }: CardKeyRequest): Promise<CardKeys> {
     const master = this.#masters.get(nameOf(profileId, keyVersion));
-    if (!master) {
+    if (master?.diversification !== diversification) {
       throw new Fault(
         'key-unavailable',
-        `the key file has no key of version ${keyVersion} for card profile ${profileId}`,
+        `the key file has no key of version ${keyVersion} for card profile ${profileId} with ${diversification}`,
       );
     }
-    if (master.kind === 'shared') return { encryption: copyOf(master.key), mac: copyOf(master.key) };
-    if (!diversifier || diversifier.length > longestDiversifier) {
-      throw new Fault(
-        'key-unavailable',
-        `the keys of card profile ${profileId} are diversified; its diversifier is missing`,
-      );
-    }
-    return {
-      encryption: master.diversification.cardKey('encryption', diversifier),
-      mac: master.diversification.cardKey('mac', diversifier),
-    };
+    const { key } = master;
+    if (diversification === 'none') return { encryption: copyOf(key), mac: copyOf(key) };
+    return deriveCardKeys(key, diversification, diversifier ?? new Uint8Array());
   }
 }
 
@@ -110,7 +97,7 @@ export async function createKeyfileDerivation(path: string): Promise<KeyDerivati
     const { keys } = parseYaml(content.toString('utf8'), path, keyFileSchema, 'key-file-invalid');
     const masters = keys.map(
       ({ profile, version, diversification, master }) =>
-        [nameOf(profile, version), masterKey(diversification, master)] as const,
+        [nameOf(profile, version), { diversification, key: fromHex(master) }] as const,
     );
     return new KeyfileDerivation(new Map(masters));
   } finally {

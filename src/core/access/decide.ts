@@ -34,7 +34,7 @@ export function decide(reading: Reading, doorId: string, slice: PolicySlice, tim
     clock: time.trusted ? 'trusted' : 'untrusted',
     demanded,
   };
-  const objection = objectionToRecords(slice, timeMs);
+  const objection = objectionToReading(reading, slice, timeMs) ?? objectionToRecords(slice, timeMs);
   if (objection) return { kind: 'denied', reason: objection, basis };
 
   const permission = slice.permissions.find((p) => !p.schedule || inForce(p.schedule, timeMs, zone));
@@ -68,9 +68,17 @@ export function demandedAssurance(slice: PolicySlice, timeMs: number): readonly 
   return assuranceProperties.filter((property) => demanded.has(property));
 }
 
-function objectionToRecords(slice: PolicySlice, timeMs: number): DenialReason | undefined {
+function objectionToReading(
+  { keyVersionEndsMs }: Reading,
+  slice: PolicySlice,
+  timeMs: number,
+): DenialReason | undefined {
   if (!slice.door) return 'door-unknown';
   if (!slice.profileAdmitted) return 'profile-not-admitted';
+  return keyVersionEndsMs !== undefined && timeMs >= keyVersionEndsMs ? 'key-version-ended' : undefined;
+}
+
+function objectionToRecords(slice: PolicySlice, timeMs: number): DenialReason | undefined {
   if (!slice.card) return slice.otherCards ? 'card-not-registered' : 'user-number-unknown';
   if (slice.card.status !== 'active')
     return slice.card.status === 'suspended' ? 'card-suspended' : 'card-ended';

@@ -5,6 +5,7 @@ export const denialReasons = [
   'unknown-card',
   'user-number-unknown',
   'profile-not-admitted',
+  'key-version-ended',
   'card-not-registered',
   'card-suspended',
   'card-ended',

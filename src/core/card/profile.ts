@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { fixedApplications } from '#core/card/applications.ts';
+import { diversifications } from '#core/card/diversification.ts';
 import { accessMethods } from '#core/card/reading.ts';
 import { userNumberFormatSchema } from '#core/card/user-number.ts';
 import { Fault } from '#core/fault.ts';
@@ -62,6 +63,18 @@ const channel = z.strictObject({
 const keys = z.strictObject({
   /** key versions this terminal accepts */
   versions: z.array(z.int().min(1).max(255)).min(1).max(16),
+  /** when a version ceases to be accepted, such as `1: "2027-04-01T00:00:00+09:00"`, for versions of a rotation that ends */
+  until: z
+    .record(
+      z.string(),
+      z.iso.datetime({
+        offset: true,
+        error: 'is no date and time with its offset, such as "2027-04-01T00:00:00+09:00"',
+      }),
+    )
+    .optional(),
+  /** how the keys of a card come from the master key; `none`: all cards share it, which only a software vault serves */
+  diversification: z.enum(diversifications),
   /** where the answer to SELECT names the key version of the card, one byte */
   versionAt: tagPath,
   diversifier: z.strictObject({ at: tagPath, length: z.int().min(4).max(30) }).optional(),
@@ -142,6 +155,17 @@ function checkKeys({ application: { answer }, channel, keys }: Shape, report: Re
   }
   if (new Set(keys.versions).size !== keys.versions.length) {
     report(['keys', 'versions'], 'names a version twice');
+  }
+  for (const version of Object.keys(keys.until ?? {})) {
+    if (!keys.versions.some((known) => String(known) === version)) {
+      report(['keys', 'until', version], 'is not among the versions (correct it, or remove it)');
+    }
+  }
+  if (channel?.mechanism === 'mutual' && keys.diversification !== 'none' && !keys.diversifier) {
+    report(
+      ['keys', 'diversifier'],
+      'is missing: each card has keys of its own, made from it (say where it is)',
+    );
   }
   if (keys.diversifier?.at === keys.versionAt) {
     report(['keys', 'diversifier', 'at'], 'is where the key version is (name the tag of the diversifier)');

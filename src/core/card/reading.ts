@@ -36,6 +36,8 @@ export interface Reading {
   readonly userNumber: string;
   readonly assurance: Assurance;
   readonly keyVersion?: number;
+  /** when its profile ceases to accept this version, milliseconds UTC; the decision refuses it from then on */
+  readonly keyVersionEndsMs?: number;
   readonly diversifier?: string;
   readonly timings: ReadingTimings;
 }

@@ -171,7 +171,7 @@ export class CardSession {
       method: profile.method,
       userNumber,
       assurance: achieved(channel, answer.encrypted),
-      ...(selected.keyVersion !== undefined && { keyVersion: selected.keyVersion }),
+      ...keyVersionOf(profile, selected.keyVersion),
       ...(selected.diversifier && { diversifier: toHex(selected.diversifier) }),
       timings: this.#timings(marks),
     };
@@ -245,7 +245,13 @@ export class CardSession {
         `the card has keys of version ${keyVersion}, which its profile does not list`,
       );
     }
-    const request = { profileId: profile.id, keyVersion, ...(diversifier && { diversifier }) };
+    const { diversification } = profile.keys;
+    const request = {
+      profileId: profile.id,
+      keyVersion,
+      diversification,
+      ...(diversifier && { diversifier }),
+    };
     let keys: CardKeys;
     try {
       keys = await this.#parts.cardKeys(request);
@@ -258,6 +264,16 @@ export class CardSession {
     zeroKeys(keys);
     throw new Fault('key-unavailable', 'the keys of the card do not have 16 bytes');
   }
+}
+
+/** The version used and, where the profile ends it, when. */
+function keyVersionOf(
+  { keys }: CardProfile,
+  keyVersion: number | undefined,
+): Pick<Reading, 'keyVersion' | 'keyVersionEndsMs'> {
+  if (keyVersion === undefined) return {};
+  const ends = keys?.until?.[keyVersion];
+  return { keyVersion, ...(ends !== undefined && { keyVersionEndsMs: Date.parse(ends) }) };
 }
 
 function closed(): Fault {

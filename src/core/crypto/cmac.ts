@@ -10,40 +10,54 @@ function double(block: Uint8Array): Uint8Array {
   return doubled;
 }
 
-/** AES-CMAC (NIST SP 800-38B; RFC 4493) for many messages under one key, and the CBC-MAC it is made of. */
+/** The two subkeys that the last block is masked with (NIST SP 800-38B, 6.1). Secret as long as the key is. */
+export interface CmacSubkeys {
+  readonly k1: Uint8Array;
+  readonly k2: Uint8Array;
+}
+
+/** Makes the subkeys from the block of zeros encrypted under the key. */
+export function cmacSubkeys(encryptedZeros: Uint8Array): CmacSubkeys {
+  const k1 = double(encryptedZeros);
+  return { k1, k2: double(k1) };
+}
+
+/**
+ * `message` padded to `count` blocks, even where fewer would hold it, with its last block masked: the last block of its
+ * CBC encryption with IV 0 is the MAC (NIST SP 800-38B, 6.2).
+ */
+export function cmacInput(message: Uint8Array, count: number, { k1, k2 }: CmacSubkeys): Uint8Array {
+  const blocks = new Uint8Array(count * aesBlockLength);
+  blocks.set(message);
+  const whole = message.length === blocks.length;
+  if (!whole) blocks[message.length] = 0x80;
+  const subkey = whole ? k1 : k2;
+  const last = blocks.length - aesBlockLength;
+  for (let i = 0; i < aesBlockLength; i += 1) blocks[last + i] = (blocks[last + i] ?? 0) ^ (subkey[i] ?? 0);
+  return blocks;
+}
+
+/** AES-CMAC (NIST SP 800-38B; RFC 4493) for many messages under one key. */
 export class AesCmac {
   readonly #cipher: AesCbc;
-  readonly #k1: Uint8Array;
-  readonly #k2: Uint8Array;
+  readonly #subkeys: CmacSubkeys;
 
   /** Copies `key`. */
   constructor(key: Uint8Array) {
     this.#cipher = new AesCbc(key);
-    this.#k1 = double(this.#cipher.lastBlock(new Uint8Array(aesBlockLength)));
-    this.#k2 = double(this.#k1);
+    this.#subkeys = cmacSubkeys(this.#cipher.lastBlock(new Uint8Array(aesBlockLength)));
   }
 
   /** The 16 bytes of the MAC (NIST SP 800-38B, 6.2). */
   mac(message: Uint8Array): Uint8Array {
-    return this.macOfBlocks(message, Math.max(1, Math.ceil(message.length / aesBlockLength)));
-  }
-
-  /** As `mac`, with the message padded to `count` blocks even where fewer would hold it (NXP AN10922, 2.2). */
-  macOfBlocks(message: Uint8Array, count: number): Uint8Array {
-    const blocks = new Uint8Array(count * aesBlockLength);
-    blocks.set(message);
-    const whole = message.length === blocks.length;
-    if (!whole) blocks[message.length] = 0x80;
-    const subkey = whole ? this.#k1 : this.#k2;
-    const last = blocks.length - aesBlockLength;
-    for (let i = 0; i < aesBlockLength; i += 1) blocks[last + i] = (blocks[last + i] ?? 0) ^ (subkey[i] ?? 0);
-    return this.#cipher.lastBlock(blocks);
+    const count = Math.max(1, Math.ceil(message.length / aesBlockLength));
+    return this.#cipher.lastBlock(cmacInput(message, count, this.#subkeys));
   }
 
   /** Zeroes keys and subkeys. Safe to call twice. */
   close(): void {
     this.#cipher.close();
-    this.#k1.fill(0);
-    this.#k2.fill(0);
+    this.#subkeys.k1.fill(0);
+    this.#subkeys.k2.fill(0);
   }
 }

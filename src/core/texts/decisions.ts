@@ -34,6 +34,13 @@ const denials: { readonly [reason in DenialReason]: ReasonTexts } = {
       en: 'The policy does not admit this card profile',
     },
   },
+  'key-version-ended': {
+    holder: seeDesk,
+    operator: {
+      ja: 'カードの鍵バージョンの受入期限が過ぎている（鍵の更新が必要）',
+      en: 'The key version of the card is no longer accepted; the card needs new keys',
+    },
+  },
   'card-not-registered': {
     holder: seeDesk,
     operator: {

@@ -5,8 +5,8 @@ import { buildTlv } from '#core/bytes/tlv.ts';
 import type { CardChannel } from '#core/card/channel/mutual/card-channel.ts';
 import { answerMutualAuthentication } from '#core/card/channel/mutual/card-side.ts';
 import { authenticationLength, nonceLength } from '#core/card/channel/mutual/messages.ts';
+import { deriveCardKeys } from '#core/card/diversification.ts';
 import type { CardKeys } from '#core/card/keys.ts';
-import { Diversification } from '#core/crypto/an10922.ts';
 import { type CardAnswer, dataAnswer, statusAnswer, wrongExpected } from './card-answer.ts';
 import type { CardApplicationDescription, FileDescription } from './card-description.ts';
 import { CardFiles } from './card-files.ts';
@@ -31,12 +31,7 @@ type KeysDescription = NonNullable<CardApplicationDescription['keys']>;
 
 function cardKeysOf({ master, card, diversifier }: KeysDescription): CardKeys {
   if (card) return { encryption: fromHex(card.encryption), mac: fromHex(card.mac) };
-  const diversification = new Diversification(fromHex(master ?? ''));
-  const input = fromHex(diversifier ?? '');
-  return {
-    encryption: diversification.cardKey('encryption', input),
-    mac: diversification.cardKey('mac', input),
-  };
+  return deriveCardKeys(fromHex(master ?? ''), 'an10922', fromHex(diversifier ?? ''));
 }
 
 /** 6F { 84 AID, A5 { C0 key version, C1 diversifier } }; A5 only where the application has keys. */

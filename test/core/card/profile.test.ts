@@ -72,7 +72,18 @@ describe('Type A', () => {
     const { pin: _pin, ...withoutPin } = typeA;
     expect(parseCardProfile(withoutPin, 'x').pin).toBeUndefined();
     const { diversifier: _diversifier, ...keys } = typeA.keys ?? {};
-    expect(parseCardProfile({ ...typeA, keys }, 'x').keys?.diversifier).toBeUndefined();
+    expect(
+      parseCardProfile({ ...typeA, keys: { ...keys, diversification: 'none' } }, 'x').keys?.diversifier,
+    ).toBeUndefined();
+    expect(refusal({ ...typeA, keys })).toContain('keys.diversifier: is missing');
+  });
+
+  test('ends only versions that it lists, at a time that says its offset', () => {
+    const ending = (until: unknown) => ({ ...typeA, keys: { ...typeA.keys, until } });
+    const until = { 1: '2027-04-01T00:00:00+09:00' };
+    expect(parseCardProfile(ending(until), 'x').keys?.until).toEqual(until);
+    expect(refusal(ending({ 7: '2027-04-01T00:00:00+09:00' }))).toContain('is not among the versions');
+    expect(refusal(ending({ 1: '2027-04-01' }))).toContain('offset');
   });
 
   test('names each key version once, and the diversifier elsewhere', () => {

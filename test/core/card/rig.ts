@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { Transmit } from '#core/apdu/transmit.ts';
 import { fromHex } from '#core/bytes/bytes.ts';
+import { deriveCardKeys } from '#core/card/diversification.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { type CardProfile, parseCardProfile } from '#core/card/profile.ts';
 import { CardSession } from '#core/card/session.ts';
-import { Diversification } from '#core/crypto/an10922.ts';
 import { type CardDescription, cardDescriptionSchema } from '#simulators/card/card-description.ts';
 import { VirtualCard, type VirtualCardParts } from '#simulators/card/virtual-card.ts';
 
@@ -62,16 +62,20 @@ export function powered(
   return card;
 }
 
-const masters: Readonly<Record<number, Diversification>> = {
-  1: new Diversification(fromHex('54455354204B4559204F4E4C59203031')),
-  2: new Diversification(fromHex('54455354204B4559204F4E4C59203032')),
+const masters: Readonly<Record<number, Uint8Array>> = {
+  1: fromHex('54455354204B4559204F4E4C59203031'),
+  2: fromHex('54455354204B4559204F4E4C59203032'),
 };
 
 /** The keys of the deck's cards. */
-export async function testKeys({ keyVersion, diversifier }: CardKeyRequest): Promise<CardKeys> {
+export async function testKeys({
+  keyVersion,
+  diversification,
+  diversifier,
+}: CardKeyRequest): Promise<CardKeys> {
   const master = masters[keyVersion];
-  if (!master || !diversifier) throw new Error('no such test key');
-  return { encryption: master.cardKey('encryption', diversifier), mac: master.cardKey('mac', diversifier) };
+  if (!master || !diversifier || diversification === 'none') throw new Error('no such test key');
+  return deriveCardKeys(master, diversification, diversifier);
 }
 
 export interface SessionOptions {

@@ -75,6 +75,20 @@ test('a card of a rotated key version is read with that version', async () => {
   expect(outcome).toMatchObject({ kind: 'reading', reading: { keyVersion: 2, userNumber: 'E00023456' } });
 });
 
+test('a reading says when the key version of its card ends, where the profile ends it', async () => {
+  const read = async (name: string) => {
+    const keys = { ...typeA.keys, until: { 1: '2027-04-01T00:00:00+09:00' } };
+    const profiles = [parseCardProfile({ ...typeA, keys }, 'test')];
+    const outcome = await session(powered(deckCard(name)).transmit, { profiles }).read();
+    return outcome.kind === 'reading' ? outcome.reading : undefined;
+  };
+  expect(await read('employee')).toMatchObject({
+    keyVersion: 1,
+    keyVersionEndsMs: Date.UTC(2027, 2, 31, 15),
+  });
+  expect(await read('employee-new-key')).not.toHaveProperty('keyVersionEndsMs');
+});
+
 test('a key version that the profile does not list is refused without asking for keys', async () => {
   const description = deckCard('employee');
   const keys = { ...typeA.keys, versions: [2, 3] };

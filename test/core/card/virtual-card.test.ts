@@ -280,6 +280,7 @@ async function withChannel() {
     keys: await testKeys({
       profileId: typeA.id,
       keyVersion: 1,
+      diversification: 'an10922',
       diversifier: fromHex('4B415A41535500000001'),
     }),
     random: (length) => new Uint8Array(length).fill(3),

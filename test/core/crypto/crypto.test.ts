@@ -3,8 +3,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import { AesCbc } from '#core/crypto/aes.ts';
-import { Diversification } from '#core/crypto/an10922.ts';
-import { AesCmac } from '#core/crypto/cmac.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { padIso9797, unpadIso9797 } from '#core/crypto/padding.ts';
 import { retailMac, withDesParity } from '#core/crypto/triple-des.ts';
@@ -91,17 +89,6 @@ test('DES parity is odd in every byte and changes the lowest bit alone', () => {
     expect(byte >> 1).toBe(i >> 1);
     expect(byte.toString(2).replaceAll('0', '').length % 2).toBe(1);
   });
-});
-
-test('AN10922 is not plain CMAC for a short input, and is for a long one', () => {
-  const key = new Uint8Array(16).fill(5);
-  const plain = (input: Uint8Array) => toHex(new AesCmac(key).mac(Uint8Array.of(1, ...input)));
-  const diversified = (input: Uint8Array) => toHex(new Diversification(key).diversify(input));
-  expect(diversified(new Uint8Array(10))).not.toBe(plain(new Uint8Array(10)));
-  for (const length of [16, 30, 31])
-    expect(diversified(new Uint8Array(length))).toBe(plain(new Uint8Array(length)));
-  for (const length of [0, 32]) expect(() => diversified(new Uint8Array(length))).toThrow(TypeError);
-  expect(() => new Diversification(new Uint8Array(24))).toThrow(TypeError);
 });
 
 test('SHA-1 and SHA-256 of "abc" (FIPS 180-4)', () => {
