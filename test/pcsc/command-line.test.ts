@@ -1,45 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deckFile, profileFile } from '../contracts/deck.ts';
+import { emulate, kazasu } from './kazasu-process.ts';
 import { openPcscdFixture, type PcscdFixture, readerNames } from './pcscd-fixture.ts';
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const typeA = profileFile('synthetic-type-a');
 const typeC = profileFile('synthetic-type-c');
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function start(...words: readonly string[]): { child: ChildProcess; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk) => (stdout += chunk));
-  child.stderr.on('data', (chunk) => (stderr += chunk));
-  const ended = once(child, 'close').then(([code]) => ({ code, stdout, stderr }));
-  return { child, ended };
-}
-
-const kazasu = (...words: readonly string[]): Promise<Ended> => start(...words).ended;
-
-/** Starts `card emulate` and resolves when it says that the card is in the reader. */
-async function emulate(name: string): Promise<{ stop(): Promise<Ended> }> {
-  const { child, ended } = start('card', 'emulate', '--card', deckFile(name));
-  if (child.stderr) await once(child.stderr, 'data');
-  return {
-    stop: () => {
-      child.kill('SIGINT');
-      return ended;
-    },
-  };
-}
 
 describe('without pcscd', () => {
   test('every command that needs it says so, and fails', async () => {
@@ -78,7 +45,7 @@ describe('with pcscd', () => {
   });
 
   test('a card emulated by one command is read by another, with its PIN', async () => {
-    const card = await emulate('employee');
+    const card = await emulate(deckFile('employee'));
     const words = [
       'card',
       'read',
@@ -108,7 +75,7 @@ describe('with pcscd', () => {
   });
 
   test('only a reading is a success', async () => {
-    const card = await emulate('blocked-pin');
+    const card = await emulate(deckFile('blocked-pin'));
     const blocked = await kazasu(
       'card',
       'read',

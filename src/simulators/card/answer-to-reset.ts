@@ -11,9 +11,12 @@ function typeBAnswerToReset(applicationData: Uint8Array, protocolInfo: Uint8Arra
   return atr;
 }
 
-/** 106 to 848 kbit/s both ways, frames of 256 bytes, ISO 14443-4, waiting time 8, CID and NAD not supported. */
+/**
+ * 106 to 848 kbit/s both ways, frames of 256 bytes, ISO 14443-4, waiting time 11 (0.6 s, for a signature), CID and
+ * NAD not supported. Waiting time 8 would give the answer that OpenSC has down as that of another maker's card.
+ */
 export const virtualCardAnswerToReset = typeBAnswerToReset(
   new Uint8Array(4),
-  Uint8Array.of(0x77, 0x81, 0x80),
+  Uint8Array.of(0x77, 0x81, 0xb0),
   0,
 );

@@ -1,0 +1,36 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(...words: readonly string[]): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => (stdout += chunk));
+  child.stderr.on('data', (chunk) => (stderr += chunk));
+  const ended = once(child, 'close').then(([code]) => ({ code, stdout, stderr }));
+  return { child, ended };
+}
+
+/** Runs a command of the command line to its end. */
+export const kazasu = (...words: readonly string[]): Promise<Ended> => start(...words).ended;
+
+/** Starts `card emulate` and resolves when it says that the card is in the reader. */
+export async function emulate(cardFile: string): Promise<{ stop(): Promise<Ended> }> {
+  const { child, ended } = start('card', 'emulate', '--card', cardFile);
+  if (child.stderr) await once(child.stderr, 'data');
+  return {
+    stop: () => {
+      child.kill('SIGINT');
+      return ended;
+    },
+  };
+}
