@@ -1,14 +1,13 @@
-import { open, readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { isVirtualReader } from '#adapters/pcsc/reader-name.ts';
-import { type CardProfile, cardProfileSchema } from '#core/card/profile.ts';
 import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
-import { parseYaml } from '#core/config/yaml-document.ts';
 import { Fault } from '#core/fault.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
+import { loadCardProfile } from '#terminal/config.ts';
 import { createOutput, type Output } from './output.ts';
-import { commandReaders, nothing, presentReaders, withoutKeys } from './pcsc-session.ts';
+import { chosenReaders, commandReaders, nothing, withoutKeys } from './pcsc-session.ts';
+import { readPinFile } from './pin-file.ts';
 
 interface ReadOptions {
   readonly profile: readonly string[];
@@ -37,12 +36,12 @@ export function registerCardRead(card: Command): void {
 }
 
 async function readCard(options: ReadOptions, output: Output): Promise<void> {
-  const profiles = await Promise.all(options.profile.map(loadProfile));
+  const profiles = await Promise.all(options.profile.map(loadCardProfile));
   const keys = options.keys === undefined ? withoutKeys() : await createKeyfileDerivation(options.keys);
-  const pin = options.pinFile === undefined ? undefined : await readPin(options.pinFile);
+  const pin = options.pinFile === undefined ? undefined : await readPinFile(options.pinFile);
   try {
     const profileIds = profiles.map(({ id }) => id);
-    const allowed = (await readerNames(options.reader)).map((readerName) => ({ readerName, profileIds }));
+    const allowed = (await chosenReaders(options.reader)).map((readerName) => ({ readerName, profileIds }));
     const readers = commandReaders({ allowed, profiles, keys });
     try {
       if (options.wait) output.note('hold a card to the reader');
@@ -57,42 +56,6 @@ async function readCard(options: ReadOptions, output: Output): Promise<void> {
   } finally {
     pin?.fill(0);
   }
-}
-
-async function loadProfile(file: string): Promise<CardProfile> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new Fault('file-unreadable', `${file} cannot be read`, { cause });
-  });
-  return parseYaml(text, file, cardProfileSchema, 'profile-invalid');
-}
-
-/** The digits of the file's first line, the mode checked on the very file that is read; it is never a string. */
-async function readPin(path: string): Promise<Uint8Array> {
-  const file = await open(path, 'r').catch((cause: unknown) => {
-    throw new Fault('file-unreadable', `the PIN file ${path} cannot be read`, { cause });
-  });
-  try {
-    if (((await file.stat()).mode & 0o077) !== 0) {
-      throw new Fault('argument-invalid', `others than its owner can read ${path}; run: chmod 600 ${path}`);
-    }
-    const content = await file.readFile();
-    const end = content.findIndex((byte) => byte < 0x30 || byte > 0x39);
-    const digits = new Uint8Array(content.subarray(0, end < 0 ? content.length : end));
-    content.fill(0);
-    if (digits.length === 0) throw new Fault('argument-invalid', `${path} does not begin with digits`);
-    return digits;
-  } finally {
-    await file.close();
-  }
-}
-
-async function readerNames(wanted: string | undefined): Promise<readonly string[]> {
-  const present = (await presentReaders()).map(({ name }) => name);
-  if (present.length === 0) throw new Fault('reader-absent', 'no reader is connected');
-  if (wanted === undefined) return present;
-  if (present.includes(wanted)) return [wanted];
-  const known = present.map((name) => `"${name}"`).join(', ');
-  throw new Fault('reader-absent', `there is no reader named "${wanted}"; connected: ${known}`);
 }
 
 /** The first card that any of the readers presents. Rejects with a Fault `deadline-exceeded` after `limitMs`. */

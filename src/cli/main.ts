@@ -12,6 +12,8 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['terminal', 'run', async () => (await import('./terminal-run.ts')).registerTerminalRun],
   ['card', 'emulate', async () => (await import('./card-emulate.ts')).registerCardEmulate],
   ['card', 'read', async () => (await import('./card-read.ts')).registerCardRead],
+  ['card', 'trace', async () => (await import('./card-trace.ts')).registerCardTrace],
+  ['card', 'explain', async () => (await import('./card-explain.ts')).registerCardExplain],
   ['policy', 'import', async () => (await import('./policy-import.ts')).registerPolicyImport],
   ['policy', 'show', async () => (await import('./policy-show.ts')).registerPolicyShow],
   ['journal', 'list', async () => (await import('./journal-list.ts')).registerJournalList],
@@ -26,7 +28,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
 
 const groups: Readonly<Record<string, string>> = {
   terminal: 'Run a terminal',
-  card: 'Read a card, or emulate one for tests',
+  card: 'Read cards, find out what is wrong with one, emulate one for tests',
   policy: 'Permissions: import and look up',
   journal: 'The record of what happened: list, verify, export, erase',
   config: 'Check configurations, list the parameters of a terminal',

@@ -47,3 +47,13 @@ export async function presentReaders(): Promise<readonly ReaderStatus[]> {
   }
   return list;
 }
+
+/** The reader named, or every one there is. Throws a Fault `reader-absent` that lists those connected. */
+export async function chosenReaders(wanted: string | undefined): Promise<readonly string[]> {
+  const present = (await presentReaders()).map(({ name }) => name);
+  if (present.length === 0) throw new Fault('reader-absent', 'no reader is connected');
+  if (wanted === undefined) return present;
+  if (present.includes(wanted)) return [wanted];
+  const known = present.map((name) => `"${name}"`).join(', ');
+  throw new Fault('reader-absent', `there is no reader named "${wanted}"; connected: ${known}`);
+}

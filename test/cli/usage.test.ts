@@ -12,6 +12,8 @@ const commands = [
   'terminal run',
   'card emulate',
   'card read',
+  'card trace',
+  'card explain',
   'policy import',
   'policy show',
   'journal list',
