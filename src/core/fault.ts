@@ -16,7 +16,10 @@ export const faultCodes = [
   'user-number-individual-number',
   // keys
   'key-unavailable',
+  'key-refused',
   'key-file-invalid',
+  'key-sealing-mismatch',
+  'key-vault-pin-refused',
   // reader
   'reader-absent',
   'reader-not-allowed',

@@ -1,0 +1,275 @@
+import type { webcrypto } from 'node:crypto';
+import { open, rm } from 'node:fs/promises';
+import { Crypto } from '@peculiar/webcrypto';
+import { z } from 'zod';
+import { concat, copyOf, toHex } from '#core/bytes/bytes.ts';
+import {
+  type CardDiversification,
+  cardKeySteps,
+  checkValueSteps,
+  diversifications,
+  isMasterKeyLength,
+  type MasterKeyLength,
+  masterKeyLengths,
+  masterOperations,
+  runStepsAsync,
+} from '#core/card/diversification.ts';
+import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
+import type { Sealing } from '#core/config/key-source.ts';
+import { Fault } from '#core/fault.ts';
+import type { KeyErasure } from '#ports/key-erasure.ts';
+import type { KeyVault, MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
+import { destroyFile, openSealed, type Sealed, writeSealed } from './sealed-file.ts';
+
+const purpose = 'master keys';
+/** The keys in the order in which they stand in the secret. */
+const attributesSchema = z.strictObject({
+  keys: z.array(
+    z.strictObject({
+      profile: z.string(),
+      version: z.int().min(1).max(255),
+      diversification: z.enum(diversifications),
+      length: z.literal(masterKeyLengths),
+    }),
+  ),
+});
+type Attributes = z.output<typeof attributesSchema>;
+type KeyEntry = Attributes['keys'][number];
+
+/** A master key as this process holds it: where it is diversified, as a key object that does not give it out. */
+type HeldKey =
+  | {
+      readonly diversification: CardDiversification;
+      readonly length: MasterKeyLength;
+      readonly key: webcrypto.CryptoKey;
+    }
+  | { readonly diversification: 'none'; readonly length: MasterKeyLength; readonly key: Uint8Array };
+
+const crypto = new Crypto();
+const zeroIv = new Uint8Array(16);
+
+/** Master keys in a sealed file and, while it is open, in this process's memory: no hardware, so whoever has both has them. */
+export class FileVault implements KeyVault, KeyErasure {
+  readonly #file: string;
+  readonly #sealing: Sealing;
+  #held: ReadonlyMap<string, HeldKey> | undefined;
+  #lastChange: Promise<unknown> = Promise.resolve();
+
+  constructor({ file, sealing }: { readonly file: string; readonly sealing: Sealing }) {
+    this.#file = file;
+    this.#sealing = sealing;
+  }
+
+  /** Makes an empty vault where there is none yet. Rejects with `key-file-invalid` where there is a file. */
+  async create(): Promise<void> {
+    await this.#locked(async () => {
+      const taken = await open(this.#file, 'r').catch(() => undefined);
+      await taken?.close();
+      if (taken) throw new Fault('key-file-invalid', `${this.#file} is there already, and is left as it is`);
+      await this.#write({ attributes: { keys: [] }, secret: new Uint8Array() });
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#hold(await this.#read());
+  }
+
+  async stop(): Promise<void> {
+    for (const held of this.#held?.values() ?? []) if (held.diversification === 'none') held.key.fill(0);
+    this.#held = undefined;
+  }
+
+  async cardKeys(request: CardKeyRequest): Promise<CardKeys> {
+    const { profileId, keyVersion, diversification, diversifier } = request;
+    const held = this.#opened().get(nameOf({ profileId, version: keyVersion }));
+    if (!held) throw noKey({ profileId, version: keyVersion });
+    if (held.diversification !== diversification) {
+      throw new Fault(
+        'key-unavailable',
+        `the master key of ${profileId} version ${keyVersion} serves ${held.diversification}, the profile asks for ${diversification}`,
+      );
+    }
+    if (held.diversification === 'none') return { encryption: copyOf(held.key), mac: copyOf(held.key) };
+    const steps = cardKeySteps(held.diversification, held.length, diversifier);
+    return runStepsAsync(steps, operationOf(held.diversification, held.key));
+  }
+
+  async list(): Promise<readonly StoredMasterKey[]> {
+    const keys = [...this.#opened()].map(async ([name, held]) => ({
+      ...parseName(name),
+      diversification: held.diversification,
+      length: held.length,
+      checkValue: await checkValueOf(held),
+    }));
+    const listed = await Promise.all(keys);
+    return listed.sort((a, b) => compare(a.profileId, b.profileId) || a.version - b.version);
+  }
+
+  async add({ profileId, version, diversification, key }: NewMasterKey): Promise<StoredMasterKey> {
+    try {
+      const { length } = key;
+      if (!isMasterKeyLength(length)) {
+        throw new Fault('key-refused', `a master key has 16, 24 or 32 bytes, not ${length}`);
+      }
+      await this.#change(({ attributes: { keys }, secret }) => {
+        if (keys.some((entry) => entry.profile === profileId && entry.version === version)) {
+          throw new Fault('key-refused', `there is a master key of ${profileId} version ${version} already`);
+        }
+        const entry: KeyEntry = { profile: profileId, version, diversification, length };
+        return { attributes: { keys: [...keys, entry] }, secret: concat(secret, key) };
+      });
+    } finally {
+      key.fill(0);
+    }
+    const added = (await this.list()).find((it) => it.profileId === profileId && it.version === version);
+    if (!added) throw noKey({ profileId, version });
+    return added;
+  }
+
+  async destroy(name: MasterKeyName): Promise<void> {
+    await this.#change(({ attributes: { keys }, secret }) => {
+      const parts = [...entriesOf(keys, secret)].filter(({ entry }) => !isNamed(entry, name));
+      if (parts.length === keys.length) throw noKey(name);
+      return {
+        attributes: { keys: parts.map(({ entry }) => entry) },
+        secret: concat(...parts.map(({ bytes }) => bytes)),
+      };
+    });
+  }
+
+  async erase(): Promise<void> {
+    await this.stop();
+    await destroyFile(this.#file);
+  }
+
+  #opened(): ReadonlyMap<string, HeldKey> {
+    if (!this.#held) throw new Fault('key-unavailable', 'the vault is closed');
+    return this.#held;
+  }
+
+  #read(): Promise<Sealed<Attributes>> {
+    return openSealed({ file: this.#file, purpose, sealing: this.#sealing }, attributesSchema);
+  }
+
+  #write(content: Sealed<Attributes>): Promise<void> {
+    return writeSealed({ file: this.#file, purpose, sealing: this.#sealing }, content);
+  }
+
+  /** Writes what `change` makes of the file's content, and holds it. */
+  async #change(change: (content: Sealed<Attributes>) => Sealed<Attributes>): Promise<void> {
+    this.#opened();
+    const turn = this.#lastChange.then(() => this.#locked(() => this.#changeNow(change)));
+    this.#lastChange = turn.catch(() => undefined);
+    await turn;
+  }
+
+  async #changeNow(change: (content: Sealed<Attributes>) => Sealed<Attributes>): Promise<void> {
+    const before = await this.#read();
+    try {
+      const after = change(before);
+      try {
+        await this.#write(after);
+        if (this.#held) await this.#hold({ ...after, secret: copyOf(after.secret) });
+      } finally {
+        after.secret.fill(0);
+      }
+    } finally {
+      before.secret.fill(0);
+    }
+  }
+
+  /** One change at a time, of this process and any other. */
+  async #locked(action: () => Promise<void>): Promise<void> {
+    const lock = `${this.#file}.lock`;
+    const handle = await open(lock, 'wx', 0o600).catch((cause: NodeJS.ErrnoException) => {
+      const why =
+        cause.code === 'EEXIST'
+          ? `it is being changed by another command; if none runs, one was interrupted: remove ${lock}`
+          : `${lock} cannot be made (${cause.code})`;
+      throw new Fault('key-file-invalid', `${this.#file}: ${why}`, { cause });
+    });
+    try {
+      await handle.close();
+      await action();
+    } finally {
+      await rm(lock, { force: true });
+    }
+  }
+
+  /** Makes key objects of the masters, and zeroes `secret`. */
+  async #hold({ attributes, secret }: Sealed<Attributes>): Promise<void> {
+    try {
+      const held = new Map<string, HeldKey>();
+      for (const { entry, bytes } of entriesOf(attributes.keys, secret)) {
+        held.set(nameOf({ profileId: entry.profile, version: entry.version }), await holdKey(entry, bytes));
+      }
+      await this.stop();
+      this.#held = held;
+    } finally {
+      secret.fill(0);
+    }
+  }
+}
+
+function* entriesOf(
+  keys: readonly KeyEntry[],
+  secret: Uint8Array,
+): Iterable<{ readonly entry: KeyEntry; readonly bytes: Uint8Array }> {
+  let offset = 0;
+  for (const entry of keys) {
+    yield { entry, bytes: secret.subarray(offset, offset + entry.length) };
+    offset += entry.length;
+  }
+}
+
+async function holdKey({ diversification, length }: KeyEntry, bytes: Uint8Array): Promise<HeldKey> {
+  if (diversification === 'none') return { diversification, length, key: copyOf(bytes) };
+  const [name, usage] =
+    masterOperations[diversification] === 'cmac'
+      ? (['AES-CMAC', 'sign'] as const)
+      : (['AES-CBC', 'encrypt'] as const);
+  const raw = new Uint8Array(bytes);
+  const key = await crypto.subtle.importKey('raw', raw, { name, length: 8 * length }, false, [usage]);
+  raw.fill(0);
+  return { diversification, length, key };
+}
+
+function operationOf(
+  diversification: CardDiversification,
+  key: webcrypto.CryptoKey,
+): (input: Uint8Array) => Promise<Uint8Array> {
+  if (masterOperations[diversification] === 'cmac') {
+    return async (input) =>
+      new Uint8Array(await crypto.subtle.sign({ name: 'AES-CMAC', length: 128 }, key, new Uint8Array(input)));
+  }
+  return async (input) => {
+    // Web Crypto appends a block of padding to whole blocks
+    const blocks = await crypto.subtle.encrypt({ name: 'AES-CBC', iv: zeroIv }, key, new Uint8Array(input));
+    return new Uint8Array(blocks).slice(input.length - 16, input.length);
+  };
+}
+
+async function checkValueOf(held: HeldKey): Promise<string> {
+  const keyed =
+    held.diversification === 'none'
+      ? await holdKey({ profile: '', version: 1, diversification: 'kdf3', length: held.length }, held.key)
+      : held;
+  if (keyed.diversification === 'none') throw new Error('a key object was made');
+  const operation = operationOf(keyed.diversification, keyed.key);
+  return toHex(await runStepsAsync(checkValueSteps(keyed.diversification), operation));
+}
+
+const nameOf = ({ profileId, version }: MasterKeyName): string => `${profileId}/${version}`;
+
+function parseName(name: string): MasterKeyName {
+  const slash = name.lastIndexOf('/');
+  return { profileId: name.slice(0, slash), version: Number(name.slice(slash + 1)) };
+}
+
+const isNamed = ({ profile, version }: KeyEntry, name: MasterKeyName): boolean =>
+  profile === name.profileId && version === name.version;
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+const noKey = ({ profileId, version }: MasterKeyName): Fault =>
+  new Fault('key-unavailable', `the vault has no master key of card profile ${profileId} version ${version}`);
