@@ -1,14 +1,10 @@
-import { type Command, parseCommand } from '#core/apdu/command.ts';
+import { parseCommand } from '#core/apdu/command.ts';
 import { joinResponse, statusWords } from '#core/apdu/response.ts';
 import { concat, equalConstantTime } from '#core/bytes/bytes.ts';
 import { buildTlv, parseTlv, type Tlv } from '#core/bytes/tlv.ts';
 import type { ChannelParameters, SessionSecrets } from '#core/card/channel/mutual/messages.ts';
-import { carriesPin, objectTags, SecureMessaging } from '#core/card/channel/mutual/secure-messaging.ts';
-
-/** A command as the card takes it, or the bare status word that refuses it and ends the session. */
-export type OpenedCommand =
-  | { readonly kind: 'command'; readonly command: Command }
-  | { readonly kind: 'refused'; readonly status: number };
+import { objectTags, SecureMessaging } from '#core/card/channel/mutual/secure-messaging.ts';
+import { type CardSecureChannel, carriesPin, type OpenedCommand } from '#core/card/channel/secure-channel.ts';
 
 interface CommandObjects {
   readonly data?: Tlv;
@@ -34,16 +30,23 @@ function commandObjects(body: Uint8Array): CommandObjects | undefined {
   if (mac?.tag !== objectTags.mac || mac.value.length !== 8) return undefined;
   const expected = objects.at(-1)?.tag === objectTags.expected ? objects.pop() : undefined;
   const [data, ...others] = objects;
-  if (others.length > 0 || (data && !dataTags.has(data.tag)) || (expected && expected.value.length !== 1)) {
+  if (others.length > 0 || (data && !dataTags.has(data.tag)) || (expected && !isLength(expected.value))) {
     return undefined;
   }
   return { mac, ...(data && { data }), ...(expected && { expected }) };
 }
 
+/** DO'97' is Le as it would stand behind the command in the clear: one byte, or two in extended form. */
+const isLength = ({ length }: Uint8Array): boolean => length === 1 || length === 2;
+
+function expectedOf([first = 0, second]: Uint8Array): number {
+  return second === undefined ? first || 0x100 : (first << 8) | second || 0x10000;
+}
+
 const refused = (status: number): OpenedCommand => ({ kind: 'refused', status });
 
 /** The card's end of ISO 7816-4 secure messaging. A command it refuses ends it. */
-export class CardChannel {
+export class CardChannel implements CardSecureChannel {
   readonly #session: SecureMessaging;
   readonly #messages: ChannelParameters['messages'];
   #oddInstruction = false;
@@ -94,7 +97,7 @@ export class CardChannel {
     const data = objects.data && this.#plainData(objects.data, outer.ins);
     if (objects.data && !data) return refused(statusWords.protectionIncorrect);
     const { ins, p1, p2 } = outer;
-    const expected = objects.expected && (objects.expected.value[0] || 256);
+    const expected = objects.expected && expectedOf(objects.expected.value);
     return {
       kind: 'command',
       command: { cla: outer.cla & ~0x0c, ins, p1, p2, ...(data && { data }), ...(expected && { expected }) },

@@ -15,13 +15,6 @@ export const objectTags = {
   status: 0x99,
 } as const;
 
-/** VERIFY, CHANGE REFERENCE DATA, RESET RETRY COUNTER: their data is a PIN and never travels in the clear. */
-const pinInstructions: ReadonlySet<number> = new Set([0x20, 0x24, 0x2c]);
-
-export function carriesPin(instruction: number): boolean {
-  return pinInstructions.has(instruction);
-}
-
 /** Keys and counter of one session and what either side computes with them. */
 export class SecureMessaging {
   readonly #blockLength: number;

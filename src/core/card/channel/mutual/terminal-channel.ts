@@ -4,15 +4,9 @@ import { describeStatus, isSuccessOrWarning, splitResponse } from '#core/apdu/re
 import { concat, equalConstantTime } from '#core/bytes/bytes.ts';
 import { buildTlv, parseTlv, type Tlv } from '#core/bytes/tlv.ts';
 import type { ChannelParameters, SessionSecrets } from '#core/card/channel/mutual/messages.ts';
-import { carriesPin, objectTags, SecureMessaging } from '#core/card/channel/mutual/secure-messaging.ts';
+import { objectTags, SecureMessaging } from '#core/card/channel/mutual/secure-messaging.ts';
+import { type ChannelResponse, carriesPin, type SecureChannel } from '#core/card/channel/secure-channel.ts';
 import { Fault } from '#core/fault.ts';
-
-/** A response whose MAC was right; `encrypted` tells how its data came. */
-export interface AuthenticResponse {
-  readonly data: Uint8Array;
-  readonly status: number;
-  readonly encrypted: boolean;
-}
 
 const noData = new Uint8Array();
 
@@ -48,7 +42,7 @@ function responseObjects(data: Uint8Array): ResponseObjects {
  * The terminal's end of ISO 7816-4 secure messaging. The first answer that is not authentic, and every bare status,
  * closes it for good: from then on both methods throw a Fault `card-channel-closed`.
  */
-export class TerminalChannel {
+export class TerminalChannel implements SecureChannel {
   readonly #session: SecureMessaging;
   readonly #messages: ChannelParameters['messages'];
   #oddInstruction = false;
@@ -60,7 +54,6 @@ export class TerminalChannel {
     this.#messages = parameters.messages;
   }
 
-  /** Protects a command of at most 200 bytes of data; the data of PIN commands is always encrypted. */
   wrap(command: Command): Uint8Array {
     this.#demandOpen();
     this.#session.advanceCounter();
@@ -68,15 +61,13 @@ export class TerminalChannel {
     const header = Uint8Array.of(command.cla | 0x0c, command.ins, command.p1, command.p2);
     const objects = concat(this.#dataObject(command), this.#expectedObject(command));
     const mac = buildTlv(objectTags.mac, this.#session.macOf(header, objects));
-    return encodeCommand({ ...command, cla: command.cla | 0x0c, data: concat(objects, mac), expected: 256 });
+    const data = concat(objects, mac);
+    const extended = data.length > 0xff || (command.expected ?? 0) > 0x100;
+    // a protected answer is longer than the plain one: Le asks for all there is
+    return encodeCommand({ ...command, cla: command.cla | 0x0c, data, expected: extended ? 0x10000 : 0x100 });
   }
 
-  /**
-   * The authentic content of a response. Throws a Fault `card-message-not-authentic` when its MAC is missing or
-   * wrong, `card-answer-status` for a bare error status, `card-answer-malformed` when its data has another form
-   * than agreed; each of them closes the channel.
-   */
-  unwrap(response: Uint8Array): AuthenticResponse {
+  unwrap(response: Uint8Array): ChannelResponse {
     this.#demandOpen();
     try {
       return this.#authentic(response);
@@ -86,7 +77,6 @@ export class TerminalChannel {
     }
   }
 
-  /** Zeroes the session keys. Safe to call twice. */
   close(): void {
     this.#isOpen = false;
     this.#session.close();
@@ -98,7 +88,6 @@ export class TerminalChannel {
 
   #dataObject({ ins, data }: Command): Uint8Array {
     if (!data || data.length === 0) return noData;
-    if (data.length > 200) throw new TypeError('a protected command with more than 200 bytes of data');
     const encrypted = this.#messages === 'encrypted' || this.#oddInstruction || carriesPin(ins);
     return encrypted
       ? this.#session.encryptObject(data, this.#oddInstruction)
@@ -107,11 +96,11 @@ export class TerminalChannel {
 
   #expectedObject({ expected }: Command): Uint8Array {
     if (expected === undefined) return noData;
-    if (expected > 256) throw new TypeError('a protected command that expects more than 256 bytes');
-    return Uint8Array.of(objectTags.expected, 1, expected & 0xff);
+    if (expected <= 0x100) return Uint8Array.of(objectTags.expected, 1, expected & 0xff);
+    return Uint8Array.of(objectTags.expected, 2, (expected >> 8) & 0xff, expected & 0xff);
   }
 
-  #authentic(response: Uint8Array): AuthenticResponse {
+  #authentic(response: Uint8Array): ChannelResponse {
     const { data, status } = splitResponse(response);
     if (data.length === 0) throw this.#bareStatus(status);
     const objects = responseObjects(data);
@@ -122,7 +111,7 @@ export class TerminalChannel {
     }
     const [sw1 = 0, sw2 = 0] = objects.status.value;
     if (((sw1 << 8) | sw2) !== status) throw notAuthentic('its status differs from the protected one');
-    return { ...this.#plainData(objects.data), status };
+    return { ...this.#plainData(objects.data), status, authentic: true };
   }
 
   #bareStatus(status: number): Fault {
