@@ -104,7 +104,7 @@ export class CardApplication implements Application {
       read === 'always' || (inChannel && (read === 'authenticated' || this.#pins.anyVerified));
     switch (command.ins) {
       case 0xa4:
-        return command.p1 === 0x02 ? this.#files.select(command) : statusAnswer(statusWords.wrongParameters);
+        return this.#files.select(command);
       case 0xb0:
         return this.#files.readBinary(command, allows);
       case 0xb2:

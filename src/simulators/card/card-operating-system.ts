@@ -3,8 +3,6 @@ import { joinResponse, statusWords } from '#core/apdu/response.ts';
 import { type CardAnswer, dataAnswer, statusAnswer, wrongExpected } from './card-answer.ts';
 import type { Application } from './card-application.ts';
 
-const masterFile = 0x3f00;
-
 export interface CardOperatingSystemParts {
   /** in the order in which a partial AID matches */
   readonly applications: readonly Application[];
@@ -52,9 +50,12 @@ export class CardOperatingSystem {
 
   #executePlain(command: Command): CardAnswer {
     if (command.ins === 0xa4 && command.p1 === 0x04) return this.#selectApplication(command);
-    if (command.ins === 0xa4 && command.p1 === 0x00) return this.#selectMasterFile(command);
+    if (command.ins === 0xa4 && command.p1 === 0x00 && isMasterFile(command.data)) {
+      return this.#selectMasterFile(command);
+    }
     if (command.ins === 0x84) return this.#challenge(command);
     if (this.#selected) return this.#selected.execute(command);
+    if (command.ins === 0xa4) return statusAnswer(statusWords.notFound);
     if (command.ins === 0xb0 || command.ins === 0xb2) return statusAnswer(statusWords.noCurrentFile);
     return statusAnswer(statusWords.instructionNotSupported);
   }
@@ -73,12 +74,8 @@ export class CardOperatingSystem {
   }
 
   /** `00 A4 00 00` answers 9000 and selects nothing, as measured on real cards. */
-  #selectMasterFile({ p2, data }: Command): CardAnswer {
-    if (p2 !== 0x00 && p2 !== 0x0c) return statusAnswer(statusWords.wrongParameters);
-    if (!data) return statusAnswer(statusWords.success);
-    if (data.length !== 2) return statusAnswer(statusWords.wrongLength);
-    const fileId = ((data[0] ?? 0) << 8) | (data[1] ?? 0);
-    return statusAnswer(fileId === masterFile ? statusWords.success : statusWords.notFound);
+  #selectMasterFile({ p2 }: Command): CardAnswer {
+    return statusAnswer(p2 === 0x00 || p2 === 0x0c ? statusWords.success : statusWords.wrongParameters);
   }
 
   #challenge({ p1, p2, data, expected }: Command): CardAnswer {
@@ -89,6 +86,11 @@ export class CardOperatingSystem {
     this.#selected?.challenged(challenge);
     return dataAnswer(challenge);
   }
+}
+
+/** Whether SELECT with P1 00 names the master file: by its identifier 3F00, or by none (ISO 7816-4, 11.2.2). */
+function isMasterFile(data: Uint8Array | undefined): boolean {
+  return !data || (data.length === 2 && data[0] === 0x3f && data[1] === 0x00);
 }
 
 /** The status that refuses a class byte; undefined for 00 and, with secure messaging, 0C. */

@@ -25,10 +25,10 @@ export class FixedApplication implements Application {
 
   challenged(): void {}
 
-  execute({ ins, p1, data }: Command): CardAnswer {
+  execute({ ins, p1, p2, data }: Command): CardAnswer {
     switch (ins) {
       case 0xa4:
-        return statusAnswer(p1 === 0x02 ? statusWords.success : statusWords.wrongParameters);
+        return statusAnswer(p1 === 0x02 && p2 === 0x0c ? statusWords.success : statusWords.wrongParameters);
       case 0xb0:
       case 0xb2:
         return statusAnswer(statusWords.securityNotSatisfied);

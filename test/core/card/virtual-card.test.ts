@@ -42,6 +42,26 @@ describe('as ISO 7816-4 says', () => {
     ['READ BINARY without Le', [selectC, '00B08100'], '6700'],
     ['READ RECORD of a transparent file', [selectC, '00B2010C00'], '6981'],
     ['SELECT of a file it does not have', [selectC, '00A4020C020002'], '6A82'],
+    ['SELECT of a file where no application is selected', ['00A4020C020001'], '6A82'],
+    ['SELECT of any file by identifier', [selectC, '00A4000C020001', '00B0000001'], '4C9000'],
+    [
+      'SELECT of a file with file control information',
+      [selectC, '00A4020002000100'],
+      '6F118002000C820101830200018801088A01059000',
+    ],
+    [
+      'SELECT of a file with file control parameters',
+      [selectC, '00A4020402000100'],
+      '62118002000C820101830200018801088A01059000',
+    ],
+    ['SELECT of a file with file control information and no Le', [selectC, '00A40200020001'], '9000'],
+    ['SELECT of a file with a Le too small', [selectC, '00A4020002000105'], '6C13'],
+    ['SELECT of a file by its path', [selectC, '00A4080C020001'], '6A86'],
+    [
+      'SELECT of a file with a Le too small, which selects nothing',
+      [selectC, '00A4020002000105', '00B0000001'],
+      '6986',
+    ],
     ['READ BINARY of a protected file in the clear', [selectA, '00B081000C'], '6982'],
     ['VERIFY without data', [selectA, '00200081'], '63C3'],
     ['VERIFY of an unknown PIN', [selectA, '00200082'], '6A88'],
@@ -99,12 +119,17 @@ describe('as ISO 7816-4 says', () => {
         cardApplications: [
           {
             aid: typeC.application.aid,
-            files: [{ shortFileId: 3, read: 'always', records: [{ hex: '0102' }, { hex: '03' }] }],
+            files: [
+              { shortFileId: 3, fileId: '0003', read: 'always', records: [{ hex: '0102' }, { hex: '03' }] },
+            ],
           },
         ],
       }),
     );
     await ask(card, selectC);
+    expect(await ask(card, '00A4020002000300')).toBe(
+      '6F158002000382050401000202830200038801188A0105' + '9000',
+    );
     expect(await ask(card, '00B2011C00')).toBe('01029000');
     expect(await ask(card, '00B2020401')).toBe('039000');
     expect(await ask(card, '00B2011C01')).toBe('6C02');
