@@ -3,12 +3,12 @@ import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Crypto } from '@peculiar/webcrypto';
 import { z } from 'zod';
+import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { equalConstantTime } from '#core/bytes/bytes.ts';
 import type { Sealing } from '#core/config/key-source.ts';
 import { Fault } from '#core/fault.ts';
 import { unreadable } from '#core/file-fault.ts';
 import { deriveSealingKey, newDerivation, type SealingKey } from './sealing-key.ts';
-import { readSecretFile } from './secret-file.ts';
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`));
 

@@ -1,9 +1,9 @@
 import { hkdf, randomBytes, scrypt } from 'node:crypto';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { readSecretFile } from '#adapters/process/secret-file.ts';
 import type { Sealing } from '#core/config/key-source.ts';
 import { Fault, isFault } from '#core/fault.ts';
-import { readSecretFile } from './secret-file.ts';
 
 /** How a sealing key comes from what is kept, as a sealed file records it; byte strings are hexadecimal. */
 export type SealingDerivation =

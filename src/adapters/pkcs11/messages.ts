@@ -1,0 +1,23 @@
+import type { Transient } from '#adapters/process/link.ts';
+import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
+import type { MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
+
+/** Which token to use, and how. */
+export interface TokenDescription {
+  /** absolute path of the PKCS#11 library */
+  readonly module: string;
+  /** label of the token; exactly one must have it */
+  readonly token: string;
+  /** file with the PIN of the token's user */
+  readonly pinFile: string;
+}
+
+/** What the child offers to the parent. A type, not an interface, since a link needs its index signature. */
+export type ChildOffer = {
+  /** Logs in, once; everything else comes after it. */
+  readonly open: (description: TokenDescription) => void | Promise<void>;
+  readonly cardKeys: (request: CardKeyRequest) => Transient<CardKeys>;
+  readonly list: (nothing: undefined) => readonly StoredMasterKey[];
+  readonly add: (key: NewMasterKey) => StoredMasterKey;
+  readonly destroy: (name: MasterKeyName) => void;
+};

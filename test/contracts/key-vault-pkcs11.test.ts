@@ -1,0 +1,171 @@
+import { execFileSync } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Pkcs11Vault, type Pkcs11VaultOptions } from '#adapters/pkcs11/pkcs11-vault.ts';
+import { fromHex, toHex } from '#core/bytes/bytes.ts';
+import { deriveCardKeys } from '#core/card/diversification.ts';
+import type { Fault } from '#core/fault.ts';
+import { keyVaultContract } from './key-vault.ts';
+import { makeSoftToken, type SoftToken, softHsm } from './soft-token.ts';
+
+let token: SoftToken;
+const vaults: Pkcs11Vault[] = [];
+beforeEach(async () => {
+  token = await makeSoftToken();
+  vi.stubEnv('SOFTHSM2_CONF', token.configuration);
+});
+afterEach(async () => {
+  await Promise.all(vaults.splice(0).map((vault) => vault.stop()));
+  vi.unstubAllEnvs();
+  await token.remove();
+});
+
+function vaultOf(options: Partial<Pkcs11VaultOptions> = {}): Pkcs11Vault {
+  const { label, pinFile } = token;
+  const vault = new Pkcs11Vault({ module: softHsm, token: label, pinFile, timeoutMs: 5_000, ...options });
+  vaults.push(vault);
+  return vault;
+}
+async function opened(options: Partial<Pkcs11VaultOptions> = {}): Promise<Pkcs11Vault> {
+  const vault = vaultOf(options);
+  await vault.start();
+  return vault;
+}
+
+keyVaultContract('PKCS#11 (SoftHSM2)', { shared: 'refused' }, async () => ({
+  vault: await opened(),
+  again: () => opened(),
+  close: async () => undefined,
+}));
+
+const master = () => fromHex('404142434445464748494A4B4C4D4E4F');
+const diversifier = fromHex('00010203040506070809');
+const request = { profileId: 'p', keyVersion: 1, diversification: 'kdf3', diversifier } as const;
+const expected = toHex(deriveCardKeys(master(), 'kdf3', diversifier).encryption);
+const addKdf3 = (vault: Pkcs11Vault) =>
+  vault.add({ profileId: 'p', version: 1, diversification: 'kdf3', key: master() });
+
+describe('a key in the token', () => {
+  test('cannot be taken out of it, and may do the one thing it is for', async () => {
+    const vault = await opened();
+    await addKdf3(vault);
+    await vault.add({ profileId: 'q', version: 2, diversification: 'an10922', key: master() });
+    const listed = await token.tool('--list-objects', '--type', 'secrkey');
+    const [first = '', second = ''] = listed.split('Secret Key Object').slice(1).sort();
+    const [p, q] = first.includes('kazasu:p:1') ? [first, second] : [second, first];
+    // pkcs11-tool has no word for a secret key that may sign
+    expect(p).toMatch(/Usage:\s+none\n/);
+    expect(q).toMatch(/Usage:\s+encrypt\n/);
+    for (const text of [p, q]) {
+      expect(text).toMatch(/Access:\s+sensitive/);
+      expect(text).not.toMatch(/\bextractable/);
+    }
+    for (const label of ['kazasu:p:1', 'kazasu:q:2']) {
+      const read = token.tool('--read-object', '--type', 'secrkey', '--label', label);
+      await expect(read).rejects.toMatchObject({ stderr: expect.stringContaining('SENSITIVE') });
+    }
+  });
+
+  test.each([
+    ['could be taken out', ['--extractable', '--usage-sign'], 'taken out'],
+    ['may do too much', ['--sensitive', '--usage-sign', '--usage-decrypt'], 'either to sign'],
+  ])('that %s is refused', async (_name, attributes, why) => {
+    const raw = join(token.folder, 'raw');
+    await writeFile(raw, master());
+    const key = ['--write-object', raw, '--type', 'secrkey', '--key-type', 'AES:16', '--label', 'kazasu:p:1'];
+    await token.tool(...key, ...attributes);
+    const vault = await opened();
+    await expect(vault.cardKeys(request)).rejects.toMatchObject({
+      code: 'key-unavailable',
+      message: expect.stringContaining(why),
+    });
+  });
+
+  test('is found again after another program has made it anew', async () => {
+    const [vault, other] = [await opened(), await opened()];
+    await addKdf3(vault);
+    expect(toHex((await vault.cardKeys(request)).encryption)).toBe(expected);
+    await other.destroy({ profileId: 'p', version: 1 });
+    await other.add({ profileId: 'p', version: 1, diversification: 'kdf3', key: new Uint8Array(16).fill(3) });
+    const changed = deriveCardKeys(new Uint8Array(16).fill(3), 'kdf3', diversifier);
+    expect(toHex((await vault.cardKeys(request)).encryption)).toBe(toHex(changed.encryption));
+  });
+});
+
+describe('opening a token', () => {
+  test('a refused PIN is tried once, whatever is asked afterwards', async () => {
+    await writeFile(token.pinFile, '00000000\n');
+    const vault = vaultOf();
+    await expect(vault.start()).rejects.toMatchObject({ code: 'key-vault-pin-refused' });
+    // the right one now lies there, and is not tried until somebody restarts: the PIN may be locked by then
+    await writeFile(token.pinFile, '24681357\n');
+    const pid = vault.childPid();
+    for (let i = 0; i < 3; i += 1) {
+      await expect(vault.cardKeys(request)).rejects.toMatchObject({ code: 'key-vault-pin-refused' });
+    }
+    expect(vault.childPid()).toBe(pid);
+    await vault.stop();
+    await vault.start();
+    expect(await vault.list()).toEqual([]);
+  });
+
+  test.each([
+    ['no such module', { module: '/usr/lib/no-such-module.so' }, 'key-unavailable'],
+    ['no such token', { token: 'another' }, 'key-unavailable'],
+    ['no PIN file', { pinFile: '/nowhere/pin' }, 'file-unreadable'],
+  ])('%s is told', async (_name, options, code) => {
+    const vault = vaultOf(options);
+    await expect(vault.start()).rejects.toMatchObject({ code });
+    await expect(vault.cardKeys(request)).rejects.toMatchObject({ code });
+  });
+
+  test('a PIN file that others may read is refused', async () => {
+    const { chmod } = await import('node:fs/promises');
+    await chmod(token.pinFile, 0o644);
+    await expect(vaultOf().start()).rejects.toMatchObject({ code: 'key-file-invalid' });
+  });
+});
+
+describe('a module that misbehaves', () => {
+  let module = '';
+  let misbehaviour = '';
+  beforeEach(() => {
+    module = join(token.folder, 'misbehaving.so');
+    misbehaviour = join(token.folder, 'misbehaviour');
+    const source = new URL('./misbehaving-module.c', import.meta.url).pathname;
+    execFileSync('gcc', ['-shared', '-fPIC', '-o', module, source, '-ldl']);
+    vi.stubEnv('KAZASU_MISBEHAVIOUR', misbehaviour);
+  });
+
+  test.each(['crash', 'hang'])('by a %s costs the tap, and recovers', async (how) => {
+    const states: (string | undefined)[] = [];
+    let reopened: (() => void) | undefined;
+    const changed = (fault: Fault | undefined) => {
+      states.push(fault?.code);
+      if (!fault) reopened?.();
+    };
+    const vault = await opened({ module, timeoutMs: 1_000, changed });
+    await addKdf3(vault);
+    expect(toHex((await vault.cardKeys(request)).encryption)).toBe(expected);
+    const again = new Promise<void>((resolve) => {
+      reopened = resolve;
+    });
+    await writeFile(misbehaviour, how);
+    await expect(vault.cardKeys(request)).rejects.toMatchObject({ code: 'key-unavailable' });
+    await expect(vault.cardKeys(request)).rejects.toMatchObject({ code: 'key-unavailable' });
+    await writeFile(misbehaviour, '');
+    await again;
+    expect(toHex((await vault.cardKeys(request)).encryption)).toBe(expected);
+    expect(states).toEqual([undefined, 'key-unavailable', undefined]);
+  });
+});
+
+test('no message of a fault shows the PIN', async () => {
+  await writeFile(token.pinFile, '99999999\n');
+  const error: unknown = await vaultOf()
+    .start()
+    .catch((reason: unknown) => reason);
+  expect(String(error)).not.toContain('99999999');
+  expect(await readFile(token.pinFile, 'utf8')).toContain('99999999');
+});

@@ -1,0 +1,49 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** Where Debian puts the library of SoftHSM2. */
+export const softHsm = '/usr/lib/softhsm/libsofthsm2.so';
+
+/** A token of SoftHSM2, which stands in for a hardware one in tests; found by the variable SOFTHSM2_CONF. */
+export interface SoftToken {
+  readonly folder: string;
+  readonly configuration: string;
+  readonly label: string;
+  readonly pinFile: string;
+  /** runs pkcs11-tool, logged in as the user */
+  tool(...words: readonly string[]): Promise<string>;
+  remove(): Promise<void>;
+}
+
+/** Makes an empty token. `SOFTHSM2_CONF` must be set to its `configuration` where the library is loaded. */
+export async function makeSoftToken(label = 'kazasu'): Promise<SoftToken> {
+  const folder = await mkdtemp(join(tmpdir(), 'kazasu-token-'));
+  const tokens = join(folder, 'tokens');
+  await mkdir(tokens);
+  const configuration = join(folder, 'softhsm2.conf');
+  await writeFile(
+    configuration,
+    `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\n`,
+  );
+  const pinFile = join(folder, 'pin');
+  await writeFile(pinFile, '24681357\n', { mode: 0o600 });
+  const env = { ...process.env, SOFTHSM2_CONF: configuration };
+  const pins = ['--pin', '24681357', '--so-pin', '12345678'];
+  await run('softhsm2-util', ['--init-token', '--free', '--label', label, ...pins], { env });
+  return {
+    folder,
+    configuration,
+    label,
+    pinFile,
+    tool: async (...words) => {
+      const login = ['--module', softHsm, '--token-label', label, '--login', '--pin', '24681357'];
+      return (await run('pkcs11-tool', [...login, ...words], { env })).stdout;
+    },
+    remove: () => rm(folder, { recursive: true }),
+  };
+}
