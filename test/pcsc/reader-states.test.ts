@@ -14,7 +14,9 @@ const state = (count: number, kind: 'empty' | 'present', more = 0): number =>
 
 describe('the presence of a card', () => {
   const present: CardPresence = { kind: 'present', count: 5 };
-  const empty: CardPresence = { kind: 'empty', count: 4 };
+  const empty: CardPresence = { kind: 'empty', count: 4, uncounted: false };
+  /** as a reset that failed left it: the removal of card 5 is told, and not counted */
+  const uncounted: CardPresence = { kind: 'empty', count: 5, uncounted: true };
 
   test.each([
     ['a card at the start', { kind: 'unknown' } as const, state(1, 'present'), ['inserted']],
@@ -26,6 +28,12 @@ describe('the presence of a card', () => {
     ['another use of the same card', present, state(5, 'present', bits.exclusive | bits.inUse), []],
     ['a card that is mute', empty, state(5, 'present', bits.mute), ['inserted']],
     ['a state older than the last', present, state(4, 'empty'), []],
+    ['a reset that failed', present, state(5, 'empty'), ['removed']],
+    ['the removal counted that was told before', uncounted, state(6, 'empty'), []],
+    ['the card back that a failed reset had hidden', uncounted, state(5, 'present'), ['inserted']],
+    ['the next card after a failed reset', uncounted, state(7, 'present'), ['inserted']],
+    ['a card that came and went after a failed reset', uncounted, state(8, 'empty'), ['inserted', 'removed']],
+    ['a card that came, with a reset that failed', empty, state(5, 'empty'), ['inserted', 'removed']],
     [
       'the counter starting over',
       { kind: 'present', count: 0xffff } as const,
@@ -41,6 +49,17 @@ describe('the presence of a card', () => {
     expect(nextPresence({ kind: 'unknown' }, state(3, 'empty')).doubtful).toBe(true);
     expect(nextPresence({ kind: 'unknown' }, state(2, 'empty')).doubtful).toBe(false);
     expect(nextPresence(present, state(6, 'empty')).doubtful).toBe(false);
+    expect(nextPresence(uncounted, state(6, 'empty')).doubtful).toBe(false);
+    expect(nextPresence(uncounted, state(7, 'empty')).doubtful).toBe(true);
+    expect(nextPresence(empty, state(5, 'empty')).doubtful).toBe(true);
+    expect(nextPresence(present, state(7, 'empty')).doubtful).toBe(true);
+  });
+
+  test('tells a removal once, whether the state or the counter shows it first', () => {
+    const failedReset = nextPresence(present, state(5, 'empty'));
+    const counted = nextPresence(failedReset.presence, state(6, 'empty'));
+    expect([...failedReset.changes, ...counted.changes]).toEqual(['removed']);
+    expect(counted.presence).toEqual(nextPresence(present, state(6, 'empty')).presence);
   });
 
   test('insertions and removals alternate, whatever is seen', () => {

@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { CardConnection } from '#adapters/pcsc/binding.ts';
+import { CardConnection, StatusWatch } from '#adapters/pcsc/binding.ts';
+import { insertionCount } from '#adapters/pcsc/card-presence.ts';
 import type { PcscReaders, PcscReadersOptions } from '#adapters/pcsc/pcsc-readers.ts';
 import { VpcdLink } from '#simulators/vpcd/vpcd-link.ts';
 import { deckCard } from '../contracts/deck.ts';
@@ -50,6 +51,21 @@ async function slowEmployee(): Promise<ObservedCard> {
 async function halfRead(card: ObservedCard): Promise<void> {
   await card.nextExchange();
   await card.nextExchange();
+}
+
+/** Resolves when pcscd has looked and counted that the reader is empty: its counter is even then. */
+async function seenEmpty(readerName: string): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const watch = new StatusWatch(
+      readerName,
+      (state) => {
+        if (insertionCount(state) % 2 !== 0) return;
+        watch.close();
+        resolve();
+      },
+      () => undefined,
+    );
+  });
 }
 
 const pin = (): Uint8Array => new Uint8Array(Buffer.from('1234', 'ascii'));
@@ -251,6 +267,20 @@ describe('a card', () => {
     expect((await events.presented()).outcome.kind).toBe('reading');
     link.remove();
     expect(await events.removed()).toBe(first);
+  });
+
+  test('that leaves as its session ends is one tap, told of once', async () => {
+    await fixture.link(first).insert(await deckCard('employee'));
+    const card = await events.presented();
+    fixture.link(first).remove();
+    await card.end();
+    expect(await events.removed()).toBe(first);
+    await seenEmpty(first);
+    await fixture.link(first).insert(await deckCard('library'));
+    expect((await events.presented()).outcome).toMatchObject({ reading: { userNumber: 'L00067890' } });
+    expect(events.all.some((event) => event.kind === 'changed' && event.status.state === 'faulty')).toBe(
+      false,
+    );
   });
 
   test('that leaves as its session ends, with the next one there before pcscd looked, hides nobody', async () => {

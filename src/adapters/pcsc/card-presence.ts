@@ -1,7 +1,15 @@
 /** What is known of the card in a reader. `count` is pcscd's counter of insertions and removals, modulo 65,536. */
 export type CardPresence =
   | { readonly kind: 'unknown' }
-  | { readonly kind: 'empty'; readonly count: number }
+  | {
+      readonly kind: 'empty';
+      readonly count: number;
+      /**
+       * pcscd has said that the reader is empty without having counted the removal: it sets the state so when a reset
+       * fails, without looking. It counts the removal when it sees the reader empty, and till then reports no card
+       */
+      readonly uncounted: boolean;
+    }
   | { readonly kind: 'present'; readonly count: number };
 
 export type PresenceChange = 'inserted' | 'removed';
@@ -10,10 +18,7 @@ export interface PresenceStep {
   readonly presence: CardPresence;
   /** in the order in which they happened */
   readonly changes: readonly PresenceChange[];
-  /**
-   * The state says that the reader is empty, the counter that the card has not been removed: pcscd sets the state
-   * so when a reset fails, without looking, and then reports no card until it has seen the reader empty
-   */
+  /** the reader has been said to be empty by a removal that is uncounted: a card may be in it all the same */
   readonly doubtful: boolean;
 }
 
@@ -40,17 +45,26 @@ export function insertionCount(state: number): number {
 export function nextPresence(before: CardPresence, state: number): PresenceStep {
   const count = insertionCount(state);
   const present = (state & presentBit) !== 0;
-  const presence: CardPresence = { kind: present ? 'present' : 'empty', count };
   // the counter starts at 0 with the reader empty, so it is odd while a card is there
-  if (before.kind === 'unknown') {
-    return { presence, changes: present ? ['inserted'] : [], doubtful: !present && count % 2 === 1 };
-  }
+  if (before.kind === 'unknown') return step(present, count, present ? ['inserted'] : [], count % 2 === 1);
   const passed = (count - before.count) & 0xffff;
-  const same = passed === 0 && presence.kind === before.kind;
+  const same = passed === 0 && present === (before.kind === 'present');
   if (same || passed >= 0x8000) return { presence: before, changes: [], doubtful: false };
   if (before.kind === 'present') {
-    const changes: PresenceChange[] = present ? ['removed', 'inserted'] : ['removed'];
-    return { presence, changes, doubtful: !present && passed === 0 };
+    return step(present, count, present ? ['removed', 'inserted'] : ['removed'], passed % 2 === 0);
   }
-  return { presence, changes: present ? ['inserted'] : ['inserted', 'removed'], doubtful: false };
+  const news = before.uncounted ? passed - 1 : passed;
+  const changes: PresenceChange[] = present ? ['inserted'] : news === 0 ? [] : ['inserted', 'removed'];
+  return step(present, count, changes, news % 2 === 1);
+}
+
+/** `uncounted` matters for an empty reader alone. */
+function step(
+  present: boolean,
+  count: number,
+  changes: readonly PresenceChange[],
+  uncounted: boolean,
+): PresenceStep {
+  if (present) return { presence: { kind: 'present', count }, changes, doubtful: false };
+  return { presence: { kind: 'empty', count, uncounted }, changes, doubtful: uncounted };
 }
