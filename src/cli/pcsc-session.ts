@@ -15,6 +15,7 @@ export interface CommandReadersOptions {
 export const nothing: CardReaderEvents = {
   readerChanged: () => undefined,
   cardDetected: () => undefined,
+  cardClaimed: () => undefined,
   cardPresented: () => undefined,
   cardRemoved: () => undefined,
 };

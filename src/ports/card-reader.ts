@@ -1,4 +1,4 @@
-import type { CardOutcome, PinOutcome } from '#core/card/reading.ts';
+import type { CardClaim, CardOutcome, PinOutcome } from '#core/card/reading.ts';
 import type { FaultRecord } from '#core/fault.ts';
 
 /** A reader of the machine as the terminal sees it. */
@@ -29,6 +29,8 @@ export interface CardReaderEvents {
   readerChanged(status: ReaderStatus): void;
   /** A card is there and its reading begins; `cardPresented` follows, however it ends. */
   cardDetected(readerName: string): void;
+  /** Between the two, where the card has a diversifier: it is about to be authenticated. */
+  cardClaimed(readerName: string, claim: CardClaim): void;
   cardPresented(card: PresentedCard): void;
   cardRemoved(readerName: string): void;
 }

@@ -1,7 +1,8 @@
+import type { CardClaim } from '#core/card/reading.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { Indication, Indicator } from '#ports/indicator.ts';
-import { runTap, type TapParts, type TapResult } from './tap.ts';
+import { type EarlySlice, runTap, type TapParts, type TapResult } from './tap.ts';
 
 /** how long the end of a tap stays shown; `granted` is the door's to show and to end */
 const shownForMs = 3_000;
@@ -20,6 +21,7 @@ export class ReaderDesk {
   readonly #parts: ReaderDeskParts;
   #current: { readonly card: PresentedCard; readonly removed: AbortController } | undefined;
   #running: Promise<void> = Promise.resolve();
+  #early: EarlySlice | undefined;
   #cancelShown: CancelTimer | undefined;
   /** from a tap's beginning until its outcome is known, what the door says is not for the person at the reader */
   #answering = false;
@@ -36,12 +38,25 @@ export class ReaderDesk {
     this.#show('reading');
   }
 
+  /** A card has said who it is: what the decision will need is looked up while the card proves it. */
+  claimed(claim: CardClaim): void {
+    const { policy, reader, clock } = this.#parts;
+    const { organization, profileId, diversifier } = claim;
+    const slice = policy
+      .sliceOfClaim({ doorId: reader.doorId, organization, profileId, diversifier })
+      // looked up again for the decision, where the fault counts
+      .catch(() => undefined);
+    this.#early = { claim, askedUs: clock.monotonicUs(), slice };
+  }
+
   /** Takes a card whose reading has ended. A tap still going on is of a card that has left: it ends first. */
   present(card: PresentedCard): Promise<void> {
     this.#current?.removed.abort();
     const removed = new AbortController();
     this.#current = { card, removed };
-    this.#running = this.#running.then(() => this.#run(card, removed.signal));
+    const early = this.#early;
+    this.#early = undefined;
+    this.#running = this.#running.then(() => this.#run(card, removed.signal, early));
     return this.#running;
   }
 
@@ -61,7 +76,7 @@ export class ReaderDesk {
     this.#cancelShown?.();
   }
 
-  async #run(card: PresentedCard, removed: AbortSignal): Promise<void> {
+  async #run(card: PresentedCard, removed: AbortSignal, early: EarlySlice | undefined): Promise<void> {
     this.#cancelShown?.();
     this.#cancelShown = undefined;
     this.#answering = true;
@@ -70,7 +85,7 @@ export class ReaderDesk {
       this.#answering = false;
       return this.#parts.open(tapId);
     };
-    const result = await runTap({ ...this.#parts, indicator, open }, card, removed);
+    const result = await runTap({ ...this.#parts, indicator, open }, card, removed, early);
     this.#answering = false;
     this.#showEnd(result);
     this.#parts.ended(card, result);

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { decide, effectiveMs } from '#core/access/decide.ts';
 import type { Decision, DecisionBasis, DenialReason } from '#core/access/decision.ts';
-import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
+import type { PolicySlice } from '#core/access/policy.ts';
+import type { CardClaim, CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
 import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
@@ -25,6 +26,18 @@ export type TapResult =
     }
   | { readonly kind: 'hold-again' };
 
+/** What was looked up while the card was still being authenticated, for the card that it claims to be. */
+export interface EarlySlice {
+  readonly claim: CardClaim;
+  /** monotonic µs */
+  readonly askedUs: number;
+  /** undefined where the policy has no such card; never rejects */
+  readonly slice: Promise<PolicySlice | undefined>;
+}
+
+/** how old an early slice may be: a permission withdrawn since then is still believed, in microseconds */
+const earlyForUs = 500_000;
+
 export interface TapParts {
   readonly policy: PolicyLookup;
   readonly journal: JournalWriter;
@@ -42,10 +55,15 @@ export interface TapParts {
  * The course of one tap: look up, decide, ask for a PIN where one is needed, make the decision durable, and only
  * then open. Whatever goes wrong ends as `denied: fault`, journalled, with the door locked. Never rejects.
  */
-export async function runTap(parts: TapParts, card: PresentedCard, removed: AbortSignal): Promise<TapResult> {
+export async function runTap(
+  parts: TapParts,
+  card: PresentedCard,
+  removed: AbortSignal,
+  early?: EarlySlice,
+): Promise<TapResult> {
   let result: TapResult;
   try {
-    result = await decideTap(parts, card, removed);
+    result = await decideTap(parts, card, removed, early);
   } catch (error) {
     parts.log.error({ tapId: card.tapId, err: error }, 'fault during a tap');
     const reason = isFault(error, 'policy-absent') ? 'policy-absent' : 'fault';
@@ -70,13 +88,22 @@ export async function runTap(parts: TapParts, card: PresentedCard, removed: Abor
   return fault ? { ...result, fault } : result;
 }
 
-async function decideTap(parts: TapParts, card: PresentedCard, removed: AbortSignal): Promise<TapResult> {
+async function decideTap(
+  parts: TapParts,
+  card: PresentedCard,
+  removed: AbortSignal,
+  early: EarlySlice | undefined,
+): Promise<TapResult> {
   const outcome = card.outcome;
   if (outcome.kind !== 'reading') return resultWithoutReading(parts, outcome);
 
   let reading = outcome.reading;
   let openByUs = card.presentedAtUs + parts.settings.decisionDeadlineMs * 1_000;
-  let decision = await lookUpAndDecide(parts, reading);
+  let decision = decideBy(
+    parts,
+    reading,
+    (await believed(parts, reading, early)) ?? (await lookUp(parts, reading)),
+  );
   if (decision.kind === 'needs') {
     const askedUs = parts.clock.monotonicUs();
     const entry = await askForPin(parts, card, removed);
@@ -84,7 +111,7 @@ async function decideTap(parts: TapParts, card: PresentedCard, removed: AbortSig
     if (entry.kind !== 'verified') return resultWithoutPin(parts, entry, decision.basis);
     reading = entry.reading;
     // looked up again: the permission may have been withdrawn while the PIN was typed
-    decision = await lookUpAndDecide(parts, reading);
+    decision = decideBy(parts, reading, await lookUp(parts, reading));
     if (decision.kind === 'needs') return denied(parts, 'pin-unavailable', undefined, decision.basis);
   }
   if (decision.kind === 'granted' && parts.clock.monotonicUs() > openByUs) {
@@ -93,14 +120,34 @@ async function decideTap(parts: TapParts, card: PresentedCard, removed: AbortSig
   return { kind: 'decided', decision, reading, openByUs };
 }
 
-async function lookUpAndDecide(parts: TapParts, reading: Reading): Promise<Decision> {
-  const slice = await parts.policy.slice({
+function lookUp(parts: TapParts, reading: Reading): Promise<PolicySlice> {
+  return parts.policy.slice({
     doorId: parts.reader.doorId,
     organization: reading.organization,
     profileId: reading.profileId,
     userNumber: reading.userNumber,
     ...(reading.diversifier === undefined ? {} : { diversifier: reading.diversifier }),
   });
+}
+
+/** The early slice, if it is fresh and of just the card that has proven itself; the claim alone counts for nothing. */
+async function believed(
+  { clock }: TapParts,
+  { organization, profileId, userNumber, diversifier }: Reading,
+  early: EarlySlice | undefined,
+): Promise<PolicySlice | undefined> {
+  if (!early || early.claim.organization !== organization) return undefined;
+  const slice = await early.slice;
+  const card = slice?.card;
+  const same =
+    diversifier !== undefined &&
+    card?.diversifier === diversifier &&
+    card.profileId === profileId &&
+    card.userNumber === userNumber;
+  return same && clock.monotonicUs() - early.askedUs <= earlyForUs ? slice : undefined;
+}
+
+function decideBy(parts: TapParts, reading: Reading, slice: PolicySlice): Decision {
   return decide(reading, parts.reader.doorId, slice, {
     utcMs: parts.clock.utcMs(),
     floorMs: parts.journal.floorMs(),

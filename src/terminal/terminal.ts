@@ -118,7 +118,8 @@ class RunningTerminal implements Terminal {
     await Promise.all([...pinPads.values()].map((pad) => pad.start()));
     await readers.start({
       readerChanged: (status) => this.#readerChanged(status),
-      cardDetected: (readerName) => this.#cardDetected(readerName),
+      cardDetected: (readerName) => this.#desks.get(readerName)?.detected(),
+      cardClaimed: (readerName, claim) => this.#desks.get(readerName)?.claimed(claim),
       cardPresented: (card) => void this.#cardPresented(card),
       cardRemoved: (readerName) => this.#desks.get(readerName)?.cardRemoved(),
     });
@@ -204,12 +205,6 @@ class RunningTerminal implements Terminal {
     for (const reader of this.#settings.readers) {
       if (reader.doorId === doorId) this.#desks.get(reader.readerName)?.rest();
     }
-  }
-
-  /** What the tap will need is brought near while its card is still being read: a policy installed since the last. */
-  #cardDetected(readerName: string): void {
-    this.#desks.get(readerName)?.detected();
-    this.#ports.policy.version().catch(() => undefined);
   }
 
   async #cardPresented(card: PresentedCard): Promise<void> {

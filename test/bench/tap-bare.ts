@@ -50,6 +50,7 @@ async function read(): Promise<BareTap> {
   const session = new CardSession({
     profiles,
     cardKeys: (request) => keys.cardKeys(request),
+    claimed: () => undefined,
     randomBytes,
     monotonicUs: () => Math.round(nowUs()),
     connectUs: 0,

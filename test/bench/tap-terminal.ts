@@ -58,6 +58,8 @@ export class MeasuredTerminal {
     for (let tap = 0; tap < times; tap += 1) {
       await new Promise<void>((resolve) => {
         this.#events?.cardDetected(this.#readerName);
+        const { organization, profileId, diversifier = '' } = reading;
+        this.#events?.cardClaimed(this.#readerName, { organization, profileId, diversifier });
         this.#events?.cardPresented({
           tapId: String(tap).padStart(32, '0'),
           readerName: this.#readerName,
@@ -94,6 +96,7 @@ export class MeasuredTerminal {
         return inner.start({
           readerChanged: (status) => events.readerChanged(status),
           cardDetected: (readerName) => events.cardDetected(readerName),
+          cardClaimed: (name, claim) => events.cardClaimed(name, claim),
           cardPresented: (card) => {
             this.#marks = { card, presented: this.#clock.monotonicUs(), decided: 0, durable: 0 };
             events.cardPresented(this.#ending(card));
@@ -170,7 +173,10 @@ async function installPolicy(folder: string): Promise<PolicyLookup> {
   const nowMs = Date.now();
   await installer.installRules(rules, nowMs);
   const list = join(folder, 'holders.csv');
-  await writeFile(list, 'user_number,profile,groups\nE00012345,synthetic-type-a,staff\n');
+  await writeFile(
+    list,
+    'user_number,profile,groups,diversifier\nE00012345,synthetic-type-a,staff,4B415A41535500000001\n',
+  );
   const rows = readHolderFile({ file: list, encoding: 'utf-8', mode: 'complete', rules });
   await installer.importHolders({ mode: 'complete', dryRun: false, nowMs, rows, confirm: async () => true });
   await installer.stop();

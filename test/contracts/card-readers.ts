@@ -60,6 +60,11 @@ export function cardReadersContract(
         keyVersion: 1,
         diversifier: '4B415A41535500000001',
       });
+      expect(events.claims.get(harness.names[0])).toEqual({
+        organization: 'kazasu-city',
+        profileId: 'synthetic-type-a',
+        diversifier: '4B415A41535500000001',
+      });
       expect(reading.timings.exchanges).toBe(4);
       expect(reading.timings.readUs).toBeGreaterThanOrEqual(0);
       await card.end();
@@ -73,6 +78,7 @@ export function cardReadersContract(
         kind: 'reading',
         reading: { method: 'type-c', userNumber: 'L00067890', assurance: [] },
       });
+      expect(events.claims.size).toBe(0);
     });
 
     test('tells a card without any of the card APs from a refused one', async () => {

@@ -185,6 +185,30 @@ describe('looking up', () => {
     expect((await slice()).card).toBeUndefined();
   });
 
+  test('knows a card by what it claims to be, unless several could be meant', async () => {
+    const made = await withRules();
+    const claim = { doorId: 'main', organization: 'city', profileId: 'type-a', diversifier: '0A' };
+    const policy = await store();
+    expect(await policy.sliceOfClaim(claim)).toBeUndefined();
+    await installed(
+      made,
+      `${header}00000001,type-a,,,staff,ended,0A\n00000001,type-a,,,staff,active,0B\n00000002,type-a,,,staff,,\n00000003,type-a,,,staff,active,0C\n00000004,type-a,,,staff,active,0C\n`,
+    );
+    for (const diversifier of ['0A', '0B']) {
+      const found = await policy.sliceOfClaim({ ...claim, diversifier });
+      expect(found).toEqual(await policy.slice({ ...query, diversifier }));
+      expect(found?.card).toMatchObject({ userNumber: '00000001', diversifier });
+    }
+    expect(await policy.sliceOfClaim({ ...claim, diversifier: '0C' })).toBeUndefined();
+    expect(await policy.sliceOfClaim({ ...claim, diversifier: '0D' })).toBeUndefined();
+    // what stands for any card is nobody's claim
+    expect(await policy.sliceOfClaim({ ...claim, diversifier: '' })).toBeUndefined();
+    expect(await policy.sliceOfClaim({ ...claim, profileId: 'uni' })).toBeUndefined();
+    const stray = await policy.sliceOfClaim({ ...claim, organization: 'university' });
+    expect(stray).toMatchObject({ profileAdmitted: false, permissions: [] });
+    expect(stray?.card).toBeUndefined();
+  });
+
   test('sees a version whole, old or new, while an import runs', async () => {
     const made = await withRules();
     await installed(made, `${header}${many(100)}`);

@@ -1,3 +1,4 @@
+import type { CardClaim } from '#core/card/reading.ts';
 import type { CardReaderEvents, PresentedCard, ReaderStatus } from '#ports/card-reader.ts';
 
 export type ReaderEvent =
@@ -9,6 +10,8 @@ export type ReaderEvent =
 export class ReaderEvents implements CardReaderEvents {
   /** everything so far, in order */
   readonly all: ReaderEvent[] = [];
+  /** what the latest card with a diversifier said of itself, by reader */
+  readonly claims = new Map<string, CardClaim>();
   readonly #detected: string[] = [];
   #taken = 0;
   readonly #waiting = new Set<() => void>();
@@ -19,6 +22,11 @@ export class ReaderEvents implements CardReaderEvents {
 
   cardDetected(readerName: string): void {
     this.#detected.push(readerName);
+  }
+
+  cardClaimed(readerName: string, claim: CardClaim): void {
+    if (!this.#detected.includes(readerName)) throw new Error(`${readerName} has no card to claim anything`);
+    this.claims.set(readerName, claim);
   }
 
   /** A card that is presented was told of before, once. */

@@ -126,6 +126,7 @@ export class Occupancy {
     return {
       readerChanged: (status) => events.readerChanged(status),
       cardDetected: (readerName) => events.cardDetected(readerName),
+      cardClaimed: (readerName, claim) => events.cardClaimed(readerName, claim),
       cardPresented: (card) => {
         this.#occupied.add(card.readerName);
         events.cardPresented(card);

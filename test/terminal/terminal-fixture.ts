@@ -7,7 +7,7 @@ import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
 import type { CardReaderEvents, CardReaders, PresentedCard } from '#ports/card-reader.ts';
 import type { Indication } from '#ports/indicator.ts';
 import type { JournalAppend, JournalSpace } from '#ports/journal-append.ts';
-import type { PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
+import type { ClaimQuery, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { SimulatedDoor } from '#simulators/door/simulated-door.ts';
 import { SimulatedDoorHardware } from '#simulators/door/simulated-hardware.ts';
@@ -77,6 +77,13 @@ export class MemoryPolicy implements PolicyLookup {
     if (!version) throw new Fault('policy-absent', 'no policy is installed');
     const found = this.slices.get(query.userNumber);
     return { version, profileAdmitted: true, otherCards: false, permissions: [], ...found };
+  }
+
+  async sliceOfClaim({ diversifier }: ClaimQuery): Promise<PolicySlice | undefined> {
+    if (this.fault) throw this.fault;
+    const version = this.installed;
+    const found = [...this.slices.values()].find(({ card }) => card?.diversifier === diversifier);
+    return version && found && { version, ...found };
   }
 
   async version() {
@@ -194,6 +201,13 @@ export class Bench {
       permissions: [{ groupId: 'staff' }],
       ...changes,
     });
+  }
+
+  /** A card is at the reader and says which one it is, as `reading` with `changes`. */
+  claim(changes: Partial<Reading> = {}, readerName = 'reader-1'): void {
+    const { organization, profileId, diversifier = '' } = { ...reading, ...changes };
+    this.readers.events?.cardDetected(readerName);
+    this.readers.events?.cardClaimed(readerName, { organization, profileId, diversifier });
   }
 
   present(outcome: CardOutcome, readerName = 'reader-1'): HeldCard {

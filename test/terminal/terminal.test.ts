@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Reading } from '#core/card/reading.ts';
 import { Fault } from '#core/fault.ts';
 import { Bench, noon, reading } from './terminal-fixture.ts';
 
@@ -160,6 +161,75 @@ describe('a card held up', () => {
     await bench.settle();
     expect(bench.decisions().map(({ result }) => result)).toEqual(['granted', 'denied']);
     expect([first.ended, second.ended]).toEqual([1, 1]);
+  });
+});
+
+describe('a card that says which one it is before it proves it', () => {
+  const known = { profileId: 'type-a', userNumber: reading.userNumber, status: 'active' } as const;
+  const { diversifier = '' } = reading;
+  let bench: Bench;
+  beforeEach(async () => {
+    bench = new Bench();
+    bench.permit(reading.userNumber, { card: { ...known, diversifier } });
+    await bench.terminal.start();
+    await bench.settle();
+  });
+  afterEach(async () => {
+    await bench.terminal.stop();
+  });
+
+  it('has been looked up when it has proven it', async () => {
+    bench.claim();
+    await bench.tap();
+    expect(bench.locked()).toBe(false);
+    expect(bench.policy.queries).toEqual([]);
+    await bench.tap();
+    expect(bench.policy.queries).toHaveLength(1);
+  });
+
+  it.each<[string, Partial<Reading>]>([
+    ['another user number', { userNumber: 'A000000002' }],
+    ['another diversifier', { diversifier: 'FF' }],
+    ['no diversifier', { diversifier: '' }],
+    ['another profile', { profileId: 'type-d' }],
+    ['another organization', { organization: 'elsewhere' }],
+  ])('is decided on what it has proven: %s', async (_, proven) => {
+    bench.policy.slices.set('A000000002', { profileAdmitted: true, otherCards: false, permissions: [] });
+    bench.claim();
+    await bench.tap({ kind: 'reading', reading: { ...reading, ...proven } });
+    expect(bench.policy.queries).toHaveLength(1);
+    expect(bench.policy.queries[0]).toMatchObject({ userNumber: proven.userNumber ?? reading.userNumber });
+  });
+
+  it('is looked up again when its reading took long', async () => {
+    bench.claim();
+    await bench.clock.advanceAsync(501);
+    bench.permit(reading.userNumber, { card: { ...known, diversifier, status: 'suspended' } });
+    await bench.tap();
+    expect(bench.locked()).toBe(true);
+    expect(bench.decisions().at(-1)).toMatchObject({ result: 'denied', reason: 'card-suspended' });
+  });
+
+  it('is looked up again when the first look-up failed', async () => {
+    bench.policy.fault = new Fault('database-invalid', 'test');
+    bench.claim();
+    await bench.settle();
+    bench.policy.fault = undefined;
+    await bench.tap();
+    expect(bench.locked()).toBe(false);
+  });
+
+  it('is looked up again after a PIN', async () => {
+    const door = { doorId: 'door-1', base: ['mutual-authentication', 'pin'], additional: [] } as const;
+    bench.permit(reading.userNumber, { card: { ...known, diversifier }, door });
+    bench.claim();
+    await bench.tap();
+    expect([bench.shown.at(-1), bench.policy.queries.length]).toEqual(['pin-needed', 0]);
+    bench.permit(reading.userNumber, { card: { ...known, diversifier, status: 'suspended' }, door });
+    for (const digit of [1, 2, 3, 4]) bench.pinPad.press(digit);
+    bench.pinPad.enter();
+    await bench.settle();
+    expect(bench.decisions().at(-1)).toMatchObject({ reason: 'card-suspended' });
   });
 });
 

@@ -1,6 +1,6 @@
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import type { CardProfile } from '#core/card/profile.ts';
-import type { CardOutcome, PinOutcome } from '#core/card/reading.ts';
+import type { CardClaim, CardOutcome, PinOutcome } from '#core/card/reading.ts';
 import { CardSession } from '#core/card/session.ts';
 import { Fault, isFault, toFaultRecord } from '#core/fault.ts';
 import type { TimedConnection } from './timed-connection.ts';
@@ -12,6 +12,7 @@ export interface CardTapParts {
   readonly tapDeadlineMs: number;
   readonly sessionDeadlineMs: number;
   readonly cardKeys: (request: CardKeyRequest) => Promise<CardKeys>;
+  readonly claimed: (claim: CardClaim) => void;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly monotonicUs: () => number;
   /** monotonic time of the card event, in microseconds */
@@ -45,7 +46,7 @@ export class CardTap {
 
   /** Connects and reads within the tap's deadline; whatever happens is an outcome. */
   async read(): Promise<CardOutcome> {
-    const { connection, profiles, cardKeys, randomBytes, monotonicUs, presentedAtUs } = this.#parts;
+    const { connection, profiles, cardKeys, claimed, randomBytes, monotonicUs, presentedAtUs } = this.#parts;
     const { transmit } = connection;
     const connecting = connection.connect();
     const text = 'the reading took too long';
@@ -53,7 +54,15 @@ export class CardTap {
     try {
       await connecting;
       const connectUs = monotonicUs() - presentedAtUs;
-      this.#session = new CardSession({ transmit, profiles, cardKeys, randomBytes, monotonicUs, connectUs });
+      this.#session = new CardSession({
+        transmit,
+        profiles,
+        cardKeys,
+        claimed,
+        randomBytes,
+        monotonicUs,
+        connectUs,
+      });
     } catch (error) {
       this.#parts.begun();
       if (!isFault(error)) throw error;

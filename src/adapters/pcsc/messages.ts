@@ -1,7 +1,7 @@
 import type { Transient } from '#adapters/process/link.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import type { CardProfile } from '#core/card/profile.ts';
-import type { CardOutcome, PinOutcome } from '#core/card/reading.ts';
+import type { CardClaim, CardOutcome, PinOutcome } from '#core/card/reading.ts';
 import type { FaultRecord } from '#core/fault.ts';
 
 /** What the child needs to know before it touches a reader. */
@@ -34,6 +34,7 @@ export type ParentOffer = {
   /** a reader works, or has stopped working (`fault`) */
   readonly readerState: (state: { readonly name: string; readonly fault?: FaultRecord }) => void;
   readonly tapBegun: (tap: BegunTap) => void;
+  readonly tapClaimed: (tap: { readonly tapId: string; readonly claim: CardClaim }) => void;
   readonly tapRead: (tap: { readonly tapId: string; readonly outcome: CardOutcome }) => void;
   readonly removed: (readerName: string) => void;
   readonly cardKeys: (request: CardKeyRequest) => Promise<Transient<CardKeys>>;

@@ -4,7 +4,7 @@ import { type Link, Transient } from '#adapters/process/link.ts';
 import { SupervisedChild } from '#adapters/process/supervised-child.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import type { CardProfile } from '#core/card/profile.ts';
-import type { CardOutcome } from '#core/card/reading.ts';
+import type { CardClaim, CardOutcome } from '#core/card/reading.ts';
 import { Fault, fromFaultRecord, toFaultRecord } from '#core/fault.ts';
 import type { CardReaderEvents, CardReaders, ReaderStatus } from '#ports/card-reader.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
@@ -130,6 +130,7 @@ export class PcscReaders implements CardReaders {
       readers: ({ serviceId, names }) => this.#readers(serviceId, names),
       readerState: ({ name, fault }) => this.#board.setReaderFault(name, fault && fromFaultRecord(fault)),
       tapBegun: (tap) => this.#tapBegun(tap),
+      tapClaimed: ({ tapId, claim }) => this.#tapClaimed(tapId, claim),
       tapRead: ({ tapId, outcome }) => this.#tapRead(tapId, outcome),
       removed: (readerName) => this.#removed(readerName),
       cardKeys: (request) => this.#cardKeys(request),
@@ -183,6 +184,11 @@ export class PcscReaders implements CardReaders {
     const watchdog = setTimeout(() => this.#child.restart(), this.#deadlines.tapDeadlineMs + marginMs);
     this.#running.set(tap.tapId, { ...tap, watchdog });
     this.#events?.cardDetected(tap.readerName);
+  }
+
+  #tapClaimed(tapId: string, claim: CardClaim): void {
+    const tap = this.#running.get(tapId);
+    if (tap) this.#events?.cardClaimed(tap.readerName, claim);
   }
 
   #tapRead(tapId: string, outcome: CardOutcome): void {

@@ -195,7 +195,7 @@ export class ReaderRunner {
   }
 
   #begin(insertion: Insertion): void {
-    const { reader, configuration, cardKeys, monotonicUs } = this.#parts;
+    const { reader, configuration, notify, cardKeys, monotonicUs } = this.#parts;
     this.#occupied = true;
     this.#releasing = undefined;
     this.#connection ??= new CardConnection(reader.name);
@@ -206,6 +206,7 @@ export class ReaderRunner {
       tapDeadlineMs: configuration.tapDeadlineMs,
       sessionDeadlineMs: configuration.sessionDeadlineMs,
       cardKeys,
+      claimed: (claim) => notify('tapClaimed', { tapId: insertion.tapId, claim }),
       randomBytes: this.#random.bytes,
       monotonicUs,
       presentedAtUs: insertion.atUs,

@@ -32,6 +32,7 @@ async function readOnce(profile: CardProfile, monotonicUs: () => number): Promis
     transmit: memoryCard(profile, keys),
     profiles: [profile],
     cardKeys: async () => ({ encryption: keys.encryption.slice(), mac: keys.mac.slice() }),
+    claimed: () => undefined,
     randomBytes,
     monotonicUs,
     connectUs: 0,

@@ -36,6 +36,7 @@ const tables = `
     key_version INTEGER,
     PRIMARY KEY (profile_id, user_number, diversifier)
   ) STRICT, WITHOUT ROWID;
+  CREATE INDEX cards_by_diversifier ON cards (profile_id, diversifier) WHERE diversifier <> '';
 `;
 
 export interface PolicyRow {

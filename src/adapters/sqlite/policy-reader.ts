@@ -12,7 +12,7 @@ import type {
 } from '#core/access/policy.ts';
 import type { RulesDoor, SiteRules } from '#core/access/site-rules.ts';
 import { Fault } from '#core/fault.ts';
-import type { PolicyQuery } from '#ports/policy-lookup.ts';
+import type { ClaimQuery, PolicyQuery } from '#ports/policy-lookup.ts';
 import { guarded, isBlank, openDatabase, type Sqlite } from './database.ts';
 import {
   type CardRow,
@@ -38,6 +38,7 @@ interface OpenPolicy {
   readonly db: Sqlite;
   readonly identity: string;
   readonly cards: Statement<[string, string], CardRow>;
+  readonly claimed: Statement<[string, string], Pick<CardRow, 'user_number'>>;
   readonly holder: Statement<[string], HolderRecordRow>;
   readonly version: Statement<[], Pick<PolicyRow, 'number' | 'installed_at_ms'>>;
   rules?: LoadedRules;
@@ -73,6 +74,19 @@ export class PolicyReader {
     });
   }
 
+  /** The slice of the one user number whose card has this diversifier. Throws as `slice` does. */
+  sliceOfClaim(query: ClaimQuery): PolicySlice | undefined {
+    return guarded(this.#file, () => {
+      const open = this.#current();
+      return open?.db
+        .transaction(() => {
+          const [only, another] = open.claimed.all(query.profileId, query.diversifier);
+          return only && !another ? this.#slice(open, { ...query, userNumber: only.user_number }) : undefined;
+        })
+        .deferred();
+    });
+  }
+
   close(): void {
     this.#open?.db.close();
     this.#open = undefined;
@@ -89,6 +103,9 @@ export class PolicyReader {
       db,
       identity,
       cards: db.prepare('SELECT * FROM cards WHERE profile_id = ? AND user_number = ?'),
+      claimed: db.prepare(
+        "SELECT DISTINCT user_number FROM cards WHERE profile_id = ? AND diversifier = ? AND diversifier <> '' LIMIT 2",
+      ),
       holder: db.prepare('SELECT * FROM holders WHERE holder_id = ?'),
       version: db.prepare('SELECT number, installed_at_ms FROM policy'),
     };

@@ -1,6 +1,6 @@
 import type { PolicySlice, PolicyVersion } from '#core/access/policy.ts';
 import { Fault } from '#core/fault.ts';
-import type { PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
+import type { ClaimQuery, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
 import type { PolicyWorkerOffer } from './policy-worker.ts';
 import { LinkedWorker } from './worker-link.ts';
 
@@ -38,6 +38,10 @@ export class PolicyStore implements PolicyLookup {
 
   async slice(query: PolicyQuery): Promise<PolicySlice> {
     return this.#link().call('slice', query, answerWithinMs);
+  }
+
+  async sliceOfClaim(query: ClaimQuery): Promise<PolicySlice | undefined> {
+    return this.#link().call('sliceOfClaim', query, answerWithinMs);
   }
 
   async version(): Promise<PolicyVersion | undefined> {

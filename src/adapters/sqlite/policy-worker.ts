@@ -1,5 +1,5 @@
 import type { PolicySlice, PolicyVersion } from '#core/access/policy.ts';
-import type { PolicyQuery } from '#ports/policy-lookup.ts';
+import type { ClaimQuery, PolicyQuery } from '#ports/policy-lookup.ts';
 import { PolicyReader } from './policy-reader.ts';
 import { linkToMain } from './worker-link.ts';
 
@@ -8,6 +8,7 @@ import { linkToMain } from './worker-link.ts';
 export type PolicyWorkerOffer = {
   readonly open: (file: string) => void;
   readonly slice: (query: PolicyQuery) => PolicySlice;
+  readonly sliceOfClaim: (query: ClaimQuery) => PolicySlice | undefined;
   readonly version: (nothing: undefined) => PolicyVersion | undefined;
 };
 
@@ -25,6 +26,7 @@ const offer: PolicyWorkerOffer = {
     reader.version();
   },
   slice: (query) => opened().slice(query),
+  sliceOfClaim: (query) => opened().sliceOfClaim(query),
   version: () => opened().version(),
 };
 

@@ -28,6 +28,14 @@ export interface ReadingTimings {
   readonly exchanges: number;
 }
 
+/** What a card says of itself before it has proven anything: good for getting ready, never for a decision. */
+export interface CardClaim {
+  readonly organization: string;
+  readonly profileId: string;
+  /** upper-case hexadecimal */
+  readonly diversifier: string;
+}
+
 /** What a tap yielded. `diversifier` is upper-case hexadecimal, absent where the profile has none. */
 export interface Reading {
   readonly organization: string;

@@ -18,6 +18,7 @@ import { verifyPin } from '#core/card/pin.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import type {
   AssuranceProperty,
+  CardClaim,
   CardOutcome,
   PinOutcome,
   Reading,
@@ -32,6 +33,8 @@ export interface CardSessionParts {
   readonly profiles: readonly CardProfile[];
   /** rejects with a Fault `key-unavailable`; the session zeroes what it is given */
   readonly cardKeys: (request: CardKeyRequest) => Promise<CardKeys>;
+  /** called while the card authenticates, with what it says of itself: what it does costs the tap no time */
+  readonly claimed: (claim: CardClaim) => void;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly monotonicUs: () => number;
   /** microseconds that connecting took, for the timings of the reading */
@@ -212,7 +215,9 @@ export class CardSession {
       this.#demandBusy();
       if (challenge.status === 'rejected') throw challenge.reason;
       if (!handshake) throw (prepared as PromiseRejectedResult).reason;
-      const answer = await this.#transmit(handshake.command(parseChallenge(challenge.value)));
+      const answering = this.#transmit(handshake.command(parseChallenge(challenge.value)));
+      this.#claim(profile, selected);
+      const answer = await answering;
       this.#demandBusy();
       const channel = handshake.complete(answer);
       this.#state = { kind: 'busy', channel };
@@ -220,6 +225,10 @@ export class CardSession {
     } finally {
       handshake?.close();
     }
+  }
+
+  #claim({ organization, id: profileId }: CardProfile, { diversifier }: SelectedApplication): void {
+    if (diversifier) this.#parts.claimed({ organization, profileId, diversifier: toHex(diversifier) });
   }
 
   async #prepareHandshake(

@@ -35,10 +35,10 @@ export class AesCbc {
 
   encrypt(iv: Uint8Array, data: Uint8Array): Uint8Array {
     demandWholeBlocks(data);
-    this.#encryption ??= createCipheriv(this.#algorithm(), this.#key, zeroBlock).setAutoPadding(false);
+    const encryption = this.#encryptionReady();
     const input = copyOf(data);
     addToFirstBlock(input, iv, this.#encryptionChain);
-    const encrypted = plainBytes(this.#encryption.update(input));
+    const encrypted = plainBytes(encryption.update(input));
     input.fill(0);
     this.#encryptionChain = encrypted.slice(-aesBlockLength);
     return encrypted;
@@ -46,8 +46,7 @@ export class AesCbc {
 
   decrypt(iv: Uint8Array, data: Uint8Array): Uint8Array {
     demandWholeBlocks(data);
-    this.#decryption ??= createDecipheriv(this.#algorithm(), this.#key, zeroBlock).setAutoPadding(false);
-    const decrypted = plainBytes(this.#decryption.update(data));
+    const decrypted = plainBytes(this.#decryptionReady().update(data));
     addToFirstBlock(decrypted, iv, this.#decryptionChain);
     this.#decryptionChain = copyOf(data.subarray(-aesBlockLength));
     return decrypted;
@@ -58,6 +57,12 @@ export class AesCbc {
     return this.encrypt(zeroBlock, data).subarray(-aesBlockLength);
   }
 
+  /** Makes both directions ready now, where there is time that the first message would not have. */
+  prepare(): void {
+    this.#encryptionReady();
+    this.#decryptionReady();
+  }
+
   /** Zeroes the key and frees the ciphers; further use throws. Safe to call twice. */
   close(): void {
     this.#key.fill(0);
@@ -66,6 +71,16 @@ export class AesCbc {
     this.#encryption = undefined;
     this.#decryption = undefined;
     this.#closed = true;
+  }
+
+  #encryptionReady(): Cipheriv {
+    this.#encryption ??= createCipheriv(this.#algorithm(), this.#key, zeroBlock).setAutoPadding(false);
+    return this.#encryption;
+  }
+
+  #decryptionReady(): Decipheriv {
+    this.#decryption ??= createDecipheriv(this.#algorithm(), this.#key, zeroBlock).setAutoPadding(false);
+    return this.#decryption;
   }
 
   #algorithm(): string {

@@ -1,6 +1,6 @@
 import type { Transmit } from '#core/apdu/transmit.ts';
 import type { CardProfile } from '#core/card/profile.ts';
-import type { CardOutcome, PinOutcome } from '#core/card/reading.ts';
+import type { CardClaim, CardOutcome, PinOutcome } from '#core/card/reading.ts';
 import { CardSession } from '#core/card/session.ts';
 import { Fault, isFault, toFaultRecord } from '#core/fault.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
@@ -24,6 +24,7 @@ export interface DirectCardParts {
   readonly card: CardFace;
   readonly profiles: readonly CardProfile[];
   readonly keys: KeyDerivation;
+  readonly claimed: (claim: CardClaim) => void;
   readonly entropy: Entropy;
   readonly clock: Clock;
   readonly apduDeadlineMs: number;
@@ -48,6 +49,7 @@ export class DirectCard {
       transmit: (command) => this.#exchange(command),
       profiles: parts.profiles,
       cardKeys: (request) => parts.keys.cardKeys(request),
+      claimed: parts.claimed,
       randomBytes: (length) => parts.entropy.bytes(length),
       monotonicUs: () => parts.clock.monotonicUs(),
       connectUs: 0,

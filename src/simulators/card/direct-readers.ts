@@ -71,6 +71,7 @@ export class DirectReaders implements CardReaders {
       card,
       profiles: this.#profilesOf(readerName),
       keys,
+      claimed: (claim) => this.#events?.cardClaimed(readerName, claim),
       entropy,
       clock,
       apduDeadlineMs: apduDeadlineMs ?? 1_000,

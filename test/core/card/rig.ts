@@ -6,6 +6,7 @@ import { fromHex } from '#core/bytes/bytes.ts';
 import { deriveCardKeys } from '#core/card/diversification.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { type CardProfile, parseCardProfile } from '#core/card/profile.ts';
+import type { CardClaim } from '#core/card/reading.ts';
 import { CardSession } from '#core/card/session.ts';
 import { type CardDescription, cardDescriptionSchema } from '#simulators/card/card-description.ts';
 import { VirtualCard, type VirtualCardParts } from '#simulators/card/virtual-card.ts';
@@ -81,6 +82,7 @@ export async function testKeys({
 export interface SessionOptions {
   readonly profiles?: readonly CardProfile[];
   readonly cardKeys?: (request: CardKeyRequest) => Promise<CardKeys>;
+  readonly claimed?: (claim: CardClaim) => void;
   readonly randomBytes?: (length: number) => Uint8Array;
 }
 
@@ -90,6 +92,7 @@ export function session(transmit: Transmit, options: SessionOptions = {}): CardS
     transmit,
     profiles: [typeA, typeC],
     cardKeys: testKeys,
+    claimed: () => undefined,
     randomBytes,
     monotonicUs: () => {
       now += 1;

@@ -35,6 +35,28 @@ test('a Type A card is read in four exchanges, authentic and without encryption'
   expect(commands).toEqual(['00A40400', '00840000', '00820000', '0CB08100']);
 });
 
+test('what the card says of itself is told while it authenticates, and of a card without a diversifier nothing', async () => {
+  const told: string[] = [];
+  const card = powered(deckCard('employee'));
+  const transmit = async (command: Uint8Array) => {
+    const answer = await card.transmit(command);
+    told.push(toHex(command.subarray(1, 2)));
+    return answer;
+  };
+  const claimed = (claim: object) => told.push(JSON.stringify(claim));
+  await session(transmit, { claimed }).read();
+  expect(told).toEqual([
+    'A4',
+    '84',
+    '{"organization":"kazasu-city","profileId":"synthetic-type-a","diversifier":"4B415A41535500000001"}',
+    '82',
+    'B0',
+  ]);
+  told.length = 0;
+  await session(powered(deckCard('library')).transmit, { claimed }).read();
+  expect(told).toEqual([]);
+});
+
 test('a Type C card is read in two exchanges, with no assurance at all', async () => {
   const outcome = await session(powered(deckCard('library')).transmit, { profiles: [typeC] }).read();
   expect(outcome).toMatchObject({

@@ -38,6 +38,7 @@ export class HandshakeKeys {
 
   constructor(suite: ChannelSuite, keys: CardKeys) {
     this.#cipher = suite.cipher(keys.encryption);
+    this.#cipher.prepare();
     this.#mac = suite.mac(keys.mac);
     this.#zeroIv = new Uint8Array(suite.blockLength);
   }

@@ -16,6 +16,8 @@ export type ChannelCipher = 'aes-128' | '3des';
 export interface KeyedCipher {
   encrypt(iv: Uint8Array, data: Uint8Array): Uint8Array;
   decrypt(iv: Uint8Array, data: Uint8Array): Uint8Array;
+  /** does now what the first messages would have to wait for */
+  prepare(): void;
   /** IV of a protected message */
   messageIv(counter: Uint8Array): Uint8Array;
   close(): void;
@@ -46,6 +48,7 @@ function tripleDesCipher(givenKey: Uint8Array): KeyedCipher {
   return {
     encrypt: (iv, data) => tripleDesCbcEncrypt(key, iv, data),
     decrypt: (iv, data) => tripleDesCbcDecrypt(key, iv, data),
+    prepare: () => undefined,
     messageIv: () => zeroIv,
     close: () => key.fill(0),
   };
@@ -72,6 +75,7 @@ function aesCipher(key: Uint8Array): KeyedCipher {
   return {
     encrypt: (iv, data) => aes.encrypt(iv, data),
     decrypt: (iv, data) => aes.decrypt(iv, data),
+    prepare: () => aes.prepare(),
     messageIv: (counter) => aes.lastBlock(counter),
     close: () => aes.close(),
   };
