@@ -4,8 +4,18 @@ import { joinResponse, statusWords } from '#core/apdu/response.ts';
 import type { Transmit } from '#core/apdu/transmit.ts';
 import { concat, fromHex } from '#core/bytes/bytes.ts';
 import { buildTlv } from '#core/bytes/tlv.ts';
-import type { CardChannel } from '#core/card/channel/mutual/card-channel.ts';
 import { answerMutualAuthentication } from '#core/card/channel/mutual/card-side.ts';
+import type { ChannelParameters } from '#core/card/channel/mutual/messages.ts';
+import { Scp03CardHandshake } from '#core/card/channel/scp03/card-side.ts';
+import {
+  diversificationDataLength,
+  externalAuthenticateInstruction,
+  initializeUpdateInstruction,
+  type Scp03Parameters,
+  scp03KeyLengths,
+  scp03Lengths,
+} from '#core/card/channel/scp03/messages.ts';
+import type { CardSecureChannel } from '#core/card/channel/secure-channel.ts';
 import type { CardKeys } from '#core/card/keys.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import { CardSession } from '#core/card/session.ts';
@@ -27,12 +37,12 @@ export async function warmUp(profiles: readonly CardProfile[], monotonicUs: () =
 }
 
 async function readOnce(profile: CardProfile, monotonicUs: () => number): Promise<void> {
-  const keys = { encryption: randomBytes(16), mac: randomBytes(16) };
+  const length = profile.channel?.mechanism === 'scp03' ? scp03KeyLengths[profile.channel.cipher] : 16;
+  const keys = { encryption: randomBytes(length), mac: randomBytes(length) };
   const session = new CardSession({
     transmit: memoryCard(profile, keys),
     profiles: [profile],
     cardKeys: async () => ({ encryption: keys.encryption.slice(), mac: keys.mac.slice() }),
-    claimed: () => undefined,
     randomBytes,
     monotonicUs,
     connectUs: 0,
@@ -44,33 +54,70 @@ async function readOnce(profile: CardProfile, monotonicUs: () => number): Promis
 
 /** A card AP as the profile describes it, which knows no more than the commands of a reading. */
 function memoryCard(profile: CardProfile, keys: CardKeys): Transmit {
-  const cardNonce = new Uint8Array(randomBytes(8));
   const content = userNumberContent(profile);
-  let channel: CardChannel | undefined;
+  const authentication =
+    profile.channel?.mechanism === 'scp03'
+      ? scp03Authentication(profile, profile.channel, keys)
+      : mutualAuthentication(profile.channel, keys);
+  let channel: CardSecureChannel | undefined;
   return async (apdu) => {
     const command = channel?.unwrap(apdu);
     if (channel && command?.kind === 'command') return channel.wrap(content, statusWords.success);
-    const { ins, p1, data } = parseCommand(apdu) ?? {};
+    const { ins, p1, data = empty } = parseCommand(apdu) ?? {};
     if (ins === 0xa4) return joinResponse(p1 === 0x04 ? fileControl(profile) : empty, statusWords.success);
-    if (ins === 0x84) return joinResponse(cardNonce, statusWords.success);
-    if (ins !== 0x82 || !data || !profile.channel) return joinResponse(content, statusWords.success);
-    const random = (length: number): Uint8Array => randomBytes(length);
-    const answered = answerMutualAuthentication(
-      { parameters: profile.channel, keys, cardNonce, random },
-      data,
-    );
-    channel = answered?.channel;
-    return joinResponse(answered?.answer ?? empty, statusWords.success);
+    const step = ins === undefined ? undefined : authentication(ins, data, apdu);
+    channel = step?.channel;
+    return joinResponse(step?.answer ?? content, statusWords.success);
+  };
+}
+
+/** What a command of the authentication is answered, and the channel once it is open; undefined for other commands. */
+type Authentication = (
+  instruction: number,
+  data: Uint8Array,
+  apdu: Uint8Array,
+) => { readonly answer: Uint8Array; readonly channel?: CardSecureChannel } | undefined;
+
+function mutualAuthentication(parameters: ChannelParameters | undefined, keys: CardKeys): Authentication {
+  const cardNonce = new Uint8Array(randomBytes(8));
+  return (instruction, data) => {
+    if (instruction === 0x84) return { answer: cardNonce };
+    if (instruction !== 0x82 || !parameters) return undefined;
+    return answerMutualAuthentication({ parameters, keys, cardNonce, random: randomBytes }, data);
+  };
+}
+
+function scp03Authentication(
+  profile: CardProfile,
+  { cipher, mode }: Scp03Parameters,
+  keys: CardKeys,
+): Authentication {
+  const challenge = new Uint8Array(randomBytes(scp03Lengths[mode]));
+  const diversifier = new Uint8Array(diversificationDataLength);
+  const keyVersion = profile.keys?.versions[0] ?? 0;
+  let handshake: Scp03CardHandshake | undefined;
+  return (instruction, data, apdu) => {
+    if (instruction === initializeUpdateInstruction) {
+      handshake = new Scp03CardHandshake({ cipher, mode, keys, keyVersion, diversifier, challenge }, data);
+      return { answer: handshake.answer() };
+    }
+    const channel = instruction === externalAuthenticateInstruction ? handshake?.accept(apdu) : undefined;
+    return channel && { answer: empty, channel };
   };
 }
 
 const empty = new Uint8Array();
 
+/** A file or record with the shortest user number of the format, all zeros, where the profile looks for it. */
 function userNumberContent({
-  userNumber: { file, offset, length, padding, format },
+  userNumber: { file, offset, length, padding, format, encoding, at },
 }: CardProfile): Uint8Array {
-  const content = new Uint8Array(length).fill(padding === 'none' ? 0x30 : Number.parseInt(padding, 16));
-  content.fill(0x30, 0, format.minimumLength);
+  const isBcd = encoding === 'bcd';
+  const digits = isBcd ? Math.ceil(format.minimumLength / 2) : format.minimumLength;
+  const filler = padding === 'none' ? 0x30 : Number.parseInt(padding, 16);
+  const number = new Uint8Array(at === undefined ? length : digits).fill(filler);
+  number.fill(isBcd ? 0x00 : 0x30, 0, digits);
+  const content = at === undefined ? number : nested([[at.split('/'), number]]);
   return file.record === undefined ? content : concat(new Uint8Array(offset), content);
 }
 
@@ -78,7 +125,7 @@ function userNumberContent({
 function fileControl({ application, keys }: CardProfile): Uint8Array {
   if (application.answer === 'none') return empty;
   const objects: [path: string, value: Uint8Array][] = [['6F/84', fromHex(application.aid)]];
-  if (keys) objects.push([keys.versionAt, Uint8Array.of(keys.versions[0] ?? 0)]);
+  if (keys?.versionAt) objects.push([keys.versionAt, Uint8Array.of(keys.versions[0] ?? 0)]);
   if (keys?.diversifier) objects.push([keys.diversifier.at, new Uint8Array(keys.diversifier.length)]);
   return nested(objects.map(([path, value]) => [path.split('/'), value]));
 }

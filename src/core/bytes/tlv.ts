@@ -31,19 +31,55 @@ function readLength(bytes: Uint8Array, start: number): { length: number; next: n
 }
 
 /**
- * Parses data objects that fill `bytes` exactly, one level deep, with tags of one or two bytes and lengths of up
+ * Whether 00 and FF may stand before, between and behind data objects, as in files, where objects are erased and
+ * changed (ISO 7816-4, 5.2.2), or not, as in answers.
+ */
+export type TlvFilling = 'exact' | 'padded';
+
+/** The tags of a path such as `6F/A5/C1`, outermost first. */
+export function parseTagPath(path: string): number[] {
+  return path.split('/').map((tag) => Number.parseInt(tag, 16));
+}
+
+function skipFiller(bytes: Uint8Array, start: number): number {
+  let next = start;
+  while (bytes[next] === 0x00 || bytes[next] === 0xff) next += 1;
+  return next;
+}
+
+/**
+ * Where the first data object of `tag` ends in padded `bytes`, one level deep, which may hold its beginning alone;
+ * undefined while that cannot be told.
+ */
+export function tlvEnd(bytes: Uint8Array, tag: number): number | undefined {
+  try {
+    for (let start = skipFiller(bytes, 0); start < bytes.length; ) {
+      const { tag: found, next: lengthAt } = readTag(bytes, start);
+      const { length, next: valueAt } = readLength(bytes, lengthAt);
+      if (found === tag) return valueAt + length;
+      start = skipFiller(bytes, valueAt + length);
+    }
+  } catch {
+    // cut off within tag or length, or malformed, which parsing tells
+  }
+  return undefined;
+}
+
+/**
+ * Parses data objects that fill `bytes`, one level deep, with tags of one or two bytes and lengths of up
  * to 65,535. Throws a Fault `card-answer-malformed`.
  */
-export function parseTlv(bytes: Uint8Array): Tlv[] {
+export function parseTlv(bytes: Uint8Array, filling: TlvFilling = 'exact'): Tlv[] {
+  const next = (at: number): number => (filling === 'padded' ? skipFiller(bytes, at) : at);
   const objects: Tlv[] = [];
-  let start = 0;
+  let start = next(0);
   while (start < bytes.length) {
     const { tag, next: lengthAt } = readTag(bytes, start);
     const { length, next: valueAt } = readLength(bytes, lengthAt);
     const end = valueAt + length;
     if (end > bytes.length) throw malformed('a data object longer than the answer');
     objects.push({ tag, value: bytes.subarray(valueAt, end), raw: bytes.subarray(start, end) });
-    start = end;
+    start = next(end);
   }
   return objects;
 }
@@ -52,10 +88,14 @@ export function parseTlv(bytes: Uint8Array): Tlv[] {
  * The value at a path of tags, outermost first; undefined when a tag is absent.
  * Throws a Fault `card-answer-malformed` when a template on the way is malformed or holds the tag twice.
  */
-export function findTlv(bytes: Uint8Array, path: readonly number[]): Uint8Array | undefined {
+export function findTlv(
+  bytes: Uint8Array,
+  path: readonly number[],
+  filling: TlvFilling = 'exact',
+): Uint8Array | undefined {
   let value = bytes;
   for (const tag of path) {
-    const [found, ...others] = parseTlv(value).filter((object) => object.tag === tag);
+    const [found, ...others] = parseTlv(value, filling).filter((object) => object.tag === tag);
     if (!found) return undefined;
     if (others.length > 0) throw malformed('a data object that may occur once occurs twice');
     value = found.value;

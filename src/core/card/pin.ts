@@ -1,14 +1,14 @@
 import type { Command } from '#core/apdu/command.ts';
 import { describeStatus, statusWords, triesLeftOf } from '#core/apdu/response.ts';
 import type { Transmit } from '#core/apdu/transmit.ts';
-import type { TerminalChannel } from '#core/card/channel/mutual/terminal-channel.ts';
+import type { SecureChannel } from '#core/card/channel/secure-channel.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import type { PinOutcome, Reading } from '#core/card/reading.ts';
 import { Fault, isFault } from '#core/fault.ts';
 
 export interface PinVerificationParts {
   readonly profile: CardProfile;
-  readonly channel: TerminalChannel;
+  readonly channel: SecureChannel;
   readonly reading: Reading;
   readonly transmit: Transmit;
 }
@@ -30,7 +30,12 @@ function bareBlockedStatus(response: Uint8Array): number | undefined {
 async function pinStatus({ channel, transmit }: PinVerificationParts, command: Command): Promise<number> {
   const response = await transmit(channel.wrap(command));
   try {
-    return channel.unwrap(response).status;
+    const { status, authentic } = channel.unwrap(response);
+    if (!authentic) {
+      const text = 'the channel of the card does not authenticate what the card says of a PIN';
+      throw new Fault('card-message-not-authentic', text);
+    }
+    return status;
   } catch (error) {
     const status = bareBlockedStatus(response);
     if (status !== undefined && isFault(error, 'card-answer-status')) return status;

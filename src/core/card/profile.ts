@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { fixedApplications } from '#core/card/applications.ts';
+import { scp03Ciphers, scp03Levels, scp03Modes } from '#core/card/channel/scp03/messages.ts';
 import { diversifications } from '#core/card/diversification.ts';
+import { checkProfile } from '#core/card/profile-rules.ts';
 import { accessMethods } from '#core/card/reading.ts';
 import { userNumberFormatSchema } from '#core/card/user-number.ts';
 import { Fault } from '#core/fault.ts';
@@ -22,7 +23,7 @@ const tagPath = z
   .string()
   .regex(
     /^[0-9A-F]{2,4}(?:\/[0-9A-F]{2,4}){0,3}$/,
-    'is not a path of tags (such as 6F/A5/C1, upper case, from the outermost tag of the answer)',
+    'is not a path of tags (such as 6F/A5/C1, upper case, from the outermost tag in)',
   );
 
 const application = z.strictObject({
@@ -32,6 +33,8 @@ const application = z.strictObject({
   aidLength: z.int().min(5).max(16).optional(),
   /** `fci`: SELECT asks for file control information (P2 00), whose AID is compared; `none`: it asks for nothing (P2 0C) */
   answer: z.enum(['fci', 'none']),
+  /** true: commands and answers may be of extended length; else long ones are chained, or read in pieces */
+  extendedLength: z.boolean().optional(),
 });
 
 const userNumber = z.strictObject({
@@ -41,23 +44,43 @@ const userNumber = z.strictObject({
     /** record number; absent for a transparent file */
     record: z.int().min(1).max(254).optional(),
   }),
-  /** first byte of the user number in the file or record */
-  offset: z.int().min(0).max(127),
-  /** bytes that hold it, padding included */
-  length: z.int().min(1).max(64),
-  encoding: z.enum(['ascii']),
+  /** first byte of the user number, or of the data object that holds it, in the file or record */
+  offset: z.int().min(0).max(32_767),
+  /** bytes that hold it, padding included; with `at`, the most bytes that the data object takes */
+  length: z.int().min(1).max(2048),
+  /** path of tags to the user number where it stands in a data object */
+  at: tagPath.optional(),
+  /** `bcd`: two digits a byte, the last nibble F where their count is odd */
+  encoding: z.enum(['ascii', 'bcd']),
   /** what fills the bytes behind a shorter user number */
   padding: z.enum(['none', '00', '20', 'FF']),
   format: userNumberFormatSchema,
 });
 
-const channel = z.strictObject({
-  mechanism: z.enum(['mutual']),
+/** ISO 7816-4 style mutual authentication and secure messaging. */
+const mutualChannel = z.strictObject({
+  mechanism: z.literal('mutual'),
   cipher: z.enum(['aes-128', '3des']),
   /** hash of the session key derivation */
   sessionKeys: z.enum(['sha-1', 'sha-256']),
   /** protection of what is read: `authenticated` (DO'81' and MAC) or `encrypted` (DO'87' and MAC) */
   messages: z.enum(['authenticated', 'encrypted']),
+});
+
+/** GlobalPlatform SCP03. INITIALIZE UPDATE names the key version, and the diversification data as the diversifier. */
+const scp03Channel = z.strictObject({
+  mechanism: z.literal('scp03'),
+  cipher: z.enum(scp03Ciphers),
+  /** security level, hexadecimal: 01 C-MAC, 03 and C-ENC, 11 C-MAC and R-MAC, 13 and C-ENC, 33 and R-ENC */
+  level: z.enum(scp03Levels),
+  /** challenges, cryptograms and MACs of 8 (`s8`) or 16 bytes (`s16`) */
+  mode: z.enum(scp03Modes),
+  /** P1 of INITIALIZE UPDATE; 0 leaves the choice of the key version to the card */
+  askedKeyVersion: z.int().min(0).max(127),
+});
+
+const channel = z.discriminatedUnion('mechanism', [mutualChannel, scp03Channel], {
+  error: 'must have a mechanism: mutual or scp03',
 });
 
 const keys = z.strictObject({
@@ -75,8 +98,9 @@ const keys = z.strictObject({
     .optional(),
   /** how the keys of a card come from the master key; `none`: all cards share it, which only a software vault serves */
   diversification: z.enum(diversifications),
-  /** where the answer to SELECT names the key version of the card, one byte */
-  versionAt: tagPath,
+  /** where the answer to SELECT names the key version of the card, one byte; for `mutual` */
+  versionAt: tagPath.optional(),
+  /** where the answer to SELECT holds the diversifier; for `mutual` */
   diversifier: z.strictObject({ at: tagPath, length: z.int().min(4).max(30) }).optional(),
 });
 
@@ -103,106 +127,11 @@ const shape = z.strictObject({
   pin: pin.optional(),
 });
 
-type Shape = z.infer<typeof shape>;
-type Report = (path: readonly (string | number)[], message: string) => void;
-
-function checkApplication({ aid, aidLength }: Shape['application'], report: Report): void {
-  const path = ['application', 'aid'];
-  const bytes = aid.length / 2;
-  if (aidLength !== undefined && aidLength !== bytes) {
-    report(path, `has ${bytes} bytes, but aidLength states ${aidLength} (give the whole AID)`);
-  } else if (bytes < 10 && (aidLength === undefined || aid.startsWith('D392'))) {
-    report(
-      path,
-      `has only ${bytes} bytes: a shortened AID may select another application (give the whole AID)`,
-    );
-  } else if (bytes <= 5) {
-    report(path, 'is a registered prefix alone (give the whole AID)');
-  }
-  const fixed = fixedApplications.find((known) => known.aid.startsWith(aid));
-  if (fixed) report(path, `selects the card's own ${fixed.name} application (give the card AP's own AID)`);
-}
-
-function checkMethod(profile: Shape, report: Report): void {
-  const { method } = profile;
-  if (method === 'type-c') {
-    for (const section of ['channel', 'keys', 'pin'] as const) {
-      if (profile[section])
-        report([section], 'has no place in Type C, which has no keys and no PIN (remove it)');
-    }
-    return;
-  }
-  if (method === 'type-a' && !profile.channel) {
-    report(['channel'], 'is missing: Type A authenticates mutually (add channel and keys)');
-  }
-  if (method === 'type-d' && profile.channel?.messages !== 'encrypted') {
-    report(
-      ['channel', 'messages'],
-      'must be encrypted: Type D encrypts what it reads (set messages: encrypted)',
-    );
-  }
-  if (method === 'type-d' && profile.pin) {
-    report(['pin'], 'has no place in Type D, which has no PIN (remove it)');
-  }
-}
-
-function checkKeys({ application: { answer }, channel, keys }: Shape, report: Report): void {
-  if (channel && !keys) report(['keys'], 'is missing: the channel needs them (name versions and versionAt)');
-  if (keys && !channel) report(['keys'], 'has no channel to use it (add channel, or remove keys)');
-  if (!keys) return;
-  if (answer !== 'fci') {
-    report(['application', 'answer'], 'must be fci: the answer to SELECT names the key version');
-  }
-  if (new Set(keys.versions).size !== keys.versions.length) {
-    report(['keys', 'versions'], 'names a version twice');
-  }
-  for (const version of Object.keys(keys.until ?? {})) {
-    if (!keys.versions.some((known) => String(known) === version)) {
-      report(['keys', 'until', version], 'is not among the versions (correct it, or remove it)');
-    }
-  }
-  if (channel?.mechanism === 'mutual' && keys.diversification !== 'none' && !keys.diversifier) {
-    report(
-      ['keys', 'diversifier'],
-      'is missing: each card has keys of its own, made from it (say where it is)',
-    );
-  }
-  if (keys.diversifier?.at === keys.versionAt) {
-    report(['keys', 'diversifier', 'at'], 'is where the key version is (name the tag of the diversifier)');
-  }
-}
-
-function checkUserNumber({ userNumber: { file, length, padding, format } }: Shape, report: Report): void {
-  const path = ['userNumber', 'file'];
-  if ((file.shortFileId === undefined) === (file.fileId === undefined)) {
-    report(path, 'must have one of shortFileId and fileId');
-  }
-  if (format.maximumLength > length) {
-    report(['userNumber', 'format', 'maximumLength'], `is more than the ${length} bytes that are read`);
-  }
-  if (padding === 'none' && (format.minimumLength !== length || format.maximumLength !== length)) {
-    report(['userNumber', 'padding'], 'is none, so the format must have exactly the length that is read');
-  }
-}
-
-function checkPin({ channel, pin }: Shape, report: Report): void {
-  if (!pin) return;
-  if (!channel) {
-    report(['pin'], 'needs a channel: a PIN crosses the air encrypted or not at all (add channel and keys)');
-  }
-  if (pin.maximumDigits < pin.minimumDigits) {
-    report(['pin', 'maximumDigits'], 'is smaller than minimumDigits');
-  }
-}
+export type ProfileShape = z.infer<typeof shape>;
 
 /** A card profile: the data that describes one card AP to the terminal. Plain data; byte strings are upper-case hexadecimal. */
 export const cardProfileSchema = shape.superRefine((profile, context) => {
-  const report: Report = (path, message) => context.addIssue({ code: 'custom', path: [...path], message });
-  checkApplication(profile.application, report);
-  checkMethod(profile, report);
-  checkKeys(profile, report);
-  checkUserNumber(profile, report);
-  checkPin(profile, report);
+  checkProfile(profile, (path, message) => context.addIssue({ code: 'custom', path: [...path], message }));
 });
 
 export type CardProfile = z.infer<typeof cardProfileSchema>;

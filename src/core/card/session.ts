@@ -1,29 +1,21 @@
-import type { Command } from '#core/apdu/command.ts';
 import { encodeCommand } from '#core/apdu/command.ts';
-import { type Response, splitResponse, statusWords } from '#core/apdu/response.ts';
+import { withCommandChaining } from '#core/apdu/command-chaining.ts';
+import { splitResponse } from '#core/apdu/response.ts';
 import { withResponseHandling } from '#core/apdu/response-handling.ts';
 import type { Transmit } from '#core/apdu/transmit.ts';
 import { toHex } from '#core/bytes/bytes.ts';
+import { type Authenticated, authenticate } from '#core/card/authentication.ts';
 import {
-  decodeUserNumber,
   parseSelectAnswer,
-  readUserNumber,
   type SelectedApplication,
   selectApplication,
 } from '#core/card/card-application.ts';
-import type { TerminalChannel } from '#core/card/channel/mutual/terminal-channel.ts';
-import { getChallenge, parseChallenge, TerminalHandshake } from '#core/card/channel/mutual/terminal-side.ts';
+import type { SecureChannel } from '#core/card/channel/secure-channel.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { verifyPin } from '#core/card/pin.ts';
 import type { CardProfile } from '#core/card/profile.ts';
-import type {
-  AssuranceProperty,
-  CardClaim,
-  CardOutcome,
-  PinOutcome,
-  Reading,
-  ReadingTimings,
-} from '#core/card/reading.ts';
+import type { Assurance, CardClaim, CardOutcome, PinOutcome, Reading, ReadingTimings } from '#core/card/reading.ts';
+import { type ReadUserNumber, readUserNumber } from '#core/card/user-number-file.ts';
 import { Fault, type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 
 export interface CardSessionParts {
@@ -34,7 +26,7 @@ export interface CardSessionParts {
   /** rejects with a Fault `key-unavailable`; the session zeroes what it is given */
   readonly cardKeys: (request: CardKeyRequest) => Promise<CardKeys>;
   /** called while the card authenticates, with what it says of itself: what it does costs the tap no time */
-  readonly claimed: (claim: CardClaim) => void;
+  readonly claimed?: (claim: CardClaim) => void;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly monotonicUs: () => number;
   /** microseconds that connecting took, for the timings of the reading */
@@ -43,11 +35,12 @@ export interface CardSessionParts {
 
 type State =
   | { readonly kind: 'new' }
-  | { readonly kind: 'busy'; readonly channel?: TerminalChannel }
+  | { readonly kind: 'busy'; readonly channel?: SecureChannel }
   | {
       readonly kind: 'open';
       readonly profile: CardProfile;
-      readonly channel?: TerminalChannel;
+      readonly transmit: Transmit;
+      readonly channel?: SecureChannel;
       readonly reading: Reading;
     }
   | { readonly kind: 'ended' };
@@ -63,11 +56,6 @@ function failureOf(error: unknown): Failure {
   if (isFault(error, 'card-timeout')) return { kind: 'timeout' };
   if (isFault(error)) return { kind: 'refused', fault: toFaultRecord(error) };
   throw error;
-}
-
-function zeroKeys({ encryption, mac }: CardKeys): void {
-  encryption.fill(0);
-  mac.fill(0);
 }
 
 /** Where the time of a tap went; each mark is a monotonic time in microseconds. */
@@ -86,9 +74,11 @@ export class CardSession {
 
   constructor(parts: CardSessionParts) {
     this.#parts = parts;
-    this.#transmit = withResponseHandling((command) => {
+    this.#transmit = withResponseHandling(async (command) => {
       this.#exchanges += 1;
-      return parts.transmit(command);
+      const response = await parts.transmit(command);
+      this.#demandBusy();
+      return response;
     });
   }
 
@@ -103,7 +93,6 @@ export class CardSession {
           profile,
           splitResponse(await this.#transmit(selectApplication(profile))),
         );
-        this.#demandBusy();
         if (!selected) continue;
         const selectedAt = this.#parts.monotonicUs();
         const marks = { start, selected: selectedAt, authenticated: selectedAt };
@@ -128,12 +117,12 @@ export class CardSession {
       if (state.kind === 'new' || state.kind === 'busy')
         throw new Error('a PIN is verified after the reading, one at a time');
       if (state.kind === 'ended' || !state.channel) throw closed();
-      const { profile, channel, reading } = state;
+      const { profile, channel, reading, transmit } = state;
       this.#state = { kind: 'busy', channel };
-      const outcome = await verifyPin({ profile, channel, reading, transmit: this.#transmit }, digits);
+      const outcome = await verifyPin({ profile, channel, reading, transmit }, digits);
       this.#demandBusy();
       const next = outcome.kind === 'verified' ? outcome.reading : reading;
-      this.#state = { kind: 'open', profile, channel, reading: next };
+      this.#state = { ...state, reading: next };
       return outcome;
     } catch (error) {
       this.close();
@@ -155,31 +144,50 @@ export class CardSession {
   }
 
   async #readBy(profile: CardProfile, selected: SelectedApplication, marks: Marks): Promise<Reading> {
-    const channel = profile.channel && (await this.#authenticate(profile, profile.channel, selected));
+    const transmit = profile.application.extendedLength
+      ? this.#transmit
+      : withCommandChaining(this.#transmit);
+    const authenticated = await this.#authenticate(profile, selected, transmit);
+    const channel = authenticated?.channel;
     if (channel) marks.authenticated = this.#parts.monotonicUs();
-    let answer: Response & { readonly encrypted: boolean } = {
-      data: new Uint8Array(),
-      status: 0,
-      encrypted: false,
-    };
-    for (const command of readUserNumber(profile)) {
-      answer = await this.#exchange(channel, command);
-      this.#demandBusy();
-      if (command.ins === 0xa4 && answer.status !== statusWords.success) break;
-    }
-    const userNumber = decodeUserNumber(profile, answer);
+    const { userNumber, ...way } = await readUserNumber(profile, async (command) =>
+      channel
+        ? channel.unwrap(await transmit(channel.wrap(command)))
+        : { ...splitResponse(await transmit(encodeCommand(command))), authentic: false, encrypted: false },
+    );
+    this.#demandBusy();
     const reading: Reading = {
       organization: profile.organization,
       profileId: profile.id,
       method: profile.method,
       userNumber,
-      assurance: achieved(channel, answer.encrypted),
-      ...keyVersionOf(profile, selected.keyVersion),
-      ...(selected.diversifier && { diversifier: toHex(selected.diversifier) }),
+      assurance: achieved(way),
+      ...keyVersionOf(profile, authenticated?.keyVersion),
+      ...(authenticated?.diversifier && { diversifier: toHex(authenticated.diversifier) }),
       timings: this.#timings(marks),
     };
-    this.#state = { kind: 'open', profile, reading, ...(channel && { channel }) };
+    this.#state = { kind: 'open', profile, reading, transmit, ...(channel && { channel }) };
     return reading;
+  }
+
+  async #authenticate(
+    profile: CardProfile,
+    selected: SelectedApplication,
+    transmit: Transmit,
+  ): Promise<Authenticated | undefined> {
+    if (!profile.channel) return undefined;
+    const { cardKeys, randomBytes } = this.#parts;
+    const { organization, id: profileId } = profile;
+    const claimed = (diversifier: Uint8Array): void =>
+      this.#parts.claimed?.({ organization, profileId, diversifier: toHex(diversifier) });
+    const parts = { profile, selected, transmit, cardKeys, randomBytes, claimed };
+    const authenticated = await authenticate(parts, profile.channel);
+    if (this.#state.kind !== 'busy') {
+      authenticated.channel.close();
+      throw closed();
+    }
+    this.#state = { kind: 'busy', channel: authenticated.channel };
+    return authenticated;
   }
 
   #timings({ start, selected, authenticated }: Marks): ReadingTimings {
@@ -190,88 +198,6 @@ export class CardSession {
       readUs: this.#parts.monotonicUs() - authenticated,
       exchanges: this.#exchanges,
     };
-  }
-
-  async #exchange(
-    channel: TerminalChannel | undefined,
-    command: Command,
-  ): Promise<Response & { readonly encrypted: boolean }> {
-    if (channel) return channel.unwrap(await this.#transmit(channel.wrap(command)));
-    return { ...splitResponse(await this.#transmit(encodeCommand(command))), encrypted: false };
-  }
-
-  /** GET CHALLENGE while the keys are derived and made ready, then MUTUAL AUTHENTICATE. */
-  async #authenticate(
-    profile: CardProfile,
-    parameters: NonNullable<CardProfile['channel']>,
-    selected: SelectedApplication,
-  ): Promise<TerminalChannel> {
-    const [challenge, prepared] = await Promise.allSettled([
-      this.#transmit(getChallenge),
-      this.#prepareHandshake(profile, parameters, selected),
-    ]);
-    const handshake = prepared.status === 'fulfilled' ? prepared.value : undefined;
-    try {
-      this.#demandBusy();
-      if (challenge.status === 'rejected') throw challenge.reason;
-      if (!handshake) throw (prepared as PromiseRejectedResult).reason;
-      const answering = this.#transmit(handshake.command(parseChallenge(challenge.value)));
-      this.#claim(profile, selected);
-      const answer = await answering;
-      this.#demandBusy();
-      const channel = handshake.complete(answer);
-      this.#state = { kind: 'busy', channel };
-      return channel;
-    } finally {
-      handshake?.close();
-    }
-  }
-
-  #claim({ organization, id: profileId }: CardProfile, { diversifier }: SelectedApplication): void {
-    if (diversifier) this.#parts.claimed({ organization, profileId, diversifier: toHex(diversifier) });
-  }
-
-  async #prepareHandshake(
-    profile: CardProfile,
-    parameters: NonNullable<CardProfile['channel']>,
-    selected: SelectedApplication,
-  ): Promise<TerminalHandshake> {
-    const keys = await this.#cardKeys(profile, selected);
-    try {
-      return new TerminalHandshake({ parameters, keys, random: this.#parts.randomBytes });
-    } finally {
-      zeroKeys(keys);
-    }
-  }
-
-  async #cardKeys(
-    profile: CardProfile,
-    { keyVersion = 0, diversifier }: SelectedApplication,
-  ): Promise<CardKeys> {
-    if (!profile.keys?.versions.includes(keyVersion)) {
-      throw new Fault(
-        'key-unavailable',
-        `the card has keys of version ${keyVersion}, which its profile does not list`,
-      );
-    }
-    const { diversification } = profile.keys;
-    const request = {
-      profileId: profile.id,
-      keyVersion,
-      diversification,
-      ...(diversifier && { diversifier }),
-    };
-    let keys: CardKeys;
-    try {
-      keys = await this.#parts.cardKeys(request);
-    } catch (cause) {
-      throw isFault(cause)
-        ? cause
-        : new Fault('key-unavailable', 'the keys of the card cannot be derived', { cause });
-    }
-    if (keys.encryption.length === 16 && keys.mac.length === 16) return keys;
-    zeroKeys(keys);
-    throw new Fault('key-unavailable', 'the keys of the card do not have 16 bytes');
   }
 }
 
@@ -289,8 +215,11 @@ function closed(): Fault {
   return new Fault('card-channel-closed', 'the card session is closed');
 }
 
-/** What was achieved on this card, whatever its profile promises. */
-function achieved(channel: TerminalChannel | undefined, encrypted: boolean): AssuranceProperty[] {
-  if (!channel) return [];
+/**
+ * What was achieved on this card, whatever its profile promises. An answer without a MAC proves nothing, since anybody
+ * may have put it in the place of that of the card that authenticated itself.
+ */
+function achieved({ authentic, encrypted }: Pick<ReadUserNumber, 'authentic' | 'encrypted'>): Assurance {
+  if (!authentic) return [];
   return ['mutual-authentication', 'message-authentication', ...(encrypted ? (['encryption'] as const) : [])];
 }

@@ -2,16 +2,17 @@ import type { Command } from '#core/apdu/command.ts';
 import { joinResponse, statusWords } from '#core/apdu/response.ts';
 import { concat, fromHex } from '#core/bytes/bytes.ts';
 import { buildTlv } from '#core/bytes/tlv.ts';
-import type { CardChannel } from '#core/card/channel/mutual/card-channel.ts';
-import { answerMutualAuthentication } from '#core/card/channel/mutual/card-side.ts';
-import { authenticationLength, nonceLength } from '#core/card/channel/mutual/messages.ts';
+import type { CardSecureChannel } from '#core/card/channel/secure-channel.ts';
 import { deriveCardKeys } from '#core/card/diversification.ts';
 import type { CardKeys } from '#core/card/keys.ts';
-import { type CardAnswer, dataAnswer, statusAnswer, wrongExpected } from './card-answer.ts';
-import type { CardApplicationDescription, FileDescription } from './card-description.ts';
+import { type CardAnswer, statusAnswer } from './card-answer.ts';
+import type { CardAuthentication } from './card-authentication.ts';
+import type { CardApplicationDescription, FileDescription, KeysDescription } from './card-description.ts';
 import { CardFiles } from './card-files.ts';
 import { CardPins } from './card-pins.ts';
-import type { PinState } from './card-state.ts';
+import type { ApplicationState } from './card-state.ts';
+import { MutualAuthentication } from './mutual-authentication.ts';
+import { Scp03Authentication } from './scp03-authentication.ts';
 
 /** An application of the card, as the card's operating system sees it. */
 export interface Application {
@@ -22,22 +23,34 @@ export interface Application {
   deselect(): void;
   /** Takes note of the challenge given, for one authentication. */
   challenged(challenge: Uint8Array): void;
-  execute(command: Command): CardAnswer;
-  /** Answers a protected command APDU. */
-  executeProtected(apdu: Uint8Array): Uint8Array;
+  /** class bytes it takes beside 00 */
+  readonly classes: ReadonlySet<number>;
+  /** Works on a command in the clear, which came as `apdu`. */
+  execute(command: Command, apdu: Uint8Array): CardAnswer;
+  /** Answers a protected command, which came as `apdu`. */
+  executeProtected(command: Command, apdu: Uint8Array): Uint8Array;
 }
 
-type KeysDescription = NonNullable<CardApplicationDescription['keys']>;
-
-function cardKeysOf({ master, card, diversifier }: KeysDescription): CardKeys {
+function cardKeysOf({ master, card, diversification, diversifier }: KeysDescription): CardKeys {
   if (card) return { encryption: fromHex(card.encryption), mac: fromHex(card.mac) };
-  return deriveCardKeys(fromHex(master ?? ''), 'an10922', fromHex(diversifier ?? ''));
+  return deriveCardKeys(fromHex(master ?? ''), diversification, fromHex(diversifier ?? ''));
 }
 
-/** 6F { 84 AID, A5 { C0 key version, C1 diversifier } }; A5 only where the application has keys. */
+function authenticationOf(parts: CardApplicationParts): CardAuthentication | undefined {
+  const { description, randomBytes, ...rest } = parts;
+  if (!description.keys) return undefined;
+  const keys = cardKeysOf(description.keys);
+  if (description.keys.mechanism === 'mutual') {
+    return new MutualAuthentication({ parameters: description.keys, keys, randomBytes });
+  }
+  const aid = fromHex(description.aid);
+  return new Scp03Authentication({ description: description.keys, aid, keys, randomBytes, ...rest });
+}
+
+/** 6F { 84 AID, A5 { C0 key version, C1 diversifier } }; A5 only where `mutual` needs it. */
 function controlInformationOf({ aid, keys }: CardApplicationDescription): Uint8Array {
   const name = buildTlv(0x84, fromHex(aid));
-  if (!keys) return buildTlv(0x6f, name);
+  if (keys?.mechanism !== 'mutual') return buildTlv(0x6f, name);
   const version = buildTlv(0xc0, Uint8Array.of(keys.version));
   const diversifier = keys.diversifier ? buildTlv(0xc1, fromHex(keys.diversifier)) : new Uint8Array();
   return buildTlv(0x6f, concat(name, buildTlv(0xa5, concat(version, diversifier))));
@@ -45,31 +58,29 @@ function controlInformationOf({ aid, keys }: CardApplicationDescription): Uint8A
 
 export interface CardApplicationParts {
   readonly description: CardApplicationDescription;
-  readonly pins: readonly PinState[];
-  readonly pinsChanged: () => void;
+  readonly state: ApplicationState;
+  readonly stateChanged: () => void;
   readonly randomBytes: (length: number) => Uint8Array;
 }
 
-/** A card AP in the free space: files, PINs and, where it has keys, mutual authentication and secure messaging. */
+/** A card AP in the free space: files, PINs and, where it has keys, authentication and a secure channel. */
 export class CardApplication implements Application {
   readonly aid: Uint8Array;
   readonly controlInformation: Uint8Array;
-  readonly #description: CardApplicationDescription;
-  readonly #randomBytes: (length: number) => Uint8Array;
+  readonly classes: ReadonlySet<number>;
   readonly #files: CardFiles;
   readonly #pins: CardPins;
-  readonly #keys: CardKeys | undefined;
-  #challenge: Uint8Array | undefined;
-  #channel: CardChannel | undefined;
+  readonly #authentication: CardAuthentication | undefined;
+  #channel: CardSecureChannel | undefined;
 
-  constructor({ description, pins, pinsChanged, randomBytes }: CardApplicationParts) {
+  constructor(parts: CardApplicationParts) {
+    const { description, state, stateChanged } = parts;
     this.aid = fromHex(description.aid);
     this.controlInformation = controlInformationOf(description);
-    this.#description = description;
-    this.#randomBytes = randomBytes;
     this.#files = new CardFiles(description.files);
-    this.#pins = new CardPins(pins, pinsChanged);
-    this.#keys = description.keys && cardKeysOf(description.keys);
+    this.#pins = new CardPins(state.pins, stateChanged);
+    this.#authentication = authenticationOf(parts);
+    this.classes = this.#authentication?.classes ?? new Set([0x0c]);
   }
 
   deselect(): void {
@@ -78,18 +89,22 @@ export class CardApplication implements Application {
   }
 
   challenged(challenge: Uint8Array): void {
-    this.#challenge = challenge.length === nonceLength ? challenge : undefined;
+    this.#authentication?.challenged(challenge);
   }
 
   /** A command in the clear ends a protected session before it is worked on (ICAO Doc 9303-11, 9.8.3). */
-  execute(command: Command): CardAnswer {
+  execute(command: Command, apdu: Uint8Array): CardAnswer {
     if (this.#channel) this.#endSession();
-    return command.ins === 0x82 ? this.#authenticate(command) : this.#execute(command, false);
+    return this.#authenticate(command, apdu) ?? this.#execute(command, false);
   }
 
-  executeProtected(apdu: Uint8Array): Uint8Array {
+  executeProtected(command: Command, apdu: Uint8Array): Uint8Array {
     const channel = this.#channel;
-    if (!channel) return joinResponse(new Uint8Array(), statusWords.conditionsNotSatisfied);
+    if (!channel) {
+      const { data, status } =
+        this.#authenticate(command, apdu) ?? statusAnswer(statusWords.conditionsNotSatisfied);
+      return joinResponse(data, status);
+    }
     const opened = channel.unwrap(apdu);
     if (opened.kind === 'refused') {
       this.#endSession();
@@ -99,9 +114,16 @@ export class CardApplication implements Application {
     return channel.wrap(data, status);
   }
 
+  #authenticate(command: Command, apdu: Uint8Array): CardAnswer | undefined {
+    const answer = this.#authentication?.execute(command, apdu);
+    this.#channel = answer?.channel;
+    return answer;
+  }
+
   #execute(command: Command, inChannel: boolean): CardAnswer {
     const allows = (read: FileDescription['read']) =>
       read === 'always' || (inChannel && (read === 'authenticated' || this.#pins.anyVerified));
+    if (command.cla !== 0x00) return statusAnswer(statusWords.classNotSupported);
     switch (command.ins) {
       case 0xa4:
         return this.#files.select(command);
@@ -118,31 +140,10 @@ export class CardApplication implements Application {
     }
   }
 
-  #authenticate({ p1, p2, data, expected }: Command): CardAnswer {
-    const challenge = this.#challenge;
-    this.#challenge = undefined;
-    const { keys } = this.#description;
-    if (!keys || !this.#keys) return statusAnswer(statusWords.instructionNotSupported);
-    if (p1 !== 0 || p2 !== 0) return statusAnswer(statusWords.wrongParameters);
-    if (data?.length !== authenticationLength) return statusAnswer(statusWords.wrongLength);
-    if (expected !== authenticationLength && expected !== 256) return wrongExpected(authenticationLength);
-    if (!challenge) return statusAnswer(statusWords.conditionsNotSatisfied);
-    const parts = {
-      parameters: keys,
-      keys: this.#keys,
-      cardNonce: challenge,
-      random: this.#randomBytes,
-    };
-    const accepted = answerMutualAuthentication(parts, data);
-    if (!accepted) return statusAnswer(statusWords.authenticationFailed);
-    this.#channel = accepted.channel;
-    return dataAnswer(accepted.answer);
-  }
-
   #endSession(): void {
     this.#channel?.close();
     this.#channel = undefined;
-    this.#challenge = undefined;
+    this.#authentication?.forget();
     this.#pins.forget();
   }
 }

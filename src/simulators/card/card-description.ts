@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { scp03Ciphers, scp03KeyLengths, scp03Modes } from '#core/card/channel/scp03/messages.ts';
 
 const hexText = (minimumBytes: number, maximumBytes: number) =>
   z
@@ -9,8 +10,10 @@ const hexText = (minimumBytes: number, maximumBytes: number) =>
     )
     .toUpperCase();
 
+const keyText = hexText(16, 32);
+
 const content = z
-  .strictObject({ text: z.string().max(255).optional(), hex: hexText(0, 255).optional() })
+  .strictObject({ text: z.string().max(4096).optional(), hex: hexText(0, 4096).optional() })
   .refine(({ text, hex }) => (text === undefined) !== (hex === undefined), 'must have one of text and hex');
 
 const file = z
@@ -29,22 +32,53 @@ const file = z
     'must have one of content and records',
   );
 
+/** What both mechanisms have: the keys themselves, or a master key and what they are made from. */
+const cardKeys = {
+  /** to be written out, so that nobody takes a simulated card's keys for real ones */
+  testKeysOnly: z.literal(true),
+  version: z.int().min(1).max(255),
+  /** test master key, from which the card's keys are made … */
+  master: keyText.optional(),
+  /** … in this way, from the diversifier … */
+  diversification: z.enum(['an10922', 'kdf3']).default('an10922'),
+  /** … or the card's keys themselves */
+  card: z.strictObject({ encryption: keyText, mac: keyText }).optional(),
+};
+
+const mutualKeys = z.strictObject({
+  mechanism: z.literal('mutual'),
+  cipher: z.enum(['aes-128', '3des']),
+  sessionKeys: z.enum(['sha-1', 'sha-256']),
+  messages: z.enum(['authenticated', 'encrypted']),
+  diversifier: hexText(4, 30).optional(),
+  ...cardKeys,
+});
+
+const scp03Keys = z.strictObject({
+  mechanism: z.literal('scp03'),
+  cipher: z.enum(scp03Ciphers),
+  mode: z.enum(scp03Modes),
+  challenge: z.enum(['random', 'pseudo-random']),
+  /** diversification data of INITIALIZE UPDATE */
+  diversifier: hexText(10, 10),
+  ...cardKeys,
+});
+
+function keyLength(keys: z.infer<typeof mutualKeys> | z.infer<typeof scp03Keys>): number {
+  return keys.mechanism === 'scp03' ? scp03KeyLengths[keys.cipher] : 16;
+}
+
 const keys = z
-  .strictObject({
-    /** to be written out, so that nobody takes a simulated card's keys for real ones */
-    testKeysOnly: z.literal(true),
-    cipher: z.enum(['aes-128', '3des']),
-    sessionKeys: z.enum(['sha-1', 'sha-256']),
-    messages: z.enum(['authenticated', 'encrypted']),
-    version: z.int().min(1).max(255),
-    diversifier: hexText(4, 30).optional(),
-    /** test master key, from which the card's keys are made by AN10922 and the diversifier … */
-    master: hexText(16, 16).optional(),
-    /** … or the card's keys themselves */
-    card: z.strictObject({ encryption: hexText(16, 16), mac: hexText(16, 16) }).optional(),
-  })
+  .discriminatedUnion('mechanism', [mutualKeys, scp03Keys])
   .refine((it) => (it.master === undefined) !== (it.card === undefined), 'must have one of master and card')
-  .refine((it) => !it.master || it.diversifier, 'must have a diversifier beside master');
+  .refine((it) => !it.master || it.diversifier, 'must have a diversifier beside master')
+  .refine(
+    (it) =>
+      [it.master, it.card?.encryption, it.card?.mac].every(
+        (key) => key === undefined || key.length === 2 * keyLength(it),
+      ),
+    'must have keys of the length of their cipher',
+  );
 
 const pin = z.strictObject({
   /** P2 of VERIFY */
@@ -83,6 +117,8 @@ export type CardFault = z.infer<typeof cardFaultSchema>;
 export const cardDescriptionSchema = z.strictObject({
   formatVersion: z.literal(1),
   cardApplications: z.array(cardApplication).max(16),
+  /** false: commands of extended length are refused, and long ones have to be chained */
+  extendedLength: z.boolean().default(true),
   link: z
     .strictObject({
       /** bit rate of the radio link; without it an exchange takes no time */
@@ -94,4 +130,5 @@ export const cardDescriptionSchema = z.strictObject({
 
 export type CardDescription = z.infer<typeof cardDescriptionSchema>;
 export type CardApplicationDescription = CardDescription['cardApplications'][number];
+export type KeysDescription = NonNullable<CardApplicationDescription['keys']>;
 export type FileDescription = CardApplicationDescription['files'][number];

@@ -98,7 +98,8 @@ export class CardFiles {
     const offset = byShortId ? p2 : (p1 << 8) | p2;
     if (offset >= file.content.length) return statusAnswer(statusWords.beyondEnd);
     const data = file.content.slice(offset, offset + expected);
-    const status = data.length < expected && expected < 256 ? statusWords.endOfFile : statusWords.success;
+    const wantsAll = expected === 0x100 || expected === 0x10000;
+    const status = data.length < expected && !wantsAll ? statusWords.endOfFile : statusWords.success;
     return { data, status };
   }
 

@@ -9,7 +9,14 @@ export interface PinState {
   digits: string;
 }
 
-/** What of a card outlives the power: PINs and their counters, by AID and reference. */
+/** What of an application outlives the power. */
+export interface ApplicationState {
+  readonly pins: readonly PinState[];
+  /** SCP03 sequence counter, as used last */
+  sequence: number;
+}
+
+/** What of a card outlives the power: PINs and their counters, by AID and reference, and SCP03 sequence counters. */
 export const cardStateSchema = z.strictObject({
   formatVersion: z.literal(1),
   pins: z.array(
@@ -20,16 +27,32 @@ export const cardStateSchema = z.strictObject({
       digits: z.string(),
     }),
   ),
+  sequences: z.array(z.strictObject({ aid: z.string(), sequence: z.int().min(0).max(0xffffff) })),
 });
 export type CardState = z.infer<typeof cardStateSchema>;
 
-/** The PINs of the application, as described or, where `state` knows them, as they were left. */
-export function pinStates(
+/** The application as described or, where `state` knows it, as it was left. */
+export function applicationState(
   { aid, pins }: CardDescription['cardApplications'][number],
   state: CardState | undefined,
-): PinState[] {
-  return pins.map(({ reference, tries, triesLeft = tries, digits }) => {
+): ApplicationState {
+  const sequence = state?.sequences.find((kept) => kept.aid === aid)?.sequence ?? 0;
+  const states = pins.map(({ reference, tries, triesLeft = tries, digits }) => {
     const kept = state?.pins.find((pin) => pin.aid === aid && pin.reference === reference);
     return { reference, tries, triesLeft: kept?.triesLeft ?? triesLeft, digits: kept?.digits ?? digits };
   });
+  return { pins: states, sequence };
+}
+
+/** The applications as they are now, to be kept. */
+export function cardState(applications: readonly { aid: string; state: ApplicationState }[]): CardState {
+  return {
+    formatVersion: 1,
+    pins: applications.flatMap(({ aid, state }) =>
+      state.pins.map(({ reference, triesLeft, digits }) => ({ aid, reference, triesLeft, digits })),
+    ),
+    sequences: applications
+      .filter(({ state }) => state.sequence > 0)
+      .map(({ aid, state: { sequence } }) => ({ aid, sequence })),
+  };
 }

@@ -15,6 +15,7 @@ const triesTold = 3;
 export class FixedApplication implements Application {
   readonly aid: Uint8Array;
   readonly controlInformation: Uint8Array;
+  readonly classes = new Set([0x0c]);
 
   constructor(aid: string) {
     this.aid = fromHex(aid);

@@ -9,7 +9,7 @@ import { virtualCardAnswerToReset } from './answer-to-reset.ts';
 import { CardApplication } from './card-application.ts';
 import { type CardDescription, type CardFault, cardDescriptionSchema } from './card-description.ts';
 import { CardOperatingSystem } from './card-operating-system.ts';
-import { type CardState, cardStateSchema, pinStates } from './card-state.ts';
+import { applicationState, type CardState, cardState, cardStateSchema } from './card-state.ts';
 import { FixedApplication } from './fixed-application.ts';
 
 export interface VirtualCardParts {
@@ -54,21 +54,25 @@ export class VirtualCard {
   #pending: PendingExchange | undefined;
 
   constructor({ description, randomBytes, clock, state, stateChanged }: VirtualCardParts) {
-    const described = description.cardApplications.map((it) => ({ it, pins: pinStates(it, state) }));
-    const pinsChanged = () => {
-      const pins = described.flatMap(({ it: { aid }, pins: kept }) =>
-        kept.map(({ reference, triesLeft, digits }) => ({ aid, reference, triesLeft, digits })),
-      );
-      stateChanged?.({ formatVersion: 1, pins });
-    };
+    const described = description.cardApplications.map((it) => ({
+      it,
+      aid: it.aid,
+      state: applicationState(it, state),
+    }));
+    const changed = () => stateChanged?.(cardState(described));
     const cardApplications = described.map(
-      ({ it, pins }) => new CardApplication({ description: it, pins, pinsChanged, randomBytes }),
+      ({ it, state: own }) =>
+        new CardApplication({ description: it, state: own, stateChanged: changed, randomBytes }),
     );
     const applications = [
       ...fixedApplications.map(({ aid }) => new FixedApplication(aid)),
       ...cardApplications,
     ];
-    this.#system = new CardOperatingSystem({ applications, randomBytes });
+    this.#system = new CardOperatingSystem({
+      applications,
+      randomBytes,
+      extendedLength: description.extendedLength,
+    });
     this.#clock = clock;
     this.#kilobitsPerSecond = description.link?.kilobitsPerSecond;
     this.#faults = [...description.misbehaviour];
@@ -161,7 +165,7 @@ function removed(): Fault {
 }
 
 export interface LoadedCardOptions {
-  /** JSON file in which PINs and their counters outlive the process */
+  /** JSON file in which PINs and counters outlive the process */
   readonly stateFile?: string;
   readonly clock?: Pick<Clock, 'after'>;
   readonly randomBytes?: (length: number) => Uint8Array;

@@ -17,7 +17,7 @@ function refusal(data: unknown): string {
 const application = (changes: object) => ({ ...typeC, application: { ...typeC.application, ...changes } });
 
 test('the shipped profiles are synthetic, and all their text is used', () => {
-  for (const name of ['synthetic-type-a', 'synthetic-type-c']) {
+  for (const name of ['synthetic-type-a', 'synthetic-type-c', 'synthetic-type-d']) {
     const profile = shippedProfile(name);
     expect(profile).toEqual(readYaml(`device-config/card-profiles/${name}.yaml`));
     expect(profile).toMatchObject({ id: name, synthetic: true });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { Transmit } from '#core/apdu/transmit.ts';
 import { fromHex } from '#core/bytes/bytes.ts';
+import type { ChannelParameters } from '#core/card/channel/mutual/messages.ts';
 import { deriveCardKeys } from '#core/card/diversification.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { type CardProfile, parseCardProfile } from '#core/card/profile.ts';
@@ -20,6 +21,7 @@ export const shippedProfile = (name: string): CardProfile =>
 
 export const typeA = shippedProfile('synthetic-type-a');
 export const typeC = shippedProfile('synthetic-type-c');
+export const typeD = shippedProfile('synthetic-type-d');
 
 export const deckCard = (name: string): CardDescription =>
   cardDescriptionSchema.parse(readYaml(`src/simulators/card/decks/${name}.yaml`));
@@ -68,15 +70,29 @@ const masters: Readonly<Record<number, Uint8Array>> = {
   2: fromHex('54455354204B4559204F4E4C59203032'),
 };
 
+const typeDMaster = fromHex('54455354204B4559204F4E4C59203431');
+
 /** The keys of the deck's cards. */
-export async function testKeys({
-  keyVersion,
-  diversification,
-  diversifier,
-}: CardKeyRequest): Promise<CardKeys> {
-  const master = masters[keyVersion];
+export async function testKeys(request: CardKeyRequest): Promise<CardKeys> {
+  const { keyVersion, diversification, diversifier, profileId } = request;
+  const master = profileId === typeD.id ? typeDMaster : masters[keyVersion];
   if (!master || !diversifier || diversification === 'none') throw new Error('no such test key');
   return deriveCardKeys(master, diversification, diversifier);
+}
+
+/** The parameters of the mutual authentication of a profile that has it. */
+export function mutualChannelOf({ channel }: CardProfile): ChannelParameters {
+  if (channel?.mechanism !== 'mutual') throw new Error('the profile has no mutual authentication');
+  return channel;
+}
+
+/** The card of the deck, its first application, which authenticates mutually, changed. */
+export function withMutualKeys(name: string, changes: Partial<ChannelParameters>): CardDescription {
+  const description = structuredClone(deckCard(name));
+  const keys = description.cardApplications[0]?.keys;
+  if (keys?.mechanism !== 'mutual') throw new Error('the card has no mutual authentication');
+  Object.assign(keys, changes);
+  return cardDescriptionSchema.parse(description);
 }
 
 export interface SessionOptions {
@@ -92,7 +108,6 @@ export function session(transmit: Transmit, options: SessionOptions = {}): CardS
     transmit,
     profiles: [typeA, typeC],
     cardKeys: testKeys,
-    claimed: () => undefined,
     randomBytes,
     monotonicUs: () => {
       now += 1;

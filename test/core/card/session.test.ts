@@ -1,11 +1,23 @@
 import { expect, test } from 'vitest';
 import { concat, fromHex, toHex } from '#core/bytes/bytes.ts';
 import { buildTlv } from '#core/bytes/tlv.ts';
-import type { CardKeys } from '#core/card/keys.ts';
+import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { parseCardProfile } from '#core/card/profile.ts';
 import { Fault } from '#core/fault.ts';
 import { cardDescriptionSchema } from '#simulators/card/card-description.ts';
-import { deckCard, powered, readYaml, scripted, session, testKeys, typeA, typeC } from './rig.ts';
+import {
+  deckCard,
+  mutualChannelOf,
+  powered,
+  readYaml,
+  scripted,
+  session,
+  testKeys,
+  typeA,
+  typeC,
+  typeD,
+  withMutualKeys,
+} from './rig.ts';
 
 const fciOf = (aid: string, ...extra: Uint8Array[]) =>
   toHex(buildTlv(0x6f, concat(buildTlv(0x84, fromHex(aid)), ...extra)));
@@ -68,6 +80,47 @@ test('a Type C card is read in two exchanges, with no assurance at all', async (
       timings: { authenticateUs: 0, exchanges: 2 },
     },
   });
+});
+
+test('a Type D card is read in four exchanges, encrypted, and names key version and diversifier itself', async () => {
+  const card = powered(deckCard('employee-type-d'));
+  const commands: string[] = [];
+  const requests: CardKeyRequest[] = [];
+  const outcome = await session(
+    async (command) => {
+      commands.push(toHex(command.subarray(0, 4)));
+      return card.transmit(command);
+    },
+    {
+      profiles: [typeD],
+      cardKeys: (request) => {
+        requests.push(request);
+        return testKeys(request);
+      },
+    },
+  ).read();
+  expect(outcome).toEqual({
+    kind: 'reading',
+    reading: {
+      organization: 'kazasu-city',
+      profileId: 'synthetic-type-d',
+      method: 'type-d',
+      userNumber: 'E00089012',
+      assurance: ['mutual-authentication', 'message-authentication', 'encryption'],
+      keyVersion: 1,
+      diversifier: '4B415A41535500000008',
+      timings: { connectUs: 5, selectUs: 1, authenticateUs: 1, readUs: 1, exchanges: 4 },
+    },
+  });
+  expect(commands).toEqual(['00A40400', '80500000', '84823300', '04B08100']);
+  expect(requests).toEqual([
+    {
+      profileId: 'synthetic-type-d',
+      keyVersion: 1,
+      diversification: 'kdf3',
+      diversifier: fromHex('4B415A41535500000008'),
+    },
+  ]);
 });
 
 test('profiles are tried in order of preference, and only the first that fits is read', async () => {
@@ -317,12 +370,9 @@ test('a user number without padding is read whole or not at all', async () => {
 });
 
 test('a channel that encrypts says so in the assurance, by what was achieved', async () => {
-  const description = structuredClone(deckCard('employee'));
-  const [card] = description.cardApplications;
-  if (!card?.keys || !typeA.channel) throw new Error('the deck has no Type A');
-  card.keys.messages = 'encrypted';
+  const description = withMutualKeys('employee', { messages: 'encrypted' });
   const encrypting = parseCardProfile(
-    { ...typeA, channel: { ...typeA.channel, messages: 'encrypted' } },
+    { ...typeA, channel: { ...mutualChannelOf(typeA), messages: 'encrypted' } },
     'test',
   );
   expect(await session(powered(description).transmit, { profiles: [encrypting] }).read()).toMatchObject({

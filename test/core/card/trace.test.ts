@@ -14,8 +14,7 @@ import {
 import { TraceMask } from '#core/card/trace/trace-mask.ts';
 import { TraceRecorder } from '#core/card/trace/trace-recorder.ts';
 import { Fault } from '#core/fault.ts';
-import { cardDescriptionSchema } from '#simulators/card/card-description.ts';
-import { deckCard, pin, powered, session, typeA, typeC } from './rig.ts';
+import { deckCard, pin, powered, session, typeA, typeC, withMutualKeys } from './rig.ts';
 
 const userNumber = toHex(new TextEncoder().encode('E00012345'));
 const diversifier = '4B415A41535500000001';
@@ -41,12 +40,7 @@ const encryptedProfile = parseCardProfile(
   { ...typeA, channel: { ...typeA.channel, messages: 'encrypted' } },
   'test',
 );
-const encryptedCard = () => {
-  const card = structuredClone(deckCard('employee'));
-  const [application] = card.cardApplications;
-  if (application?.keys) application.keys.messages = 'encrypted';
-  return cardDescriptionSchema.parse(card);
-};
+const encryptedCard = () => withMutualKeys('employee', { messages: 'encrypted' });
 
 describe('what a trace shows of a Type A tap with PIN', () => {
   test('masked: headers, lengths, tags, status words, AID and key version, and nothing else', async () => {

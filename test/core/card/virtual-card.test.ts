@@ -10,7 +10,18 @@ import { getChallenge, parseChallenge, TerminalHandshake } from '#core/card/chan
 import { type CardFault, cardDescriptionSchema } from '#simulators/card/card-description.ts';
 import type { CardState } from '#simulators/card/card-state.ts';
 import { linkMs, loadVirtualCard, type VirtualCard } from '#simulators/card/virtual-card.ts';
-import { deckCard, instantly, ManualTimers, pin, powered, session, testKeys, typeA, typeC } from './rig.ts';
+import {
+  deckCard,
+  instantly,
+  ManualTimers,
+  mutualChannelOf,
+  pin,
+  powered,
+  session,
+  testKeys,
+  typeA,
+  typeC,
+} from './rig.ts';
 
 const ask = async (card: VirtualCard, command: string): Promise<string> =>
   toHex(await card.transmit(fromHex(command)));
@@ -94,7 +105,8 @@ describe('as ISO 7816-4 says', () => {
     ['an unknown instruction', [selectA, '00F20000'], '6D00'],
     ['an unknown class', ['80CA9F7F00'], '6E00'],
     ['a logical channel', ['01A4040C05A000000001'], '6881'],
-    ['command chaining', ['10A4040C05A000000001'], '6884'],
+    ['the first part of a chained command', ['10A4040C05A000000001'], '9000'],
+    ['another command within a chain', ['10A4040C05A000000001', '00A4020C020001'], '6883'],
     ['other secure messaging', ['04A4040C05A000000001'], '6882'],
     ['no command at all', ['00A4'], '6700'],
   ])('%s', async (_name, commands, answer) => {
@@ -299,9 +311,8 @@ describe('CHANGE REFERENCE DATA', () => {
 async function withChannel() {
   const card = powered(deckCard('employee'));
   await ask(card, selectA);
-  if (!typeA.channel) throw new Error('Type A has a channel');
   const handshake = new TerminalHandshake({
-    parameters: typeA.channel,
+    parameters: mutualChannelOf(typeA),
     keys: await testKeys({
       profileId: typeA.id,
       keyVersion: 1,
