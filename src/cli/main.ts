@@ -14,6 +14,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['card', 'read', async () => (await import('./card-read.ts')).registerCardRead],
   ['card', 'trace', async () => (await import('./card-trace.ts')).registerCardTrace],
   ['card', 'explain', async () => (await import('./card-explain.ts')).registerCardExplain],
+  ['card', 'check', async () => (await import('./card-check.ts')).registerCardCheck],
   ['policy', 'import', async () => (await import('./policy-import.ts')).registerPolicyImport],
   ['policy', 'show', async () => (await import('./policy-show.ts')).registerPolicyShow],
   ['journal', 'list', async () => (await import('./journal-list.ts')).registerJournalList],
@@ -23,6 +24,13 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['journal', 'erase', async () => (await import('./journal-erase.ts')).registerJournalErase],
   ['config', 'check', async () => (await import('./config-check.ts')).registerConfigCheck],
   ['config', 'parameters', async () => (await import('./config-parameters.ts')).registerConfigParameters],
+  ['keys', 'list', async () => (await import('./keys-list.ts')).registerKeysList],
+  ['keys', 'import', async () => (await import('./keys-import.ts')).registerKeysImport],
+  ['keys', 'destroy', async () => (await import('./keys-destroy.ts')).registerKeysDestroy],
+  ['keys', 'receiver', async () => (await import('./keys-receiver.ts')).registerKeysReceiver],
+  ['keys', 'export-cards', async () => (await import('./keys-export-cards.ts')).registerKeysExportCards],
+  ['keys', 'install-cards', async () => (await import('./keys-install-cards.ts')).registerKeysInstallCards],
+  ['keys', 'lost', async () => (await import('./keys-lost.ts')).registerKeysLost],
   ['door', 'lock', async () => (await import('./door-lock.ts')).registerDoorLock],
 ];
 
@@ -32,6 +40,7 @@ const groups: Readonly<Record<string, string>> = {
   policy: 'Permissions: import and look up',
   journal: 'The record of what happened: list, verify, export, erase',
   config: 'Check configurations, list the parameters of a terminal',
+  keys: 'Master keys in a vault, and the keys of cards at a terminal',
   door: 'The hardware of doors',
 };
 

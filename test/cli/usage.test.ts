@@ -14,6 +14,7 @@ const commands = [
   'card read',
   'card trace',
   'card explain',
+  'card check',
   'policy import',
   'policy show',
   'journal list',

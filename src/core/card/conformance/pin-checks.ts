@@ -1,0 +1,57 @@
+import { describeStatus, statusWords, triesLeftOf } from '#core/apdu/response.ts';
+import type { CardBench } from './bench.ts';
+import { type Check, fails, holds, noted, notTried, type Result } from './finding.ts';
+import { opened } from './reading-checks.ts';
+
+const noPin = () => notTried('暗証番号のないプロファイル', 'the profile has no PIN');
+/** VERIFY without data: it asks for the tries left and spends none (ISO 7816-4, 7.5.6) */
+const askTries = (reference: number) => ({ cla: 0x00, ins: 0x20, p1: 0x00, p2: reference });
+
+function isBlocked(status: number): boolean {
+  return status === 0x63c0 || status === statusWords.pinBlocked || status === statusWords.referenceNotUsable;
+}
+
+function counter(bench: CardBench): Promise<Result> {
+  const { pin } = bench.profile;
+  if (!pin) return Promise.resolve(noPin());
+  return opened(bench, async (send) => {
+    const first = (await send(askTries(pin.reference))).status;
+    const second = (await send(askTries(pin.reference))).status;
+    if (isBlocked(first)) return noted('暗証番号はロックされている', 'the PIN is blocked');
+    const left = triesLeftOf(first);
+    if (left === undefined) {
+      const words = describeStatus(first);
+      return fails(
+        `残り回数を答えない: ${words}。端末は暗証番号を照合できない`,
+        `it does not tell the tries left: ${words}; the terminal will send no PIN`,
+      );
+    }
+    if (second !== first) {
+      return fails('問い合わせただけで残り回数が変わった', 'asking alone has changed the tries left');
+    }
+    return left < pin.minimumTriesLeft
+      ? noted(
+          `残り${left}回。プロファイルの下限${pin.minimumTriesLeft}回未満`,
+          `${left} left, fewer than the ${pin.minimumTriesLeft} of the profile`,
+        )
+      : holds(`残り${left}回。問い合わせでは減らない`, `${left} left, and asking spends none`);
+  });
+}
+
+async function counterInTheClear(bench: CardBench): Promise<Result> {
+  const { pin } = bench.profile;
+  if (!pin) return noPin();
+  await bench.select();
+  const { status } = await bench.plain(askTries(pin.reference));
+  const words = describeStatus(status);
+  return noted(`認証前の応答: ${words}`, `before authentication it answers ${words}`);
+}
+
+export const pinChecks: readonly Check<CardBench>[] = [
+  { id: 'pin-counter', title: { ja: '暗証番号の残り回数', en: 'PIN tries left' }, run: counter },
+  {
+    id: 'pin-counter-unprotected',
+    title: { ja: '認証前の残り回数', en: 'PIN tries left, unprotected' },
+    run: counterInTheClear,
+  },
+];
