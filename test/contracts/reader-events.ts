@@ -87,6 +87,13 @@ export class ReaderEvents implements CardReaderEvents {
     }
   }
 
+  /** The readers that were told to be faulty so far, in order. */
+  faulty(): string[] {
+    return this.all.flatMap((event) =>
+      event.kind === 'changed' && event.status.state === 'faulty' ? [event.status.name] : [],
+    );
+  }
+
   /** Drops what has been taken, so that a long run does not grow by what it was told. */
   forget(): void {
     this.all.splice(0, this.#taken);

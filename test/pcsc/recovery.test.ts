@@ -258,6 +258,16 @@ describe('a reader', () => {
 });
 
 describe('a card', () => {
+  test('that is too slow for the tap is no fault of the reader', async () => {
+    const slow = await deckCard('employee');
+    slow.misbehave({ kind: 'slow', delayMs: 250 });
+    await fixture.link(first).insert(slow);
+    expect((await events.presented()).outcome).toEqual({ kind: 'timeout' });
+    fixture.link(first).remove();
+    expect(await events.removed()).toBe(first);
+    expect(events.faulty()).toEqual([]);
+  });
+
   test('that breaks off and is back before pcscd looked is read again', async () => {
     const back = await deckCard('employee');
     const link = new VpcdLink({ slot: 0, whenLost: 'report', lost: () => void link.insert(back) });

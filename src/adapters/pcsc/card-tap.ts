@@ -104,11 +104,6 @@ export class CardTap {
     this.#parts.connection.abort(fault);
   }
 
-  /** Whether the reader still holds on to an exchange that was given up. */
-  get stuck(): boolean {
-    return this.#parts.connection.stuck;
-  }
-
   /** Whether an exchange broke off, as it does when the card leaves the field. */
   get broken(): boolean {
     return this.#parts.connection.broken;

@@ -26,6 +26,8 @@ export type Notify = <M extends keyof ParentOffer & string>(
 
 /** How long pcscd is given to see a card leave before one that broke off counts as being back: its poll, and some. */
 const settleMs = 500;
+/** how long an exchange that was given up may go on before the reader counts as faulty */
+const letGoMs = 500;
 /** how often a card that breaks off without leaving is read again */
 const maximumRetries = 3;
 
@@ -236,16 +238,25 @@ export class ReaderRunner {
 
   async #releaseOnce(tap: CardTap): Promise<void> {
     await this.#reading;
-    const stuck = tap.stuck;
-    if (stuck) this.#report(new Fault('reader-failed', 'an exchange with the card does not come to an end'));
-    await tap.end();
-    if (stuck) this.#report();
+    await this.#letGo(tap);
     this.#random.refill();
     this.#occupied = false;
     const next = this.#waiting;
     this.#waiting = undefined;
     if (next) this.#begin(next);
     else if (this.#presence.kind === 'present') this.#afterRelease(tap);
+  }
+
+  /** Waits until the reader has let the card go, and reports one that takes too long as faulty meanwhile. */
+  async #letGo(tap: CardTap): Promise<void> {
+    let stuck = false;
+    const patience = setTimeout(() => {
+      stuck = true;
+      this.#report(new Fault('reader-failed', 'an exchange with the card does not come to an end'));
+    }, letGoMs);
+    await tap.end();
+    clearTimeout(patience);
+    if (stuck) this.#report();
   }
 
   #afterRelease(tap: CardTap): void {

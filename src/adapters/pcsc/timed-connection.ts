@@ -59,11 +59,6 @@ export class TimedConnection {
     this.#abandon?.(this.#fail(fault));
   }
 
-  /** Whether a call that was given up is still out. */
-  get stuck(): boolean {
-    return this.#busy && this.#failure !== undefined;
-  }
-
   /** Whether an exchange broke off, as it does when the card leaves the field. */
   get broken(): boolean {
     return this.#broken;
