@@ -97,6 +97,8 @@ export class ReaderDesk {
     else if (result.fault?.code.startsWith('card-') === true) this.#show('hold-again');
     else if (result.fault) this.#show('fault');
     else if (result.decision.kind === 'granted') return;
+    else if (result.decision.kind === 'denied' && result.decision.reason === 'timing-unusual')
+      this.#show('hold-again');
     else this.#show('denied');
     this.#cancelShown = this.#parts.clock.after(shownForMs, () => {
       this.#cancelShown = undefined;

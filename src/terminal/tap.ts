@@ -12,6 +12,7 @@ import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import type { JournalWriter, Occurrence } from './journal-writer.ts';
 import type { ReaderSettings, TerminalSettings } from './terminal.ts';
+import type { JudgedTiming, TimingWatch } from './timing-watch.ts';
 
 /** How a tap ended: a decision, or a card taken away too early, which is no denial. */
 export type TapResult =
@@ -47,6 +48,8 @@ export interface TapParts {
   readonly reader: ReaderSettings;
   readonly indicator: Indicator | undefined;
   readonly pinPad: PinPad | undefined;
+  /** undefined where the reader's configuration does not ask for it */
+  readonly timing: TimingWatch | undefined;
   /** Moves the strike; resolves with what the hardware did. Called only with a durable decision. */
   readonly open: (tapId: string) => Promise<FaultRecord | undefined>;
 }
@@ -98,12 +101,16 @@ async function decideTap(
   if (outcome.kind !== 'reading') return resultWithoutReading(parts, outcome);
 
   let reading = outcome.reading;
+  const timing = watchTiming(parts, card.tapId, reading);
   let openByUs = card.presentedAtUs + parts.settings.decisionDeadlineMs * 1_000;
   let decision = decideBy(
     parts,
     reading,
     (await believed(parts, reading, early)) ?? (await lookUp(parts, reading)),
   );
+  if (timing?.refused && decision.kind !== 'denied') {
+    return denied(parts, 'timing-unusual', undefined, decision.basis);
+  }
   if (decision.kind === 'needs') {
     const askedUs = parts.clock.monotonicUs();
     const entry = await askForPin(parts, card, removed);
@@ -118,6 +125,27 @@ async function decideTap(
     return denied(parts, 'too-late', undefined, decision.basis);
   }
   return { kind: 'decided', decision, reading, openByUs };
+}
+
+/** Judges how long the card took to authenticate; what is unusual gets an entry of its own, refused or not. */
+function watchTiming(
+  { timing, journal, log, reader }: TapParts,
+  tapId: string,
+  reading: Reading,
+): JudgedTiming | undefined {
+  const judged = timing?.judge(reading);
+  if (judged?.kind !== 'slow') return judged;
+  const { medianUs, spreadUs, limitUs, answeredUs, refused, shifted } = judged;
+  const figures = { answeredUs, medianUs, spreadUs: Math.round(spreadUs), limitUs: Math.round(limitUs) };
+  const { doorId: door, readerId } = reader;
+  const profile = reading.profileId;
+  journal.note({
+    kind: 'timing',
+    tapId,
+    body: { event: 'unusual', door, reader: readerId, profile, ...figures, refused, limitRaised: shifted },
+  });
+  log.warn({ tapId, profile, ...figures, refused, limitRaised: shifted }, 'unusually slow authentication');
+  return judged;
 }
 
 function lookUp(parts: TapParts, reading: Reading): Promise<PolicySlice> {

@@ -13,6 +13,7 @@ import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { ReaderDesk } from './reader-desk.ts';
 import type { TapResult } from './tap.ts';
+import { type TimingSettings, TimingWatch } from './timing-watch.ts';
 
 /** Everything a terminal needs of the outside; `main.ts` and the site supply it. */
 export interface TerminalPorts {
@@ -38,6 +39,8 @@ export interface ReaderSettings {
   /** zones the reader leads from and to, where the configuration names them */
   readonly from?: string;
   readonly to?: string;
+  /** absent: how long cards take to authenticate is not watched */
+  readonly timing?: TimingSettings;
 }
 
 /** What the tap loop needs of the configuration; wiring stays with whoever builds the ports. */
@@ -188,6 +191,7 @@ class RunningTerminal implements Terminal {
       reader,
       indicator: this.#ports.indicators.get(readerId),
       pinPad: this.#ports.pinPads.get(readerId),
+      timing: reader.timing && new TimingWatch(reader.timing),
       open: (tapId) => door.grant(tapId),
       resting: () => this.#resting(reader),
       indicated: (indication) => this.#observe({ kind: 'indication', readerId, indication }),

@@ -82,7 +82,7 @@ function check(query: PolicyQuery, slice: PolicySlice): void {
     method: 'type-a',
     userNumber: query.userNumber,
     assurance: ['mutual-authentication', 'message-authentication', 'pin'],
-    timings: { connectUs: 0, selectUs: 0, authenticateUs: 0, readUs: 0, exchanges: 0 },
+    timings: { connectUs: 0, selectUs: 0, authenticateUs: 0, authenticateCardUs: 0, readUs: 0, exchanges: 0 },
   };
   const time = { utcMs: Date.parse('2026-06-01T00:00:00Z'), floorMs: 0, trusted: true };
   const decision = decide(reading, query.doorId, slice, time);

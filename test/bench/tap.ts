@@ -25,7 +25,7 @@ const employeeReading: Reading = {
   assurance: ['mutual-authentication', 'message-authentication'],
   keyVersion: 1,
   diversifier: '4B415A41535500000001',
-  timings: { connectUs: 0, selectUs: 0, authenticateUs: 0, readUs: 0, exchanges: 4 },
+  timings: { connectUs: 0, selectUs: 0, authenticateUs: 0, authenticateCardUs: 0, readUs: 0, exchanges: 4 },
 };
 /** beyond this the machine delays acknowledgements, and the figures would be about that */
 const exchangeLimitUs = 1_000;

@@ -28,7 +28,7 @@ const reading: Reading = {
   method: 'type-a',
   userNumber: '0012345678',
   assurance: ['mutual-authentication', 'message-authentication'],
-  timings: { connectUs: 0, selectUs: 0, authenticateUs: 0, readUs: 0, exchanges: 4 },
+  timings: { connectUs: 0, selectUs: 0, authenticateUs: 0, authenticateCardUs: 0, readUs: 0, exchanges: 4 },
 };
 
 function slice(changes: Partial<PolicySlice> = {}): PolicySlice {

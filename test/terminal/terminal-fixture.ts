@@ -13,6 +13,7 @@ import { SimulatedDoor } from '#simulators/door/simulated-door.ts';
 import { SimulatedDoorHardware } from '#simulators/door/simulated-hardware.ts';
 import { SimulatedPinPad } from '#simulators/door/simulated-pin-pad.ts';
 import { createTerminal, type Terminal } from '#terminal/terminal.ts';
+import type { TimingSettings } from '#terminal/timing-watch.ts';
 
 /** A journal in memory whose disk can be slow, full or gone. */
 export class MemoryJournal implements JournalAppend {
@@ -115,7 +116,7 @@ export const reading: Reading = {
   assurance: ['mutual-authentication', 'message-authentication'],
   keyVersion: 1,
   diversifier: '00112233445566778899',
-  timings: { connectUs: 1, selectUs: 2, authenticateUs: 3, readUs: 4, exchanges: 4 },
+  timings: { connectUs: 1, selectUs: 2, authenticateUs: 3, authenticateCardUs: 3, readUs: 4, exchanges: 4 },
 };
 
 export class HeldCard implements PresentedCard {
@@ -160,35 +161,40 @@ export class Bench {
   readonly strikes: { door: string; locked: boolean; cause?: string; durable: number }[] = [];
   readonly shown: Indication[] = [];
   readonly doors = new Map(['door-1', 'door-2'].map((id) => [id, this.#door(id)]));
-  readonly terminal: Terminal = createTerminal(
-    {
-      readers: this.readers,
-      doors: new Map(
-        [...this.doors].map(([id, door]) => [
-          id,
-          new SimulatedDoorHardware({ line: door, after: this.clock.after.bind(this.clock) }),
-        ]),
-      ),
-      indicators: new Map([['r1', { show: (indication) => this.shown.push(indication) }]]),
-      pinPads: new Map([['r1', this.pinPad]]),
-      policy: this.policy,
-      journal: this.journal,
-      clock: this.clock,
-      log: pino({ level: 'silent' }),
-    },
-    {
-      terminalId: 'test',
-      readers: [
-        { readerId: 'r1', readerName: 'reader-1', doorId: 'door-1' },
-        { readerId: 'r2', readerName: 'reader-2', doorId: 'door-2' },
-      ],
-      doors: ['door-1', 'door-2'].map((doorId) => ({ doorId, settings: doorSettingsSchema.parse({}) })),
-      pin: { timeoutMs: 20_000, digits: new Map([['type-a', { minimumDigits: 4, maximumDigits: 8 }]]) },
-      decisionDeadlineMs: 5_000,
-      virtualReaders: 'refused',
-    },
-  );
+  readonly terminal: Terminal;
   #taps = 0;
+
+  /** `timing` is watched at the first reader */
+  constructor({ timing }: { timing?: TimingSettings } = {}) {
+    this.terminal = createTerminal(
+      {
+        readers: this.readers,
+        doors: new Map(
+          [...this.doors].map(([id, door]) => [
+            id,
+            new SimulatedDoorHardware({ line: door, after: this.clock.after.bind(this.clock) }),
+          ]),
+        ),
+        indicators: new Map([['r1', { show: (indication) => this.shown.push(indication) }]]),
+        pinPads: new Map([['r1', this.pinPad]]),
+        policy: this.policy,
+        journal: this.journal,
+        clock: this.clock,
+        log: pino({ level: 'silent' }),
+      },
+      {
+        terminalId: 'test',
+        readers: [
+          { readerId: 'r1', readerName: 'reader-1', doorId: 'door-1', ...(timing && { timing }) },
+          { readerId: 'r2', readerName: 'reader-2', doorId: 'door-2' },
+        ],
+        doors: ['door-1', 'door-2'].map((doorId) => ({ doorId, settings: doorSettingsSchema.parse({}) })),
+        pin: { timeoutMs: 20_000, digits: new Map([['type-a', { minimumDigits: 4, maximumDigits: 8 }]]) },
+        decisionDeadlineMs: 5_000,
+        virtualReaders: 'refused',
+      },
+    );
+  }
 
   /** Lets a holder of `userNumber` through both doors; `changes` spoils the record. */
   permit(userNumber: string, changes: Partial<PolicySlice> = {}): void {

@@ -23,6 +23,7 @@ export const denialReasons = [
   'pin-not-entered',
   'pin-unavailable',
   'card-refused',
+  'timing-unusual',
   'policy-absent',
   'reader-virtual',
   'too-late',

@@ -22,6 +22,8 @@ export interface ReadingTimings {
   readonly selectUs: number;
   /** the authentication commands with their computation; 0 where the profile has none */
   readonly authenticateUs: number;
+  /** of that, what the card took to answer: a relay shows here; 0 where the profile has no authentication */
+  readonly authenticateCardUs: number;
   /** reading the user number */
   readonly readUs: number;
   /** exchanges with the card */

@@ -14,7 +14,14 @@ import type { SecureChannel } from '#core/card/channel/secure-channel.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { verifyPin } from '#core/card/pin.ts';
 import type { CardProfile } from '#core/card/profile.ts';
-import type { Assurance, CardClaim, CardOutcome, PinOutcome, Reading, ReadingTimings } from '#core/card/reading.ts';
+import type {
+  Assurance,
+  CardClaim,
+  CardOutcome,
+  PinOutcome,
+  Reading,
+  ReadingTimings,
+} from '#core/card/reading.ts';
 import { type ReadUserNumber, readUserNumber } from '#core/card/user-number-file.ts';
 import { Fault, type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 
@@ -63,6 +70,8 @@ interface Marks {
   readonly start: number;
   selected: number;
   authenticated: number;
+  /** microseconds of the authentication that the card took */
+  authenticateCardUs: number;
 }
 
 /** One card held up: its reading, and the PIN on the session that stays open. Outcomes are values. */
@@ -70,13 +79,17 @@ export class CardSession {
   readonly #parts: CardSessionParts;
   readonly #transmit: Transmit;
   #exchanges = 0;
+  /** microseconds that the card has taken to answer so far */
+  #cardUs = 0;
   #state: State = { kind: 'new' };
 
   constructor(parts: CardSessionParts) {
     this.#parts = parts;
     this.#transmit = withResponseHandling(async (command) => {
       this.#exchanges += 1;
+      const sentUs = parts.monotonicUs();
       const response = await parts.transmit(command);
+      this.#cardUs += parts.monotonicUs() - sentUs;
       this.#demandBusy();
       return response;
     });
@@ -95,7 +108,7 @@ export class CardSession {
         );
         if (!selected) continue;
         const selectedAt = this.#parts.monotonicUs();
-        const marks = { start, selected: selectedAt, authenticated: selectedAt };
+        const marks = { start, selected: selectedAt, authenticated: selectedAt, authenticateCardUs: 0 };
         return { kind: 'reading', reading: await this.#readBy(profile, selected, marks) };
       }
       this.close();
@@ -147,9 +160,13 @@ export class CardSession {
     const transmit = profile.application.extendedLength
       ? this.#transmit
       : withCommandChaining(this.#transmit);
+    const selectedCardUs = this.#cardUs;
     const authenticated = await this.#authenticate(profile, selected, transmit);
     const channel = authenticated?.channel;
-    if (channel) marks.authenticated = this.#parts.monotonicUs();
+    if (channel) {
+      marks.authenticated = this.#parts.monotonicUs();
+      marks.authenticateCardUs = this.#cardUs - selectedCardUs;
+    }
     const { userNumber, ...way } = await readUserNumber(profile, async (command) =>
       channel
         ? channel.unwrap(await transmit(channel.wrap(command)))
@@ -190,11 +207,12 @@ export class CardSession {
     return authenticated;
   }
 
-  #timings({ start, selected, authenticated }: Marks): ReadingTimings {
+  #timings({ start, selected, authenticated, authenticateCardUs }: Marks): ReadingTimings {
     return {
       connectUs: this.#parts.connectUs,
       selectUs: selected - start,
       authenticateUs: authenticated - selected,
+      authenticateCardUs,
       readUs: this.#parts.monotonicUs() - authenticated,
       exchanges: this.#exchanges,
     };

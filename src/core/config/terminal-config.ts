@@ -13,6 +13,22 @@ const name = z
   .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'a name has a-z, 0-9 and hyphens, at most 63 characters');
 const path = z.string().min(1).describe('path of a file; a relative one counts from this file');
 
+const timing = z.strictObject({
+  mode: z
+    .enum(['off', 'observe', 'deny'])
+    .default('observe')
+    .describe('what is done about a card that takes unusually long to authenticate, as a relayed one does'),
+  factor: z
+    .number()
+    .min(3)
+    .max(100)
+    .default(8)
+    .describe('how many times the usual spread above the usual time is unusual'),
+  limit: duration(50, 10_000)
+    .prefault('1 s')
+    .describe('an authentication longer than this is unusual whatever was learned'),
+});
+
 const reader = z.strictObject({
   id: name,
   name: z
@@ -33,6 +49,7 @@ const reader = z.strictObject({
     .describe('card profiles read here, in order of preference; all of them where absent'),
   indicator: indicatorWiringSchema.optional(),
   pinPad: pinPadWiringSchema.optional(),
+  timing: timing.prefault({}),
 });
 
 const door = z.strictObject({

@@ -11,6 +11,7 @@ export const journalKinds = [
   'policy',
   'clock',
   'alarm',
+  'timing',
 ] as const;
 export type JournalKind = (typeof journalKinds)[number];
 

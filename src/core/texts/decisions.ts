@@ -130,6 +130,13 @@ const denials: { readonly [reason in DenialReason]: ReasonTexts } = {
       en: 'The card failed authentication or gave a bad answer',
     },
   },
+  'timing-unusual': {
+    holder: again,
+    operator: {
+      ja: '認証の応答が異常に遅い（中継の疑い）',
+      en: 'The card took unusually long to authenticate (perhaps relayed)',
+    },
+  },
   'policy-absent': {
     holder: seeDesk,
     operator: { ja: '許可がまだ登録されていない', en: 'No policy is installed' },

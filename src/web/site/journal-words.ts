@@ -25,6 +25,7 @@ const kinds: { readonly [kind: string]: { readonly text: Text; readonly icon: Ic
   policy: { text: { ja: '許可', en: 'Policy' }, icon: 'policy' },
   clock: { text: { ja: '時計', en: 'Clock' }, icon: 'clock' },
   alarm: { text: { ja: '警報', en: 'Alarm' }, icon: 'alarm' },
+  timing: { text: { ja: '応答時間', en: 'Answer time' }, icon: 'clock' },
 };
 
 /** by `kind/what`, where what is the result, event, alarm or state that the body names */
@@ -62,6 +63,8 @@ const sayings: { readonly [key: string]: Said } = {
   'door/fault': { text: { ja: '機器の障害', en: 'Hardware fault' }, tone: 'bad' },
   'door/recovered': { text: { ja: '機器の復旧', en: 'Hardware recovered' } },
   'alarm/forced-open': { text: { ja: 'こじ開け警報', en: 'Forced-open alarm' }, tone: 'bad' },
+  'alarm/keys-erased': { text: { ja: '鍵を消去', en: 'Keys erased' }, tone: 'bad' },
+  'alarm/keys-not-erased': { text: { ja: '鍵の消去に失敗', en: 'Keys not erased' }, tone: 'bad' },
   'alarm/held-open': { text: { ja: '開け放し警報', en: 'Held-open alarm' }, tone: 'warn' },
   'alarm/held-open-pre-alarm': { text: { ja: '開け放し予告', en: 'Held-open warning' }, tone: 'warn' },
   'reader/ready': { text: { ja: 'リーダー使用可', en: 'Reader ready' } },
@@ -69,6 +72,10 @@ const sayings: { readonly [key: string]: Said } = {
   'reader/faulty': { text: { ja: 'リーダー障害', en: 'Reader faulty' }, tone: 'bad' },
   'terminal/started': { text: { ja: '開始', en: 'Started' } },
   'terminal/stopped': { text: { ja: '停止', en: 'Stopped' } },
+  'timing/unusual': {
+    text: { ja: '認証の応答が異常に遅い', en: 'Unusually slow authentication' },
+    tone: 'warn',
+  },
   'clock/stepped-back': { text: { ja: '時刻が戻った', en: 'Clock stepped back' }, tone: 'warn' },
 };
 

@@ -41,7 +41,7 @@ test('a Type A card is read in four exchanges, authentic and without encryption'
       assurance: ['mutual-authentication', 'message-authentication'],
       keyVersion: 1,
       diversifier: '4B415A41535500000001',
-      timings: { connectUs: 5, selectUs: 1, authenticateUs: 1, readUs: 1, exchanges: 4 },
+      timings: { connectUs: 5, selectUs: 3, authenticateUs: 5, authenticateCardUs: 2, readUs: 3, exchanges: 4 },
     },
   });
   expect(commands).toEqual(['00A40400', '00840000', '00820000', '0CB08100']);
@@ -109,7 +109,7 @@ test('a Type D card is read in four exchanges, encrypted, and names key version 
       assurance: ['mutual-authentication', 'message-authentication', 'encryption'],
       keyVersion: 1,
       diversifier: '4B415A41535500000008',
-      timings: { connectUs: 5, selectUs: 1, authenticateUs: 1, readUs: 1, exchanges: 4 },
+      timings: { connectUs: 5, selectUs: 3, authenticateUs: 5, authenticateCardUs: 2, readUs: 3, exchanges: 4 },
     },
   });
   expect(commands).toEqual(['00A40400', '80500000', '84823300', '04B08100']);

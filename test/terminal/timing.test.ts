@@ -1,0 +1,122 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Reading } from '#core/card/reading.ts';
+import { TimingWatch } from '#terminal/timing-watch.ts';
+import { Bench, reading } from './terminal-fixture.ts';
+
+const rules = { factor: 8, limitUs: 1_000_000 };
+let bench: Bench;
+afterEach(() => bench.terminal.stop());
+
+async function start(mode: 'observe' | 'deny' | 'off'): Promise<Bench> {
+  bench = new Bench(mode === 'off' ? {} : { timing: { ...rules, mode } });
+  await bench.terminal.start();
+  return bench;
+}
+
+const took = (us: number, card: number, changes: Partial<Reading> = {}) => ({
+  kind: 'reading' as const,
+  reading: {
+    ...reading,
+    userNumber: `A${String(card).padStart(9, '0')}`,
+    diversifier: String(card).padStart(20, '0'),
+    timings: { ...reading.timings, authenticateCardUs: us },
+    ...changes,
+  },
+});
+
+/** Sixty cards of ordinary speed, all of them let in. */
+async function learn(): Promise<void> {
+  for (let card = 1; card <= 60; card += 1) {
+    bench.permit(`A${String(card).padStart(9, '0')}`);
+    await bench.tap(took(80_000 + (card % 3) * 500, card));
+  }
+  await bench.clock.advanceAsync(10_000);
+  bench.journal.records.length = 0;
+  bench.shown.length = 0;
+}
+
+const timings = () => bench.journal.records.filter(({ kind }) => kind === 'timing').map(({ body }) => body);
+
+test('observed, a slow authentication is let in and has an entry of its own', async () => {
+  await start('observe');
+  await learn();
+  await bench.tap(took(200_000, 7));
+  expect(bench.decisions()).toMatchObject([{ result: 'granted' }]);
+  expect(timings()).toEqual([
+    {
+      event: 'unusual',
+      door: 'door-1',
+      reader: 'r1',
+      profile: 'type-a',
+      answeredUs: 200_000,
+      medianUs: 80_500,
+      spreadUs: 3_000,
+      limitUs: 104_500,
+      refused: false,
+      limitRaised: false,
+    },
+  ]);
+});
+
+test('denied, it is refused with a reason of its own, the door stays locked, and the holder holds again', async () => {
+  await start('deny');
+  await learn();
+  await bench.tap(took(200_000, 7));
+  expect(bench.decisions()).toMatchObject([
+    { result: 'denied', reason: 'timing-unusual', basis: { policyVersion: 3 } },
+  ]);
+  expect(timings()).toMatchObject([{ refused: true }]);
+  expect(bench.locked()).toBe(true);
+  expect(bench.shown.at(-1)).toBe('hold-again');
+  await bench.tap(took(80_000, 7));
+  expect(bench.decisions().at(-1)).toMatchObject({ result: 'granted' });
+});
+
+test('a third slow card says that the reader has changed: the limit is raised and the fourth comes in', async () => {
+  await start('deny');
+  await learn();
+  for (const card of [7, 8, 9, 10]) await bench.tap(took(200_000, card));
+  expect(bench.decisions().map(({ result }) => result)).toEqual(['denied', 'denied', 'denied', 'granted']);
+  expect(timings().map(({ limitRaised }) => limitRaised)).toEqual([false, false, true]);
+});
+
+test('a denial of the policy keeps its reason, and no PIN is asked for on a slow card', async () => {
+  await start('deny');
+  await learn();
+  bench.permit('A000000099', { permissions: [] });
+  await bench.tap(took(200_000, 99));
+  expect(bench.decisions()).toMatchObject([{ result: 'denied', reason: 'no-permission' }]);
+  bench.permit('A000000005', { door: { doorId: 'door-1', base: ['pin'], additional: [] } });
+  await bench.tap(took(200_000, 5));
+  expect(bench.pinPad.asking()).toBe(false);
+  expect(bench.decisions().at(-1)).toMatchObject({ reason: 'timing-unusual' });
+});
+
+test('entries of unusual times hold no user number', async () => {
+  await start('observe');
+  await learn();
+  await bench.tap(took(200_000, 7));
+  const [entry] = bench.journal.records.filter(({ kind }) => kind === 'timing');
+  expect(entry?.personal).toBeUndefined();
+  expect(JSON.stringify(entry)).not.toContain('A000000007');
+});
+
+test('off, nothing is judged', async () => {
+  await start('off');
+  await learn();
+  await bench.tap(took(900_000, 7));
+  expect(timings()).toEqual([]);
+});
+
+describe('the watch', () => {
+  test('learns each profile by itself, and leaves alone what does not authenticate', () => {
+    bench = new Bench();
+    const watch = new TimingWatch({ ...rules, mode: 'deny' });
+    const judge = (us: number, card: number, changes: Partial<Reading> = {}) =>
+      watch.judge(took(us, card, changes).reading);
+    for (let card = 0; card < 60; card += 1) judge(80_000, card);
+    expect(judge(300_000, 1)).toMatchObject({ kind: 'slow', refused: true, answeredUs: 300_000 });
+    expect(judge(300_000, 1, { profileId: 'type-d' })).toMatchObject({ kind: 'learning', refused: false });
+    expect(judge(0, 1)).toBeUndefined();
+  });
+});
