@@ -27,6 +27,7 @@ const layers: readonly Layer[] = [
   },
   { folder: 'simulators', layers: ['ports', 'core', 'simulators'] },
   { folder: 'terminal/main.ts', layers: ['core', 'ports', 'terminal', 'adapters'] },
+  { folder: 'terminal/key-source.ts', layers: ['core', 'ports', 'terminal', 'adapters'] },
   { folder: 'terminal', layers: ['core', 'ports', 'terminal'] },
   { folder: 'web', layers: ['core', 'web'] },
   { folder: 'cli', layers: ['core', 'ports', 'adapters', 'simulators', 'terminal', 'web', 'cli'] },

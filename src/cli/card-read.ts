@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
-import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { isVirtualReader } from '#adapters/pcsc/reader-name.ts';
 import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
 import { Fault } from '#core/fault.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
+import type { KeyDerivation } from '#ports/key-derivation.ts';
 import { loadCardProfile } from '#terminal/config.ts';
+import { keysHelp, withKeys } from './key-options.ts';
 import { createOutput, type Output } from './output.ts';
 import { chosenReaders, commandReaders, nothing, withoutKeys } from './pcsc-session.ts';
 import { readPinFile } from './pin-file.ts';
@@ -25,19 +26,18 @@ export function registerCardRead(card: Command): void {
     .command('read')
     .description('Read a card AP and print method, assurance, user number and timings')
     .requiredOption('--profile <file...>', 'Card profiles, in order of preference')
-    .option('--keys <file>', 'Key file, for profiles that authenticate')
+    .option('--keys <file>', keysHelp)
     .option('--reader <name>', 'Exact name of the reader (default: every reader there is)')
     .option('--pin-file <file>', 'File with the PIN, readable by its owner alone; a PIN is verified once')
     .option('--wait', 'Wait until a card is held up')
     .action(async (options: ReadOptions, command: Command) => {
       const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
-      await readCard(options, output);
+      await withKeys(options.keys, (keys = withoutKeys()) => readCard(options, keys, output));
     });
 }
 
-async function readCard(options: ReadOptions, output: Output): Promise<void> {
+async function readCard(options: ReadOptions, keys: KeyDerivation, output: Output): Promise<void> {
   const profiles = await Promise.all(options.profile.map(loadCardProfile));
-  const keys = options.keys === undefined ? withoutKeys() : await createKeyfileDerivation(options.keys);
   const pin = options.pinFile === undefined ? undefined : await readPinFile(options.pinFile);
   try {
     const profileIds = profiles.map(({ id }) => id);

@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { holdCard } from '#adapters/pcsc/held-card.ts';
@@ -10,8 +9,10 @@ import { CardSession } from '#core/card/session.ts';
 import { formatTrace, type TraceHeader, traceFormatVersion } from '#core/card/trace/trace-format.ts';
 import { TraceRecorder } from '#core/card/trace/trace-recorder.ts';
 import { Fault } from '#core/fault.ts';
+import type { KeyDerivation } from '#ports/key-derivation.ts';
 import { loadCardProfile } from '#terminal/config.ts';
 import { counted } from './counted.ts';
+import { keysHelp, withKeys } from './key-options.ts';
 import { createOutput, type Output } from './output.ts';
 import { chosenReaders, withoutKeys } from './pcsc-session.ts';
 import { readPinFile } from './pin-file.ts';
@@ -40,7 +41,7 @@ export function registerCardTrace(card: Command): void {
     )
     .requiredOption('--profile <file...>', 'Card profiles, in order of preference')
     .requiredOption('--output <file>', 'File to write, for its owner alone; it must not exist yet')
-    .option('--keys <file>', 'Key file, for profiles that authenticate')
+    .option('--keys <file>', keysHelp)
     .option('--reader <name>', 'Exact name of the reader (default: every reader there is)')
     .option('--pin-file <file>', 'File with the PIN, readable by its owner alone; a PIN is verified once')
     .option(
@@ -76,7 +77,9 @@ async function traceCard(options: TraceOptions, output: Output, program: string)
   const profiles = await Promise.all(options.profile.map(loadCardProfile));
   demandTestCard(profiles, options.testCard);
   const recordedAt = new Date(new SystemClock().utcMs()).toISOString();
-  const recording = await record(options, profiles, output);
+  const recording = await withKeys(options.keys, (keys = withoutKeys()) =>
+    record(options, { profiles, keys }, output),
+  );
   try {
     const { readerName, recorder, outcome, pin } = recording;
     demandSameCard(outcome, options.testCard);
@@ -146,10 +149,9 @@ function protectionOf(
 
 async function record(
   options: TraceOptions,
-  profiles: readonly CardProfile[],
+  { profiles, keys }: { readonly profiles: readonly CardProfile[]; readonly keys: KeyDerivation },
   output: Output,
 ): Promise<Recording> {
-  const keys = options.keys === undefined ? withoutKeys() : await createKeyfileDerivation(options.keys);
   const pin = options.pinFile === undefined ? undefined : await readPinFile(options.pinFile);
   const clock = new SystemClock();
   const entropy = new SystemEntropy();

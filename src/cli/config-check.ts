@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
 import { cardProfileSchema } from '#core/card/profile.ts';
+import { sealingRemark } from '#core/config/key-source.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
 import { loadTerminalConfig } from '#terminal/config.ts';
 import { readTextFile } from '#terminal/text-file.ts';
@@ -51,8 +52,8 @@ async function check(file: string): Promise<Checked> {
 }
 
 async function checkTerminal(file: string): Promise<Checked> {
-  const { config, profiles, keyFile } = await loadTerminalConfig(file);
-  const remarks = keyFile ? ['keys not sealed: the key file is protected by its file mode alone'] : [];
+  const { config, profiles, keys } = await loadTerminalConfig(file);
+  const remarks = [keys && sealingRemark(keys)].filter((remark) => remark !== undefined);
   return {
     value: {
       kind: 'terminal',

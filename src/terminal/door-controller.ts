@@ -23,6 +23,8 @@ export interface DoorControllerParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly changed: (state: ReturnType<typeof doorStateName>, locked: boolean) => void;
+  /** the tamper input was raised */
+  readonly tampered: () => void;
   /** what the door's readers show until something else happens */
   readonly indicate: (indication: DoorIndication) => void;
 }
@@ -93,6 +95,7 @@ export class DoorController {
         this.#timers.delete(effect.timer);
         return;
       case 'alarm':
+        if (effect.alarm === 'tamper' && effect.on) this.#parts.tampered();
         return journal.note({ kind: 'alarm', body: { door: doorId, alarm: effect.alarm, on: effect.on } });
       case 'indicate':
         return indicate(effect.indication);

@@ -5,7 +5,6 @@ import { destination, type Logger, pino } from 'pino';
 import { Keypad } from '#adapters/hid/keypad.ts';
 import { hidSysfs } from '#adapters/hid/keypad-sysfs.ts';
 import { nodeHid } from '#adapters/hid/node-hid.ts';
-import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
@@ -14,10 +13,12 @@ import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { ServiceNotifier } from '#adapters/systemd/notify.ts';
 import { hardwareParts, type PinPadWiring } from '#core/access/door-wiring.ts';
+import { sealingRemark } from '#core/config/key-source.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import { type LoadedConfig, loadTerminalConfig, terminalSettings } from './config.ts';
+import { deviceKeys, type OpenedKeys } from './key-source.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 /** how often the tap loop is asked whether it turns */
@@ -27,7 +28,7 @@ const moduleOf = (specifier: string) => fileURLToPath(import.meta.resolve(specif
 /** No card is read with keys where no profile has any. */
 const noKeys: KeyDerivation = {
   cardKeys: async () => {
-    throw new Fault('key-unavailable', 'no key file is configured');
+    throw new Fault('key-unavailable', 'no keys are configured');
   },
 };
 
@@ -49,14 +50,13 @@ export async function runTerminal(configFile: string): Promise<void> {
     onFailure: (error) => log.warn({ err: error }, 'the service manager was not reached'),
   });
   const doors = guardedDoors(loaded);
-  const terminal = await buildTerminal(loaded, { clock, log, doors });
+  const opened = openKeys(loaded, log.child({ component: 'keys' }));
+  const terminal = await buildTerminal(loaded, { clock, log, doors, opened });
   const stopped = stopSignal();
   await doors.start();
   try {
     await terminal.start();
-    await notifier.ready(
-      `ready: ${loaded.config.doors.length} doors, ${loaded.config.readers.length} readers`,
-    );
+    await notifier.ready(readyText(loaded));
     const feeding = setInterval(() => {
       void terminal.checkAlive().then((alive) => alive && notifier.feed());
     }, aliveEveryMs);
@@ -66,7 +66,13 @@ export async function runTerminal(configFile: string): Promise<void> {
     await terminal.stop();
   } finally {
     await doors.stop();
+    await opened?.keys.stop();
   }
+}
+
+function readyText({ config, keys }: LoadedConfig): string {
+  const sealed = keys && sealingRemark(keys)?.startsWith('keys not sealed') ? '; keys not sealed' : '';
+  return `ready: ${config.doors.length} doors, ${config.readers.length} readers${sealed}`;
 }
 
 function guardedDoors({ config }: LoadedConfig): GuardedDoors {
@@ -86,20 +92,44 @@ function guardedDoors({ config }: LoadedConfig): GuardedDoors {
   });
 }
 
+interface BuildParts {
+  readonly clock: SystemClock;
+  readonly log: Logger;
+  readonly doors: GuardedDoors;
+  readonly opened: OpenedKeys | undefined;
+}
+
+/**
+ * Opens the keys while everything else starts: doors and exit requests wait for no key, and where none can be had
+ * taps are denied and the log says why.
+ */
+function openKeys({ keys: source }: LoadedConfig, log: Logger): OpenedKeys | undefined {
+  if (!source) return undefined;
+  const remark = sealingRemark(source);
+  if (remark !== undefined) log.warn(remark);
+  const opened = deviceKeys(source, (fault) => {
+    if (fault) log.error({ fault: fault.code }, fault.message);
+    else log.info('keys can be had');
+  });
+  opened.keys.start().then(
+    () => log.info('keys opened'),
+    (error: unknown) => log.error({ err: error }, 'no keys: cards that authenticate are denied'),
+  );
+  return opened;
+}
+
 async function buildTerminal(
   loaded: LoadedConfig,
-  { clock, log, doors }: { clock: SystemClock; log: Logger; doors: GuardedDoors },
+  { clock, log, doors, opened }: BuildParts,
 ): Promise<Terminal> {
-  const { config, profiles, keyFile } = loaded;
-  const keys = keyFile === undefined ? noKeys : await createKeyfileDerivation(keyFile);
-  if (keyFile !== undefined) log.warn('keys not sealed: the key file is protected by its file mode alone');
+  const { config, profiles } = loaded;
   const readers = new PcscReaders({
     allowed: config.readers.map((reader) => ({
       readerName: reader.name,
       profileIds: reader.profiles ?? profiles.map(({ id }) => id),
     })),
     profiles,
-    keys,
+    keys: opened?.keys ?? noKeys,
     apduDeadlineMs: config.deadlines.apdu,
     tapDeadlineMs: config.deadlines.tap,
     sessionDeadlineMs: config.deadlines.decision + config.pinTimeout,
@@ -127,6 +157,7 @@ async function buildTerminal(
       }),
       clock,
       log,
+      ...(opened?.erasure && { keyErasure: opened.erasure }),
     },
     terminalSettings(loaded),
   );

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -38,9 +38,7 @@ try {
 
 function prepare(): string {
   mkdirSync(join(directory, 'state'), { mode: 0o700 });
-  const keys = join(directory, 'keys.yaml');
-  copyFileSync(join(root, 'src/simulators/card/decks/keys.yaml'), keys);
-  chmodSync(keys, 0o600);
+  writeFileSync(join(directory, 'sealing'), new Uint8Array(32).fill(1), { mode: 0o600 });
   const config = join(directory, 'terminal.yaml');
   writeFileSync(
     config,
@@ -48,7 +46,7 @@ function prepare(): string {
 terminal: bench
 stateDirectory: ${directory}/state
 cardProfiles: [${root}/device-config/card-profiles/synthetic-type-a.yaml]
-keys: ${keys}
+keys: { kind: card-keys, directory: ${directory}/card-keys, sealing: { credential: sealing } }
 readers: [{ id: reader, name: absent, door: door-0 }]
 doors: [{ id: door-0, hardware: { strike: { kind: gpio, chip: absent, line: 1 } } }]
 `,
@@ -61,6 +59,7 @@ async function startOnce(config: string): Promise<number> {
   const began = performance.now();
   const child = spawn(process.execPath, [join(root, 'src/terminal/main.ts'), '--config', config], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, CREDENTIALS_DIRECTORY: directory },
   });
   const exited = once(child, 'exit');
   let ready: number | undefined;

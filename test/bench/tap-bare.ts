@@ -1,13 +1,13 @@
 /**
  * The measure of the tap benchmark, in a process of its own as the terminal's reader process is: at each card event
  * of a reader it reads the card as the terminal does, and tells its parent what the binding alone took of that.
- * Arguments: the reader's name and the key file.
+ * Argument: the reader's name.
  */
 import { randomBytes } from 'node:crypto';
-import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { CardConnection, StatusWatch } from '#adapters/pcsc/binding.ts';
 import { type CardPresence, nextPresence } from '#adapters/pcsc/card-presence.ts';
 import { CardSession } from '#core/card/session.ts';
+import { readTestKeys, TestKeys } from '#simulators/card/test-keys.ts';
 import { syntheticProfiles } from '../contracts/deck.ts';
 
 /** What the binding alone takes for one tap, in microseconds: nothing of the terminal's own work is in it. */
@@ -18,8 +18,8 @@ export interface BareTap {
   readonly total: number;
 }
 
-const [readerName = '', keyFile = ''] = process.argv.slice(2);
-const keys = await createKeyfileDerivation(keyFile);
+const [readerName = ''] = process.argv.slice(2);
+const keys = new TestKeys(await readTestKeys());
 const profiles = await syntheticProfiles();
 const connection = new CardConnection(readerName);
 let presence: CardPresence = { kind: 'unknown' };
@@ -50,7 +50,6 @@ async function read(): Promise<BareTap> {
   const session = new CardSession({
     profiles,
     cardKeys: (request) => keys.cardKeys(request),
-    claimed: () => undefined,
     randomBytes,
     monotonicUs: () => Math.round(nowUs()),
     connectUs: 0,

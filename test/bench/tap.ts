@@ -41,7 +41,7 @@ const readers = await fixture.readers({
 const terminal = await buildMeasuredTerminal(fixture.folder, readers, readerName);
 const card = await startProcess('tap-card', deckFile('employee'), '0');
 const bareCard = await startProcess('tap-card', deckFile('employee'), '1');
-const bare = fork(moduleOf('tap-bare'), [bareName, await fixture.keyFile()], { serialization: 'advanced' });
+const bare = fork(moduleOf('tap-bare'), [bareName], { serialization: 'advanced' });
 for (const child of [card, bareCard, bare]) {
   child.once('exit', (code) => {
     console.error(`a process of the benchmark ended with code ${code}`);

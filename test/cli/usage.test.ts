@@ -24,6 +24,13 @@ const commands = [
   'journal erase',
   'config check',
   'config parameters',
+  'keys list',
+  'keys import',
+  'keys destroy',
+  'keys receiver',
+  'keys export-cards',
+  'keys install-cards',
+  'keys lost',
   'door lock',
 ] as const;
 const helps = new Map<string, string>();

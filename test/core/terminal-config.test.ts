@@ -43,7 +43,11 @@ describe('the shipped terminal configuration', () => {
       ],
     });
     expect(loaded.profiles.map(({ method }) => method)).toEqual(['type-a', 'type-c']);
-    expect(loaded.keyFile).toBe('/etc/kazasu/keys.yaml');
+    expect(loaded.keys).toEqual({
+      kind: 'card-keys',
+      directory: '/var/lib/kazasu/card-keys',
+      sealing: { credential: 'kazasu-sealing' },
+    });
   });
 
   it('yields a sheet of every parameter with its default and the reason of a change', async () => {
@@ -151,7 +155,7 @@ describe('a bad configuration is refused with line and hint', () => {
     await expect(load(text.replace('deadlines.apdu:', 'deadlines.tap:'))).rejects.toThrow(
       /"deadlines.tap" is no parameter/,
     );
-    await expect(load(text.replace(/^keys:.*$/m, ''))).rejects.toThrow(/keys: is missing/);
+    await expect(load(text.replace(/^keys:\n(?: .*\n)+/m, ''))).rejects.toThrow(/keys: is missing/);
     await expect(load(text.replace('synthetic-type-c.yaml', 'nowhere.yaml'))).rejects.toThrow(
       /nowhere.yaml cannot be read/,
     );

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -59,9 +59,6 @@ export async function runKills(
 }
 
 async function prepare(directory: string): Promise<void> {
-  const keys = join(directory, 'keys.yaml');
-  copyFileSync(join(root, 'src/simulators/card/decks/keys.yaml'), keys);
-  chmodSync(keys, 0o600);
   const rules = readFileSync(join(root, 'src/simulators/site/deck/rules-never.yaml'), 'utf8');
   const installer = new PolicyInstaller({ file: join(directory, 'policy.sqlite') });
   await installer.start();

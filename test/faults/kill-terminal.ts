@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
@@ -10,6 +9,7 @@ import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
 import type { HardwarePart } from '#core/access/door-wiring.ts';
 import { DirectReaders } from '#simulators/card/direct-readers.ts';
+import { readTestKeys, TestKeys } from '#simulators/card/test-keys.ts';
 import { loadVirtualCard } from '#simulators/card/virtual-card.ts';
 import { loadCardProfile } from '#terminal/config.ts';
 import { createTerminal } from '#terminal/terminal.ts';
@@ -32,7 +32,7 @@ const guarded = new GuardedDoors({
 const readers = new DirectReaders({
   readers: [{ readerName, profileIds: [profile.id] }],
   profiles: [profile],
-  keys: await createKeyfileDerivation(join(directory, 'keys.yaml')),
+  keys: new TestKeys(await readTestKeys()),
   entropy: new SystemEntropy(),
   clock,
 });

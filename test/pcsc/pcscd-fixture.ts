@@ -1,14 +1,14 @@
-import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { PcscReaders, type PcscReadersOptions } from '#adapters/pcsc/pcsc-readers.ts';
 import type { CardReaderEvents } from '#ports/card-reader.ts';
-import type { KeyDerivation } from '#ports/key-derivation.ts';
+import { readTestKeys, TestKeys } from '#simulators/card/test-keys.ts';
 import { findCardStack, type Pcscd, type PcscdOptions, startPcscd } from '#simulators/vpcd/pcscd.ts';
 import { type LinkedCard, VpcdLink } from '#simulators/vpcd/vpcd-link.ts';
-import { deckFile, syntheticProfiles } from '../contracts/deck.ts';
+import { syntheticProfiles } from '../contracts/deck.ts';
+import { makeTestVault } from '../contracts/test-vault.ts';
 
 /** vpcd's two slots as pcscd names them */
 export const readerNames = ['Virtual PCD 00 00', 'Virtual PCD 00 01'] as const;
@@ -30,16 +30,9 @@ export class PcscdFixture {
     return readerName === readerNames[0] ? this.links[0] : this.links[1];
   }
 
-  /** Path of a copy of the deck's key file that its owner alone can read. */
-  async keyFile(): Promise<string> {
-    const path = join(this.folder, 'keys.yaml');
-    await copyFile(deckFile('keys'), path);
-    await chmod(path, 0o600);
-    return path;
-  }
-
-  async keys(): Promise<KeyDerivation> {
-    return createKeyfileDerivation(await this.keyFile());
+  /** Where commands find the deck's keys: a vault with its passphrase beside it. */
+  keyFile(): Promise<string> {
+    return makeTestVault(this.folder);
   }
 
   /** The adapter on both readers with both synthetic profiles, and short deadlines, unless told otherwise. */
@@ -49,7 +42,7 @@ export class PcscdFixture {
     return new PcscReaders({
       allowed: readerNames.map((readerName) => ({ readerName, profileIds })),
       profiles,
-      keys: await this.keys(),
+      keys: new TestKeys(await readTestKeys()),
       apduDeadlineMs: 300,
       tapDeadlineMs: 900,
       virtualReaders: 'allowed',

@@ -60,13 +60,19 @@ export class FileVault implements KeyVault, KeyErasure {
     this.#sealing = sealing;
   }
 
-  /** Makes an empty vault where there is none yet. Rejects with `key-file-invalid` where there is a file. */
-  async create(): Promise<void> {
+  /** Makes a vault where there is none yet, with `keys`, which it zeroes. Rejects with `key-file-invalid` where there is a file. */
+  async create(keys: readonly NewMasterKey[] = []): Promise<void> {
     await this.#locked(async () => {
       const taken = await open(this.#file, 'r').catch(() => undefined);
       await taken?.close();
       if (taken) throw new Fault('key-file-invalid', `${this.#file} is there already, and is left as it is`);
-      await this.#write({ attributes: { keys: [] }, secret: new Uint8Array() });
+      const empty: Sealed<Attributes> = { attributes: { keys: [] }, secret: new Uint8Array() };
+      const content = keys.reduce(withKey, empty);
+      try {
+        await this.#write(content);
+      } finally {
+        for (const secret of [content.secret, ...keys.map(({ key }) => key)]) secret.fill(0);
+      }
     });
   }
 
@@ -105,24 +111,15 @@ export class FileVault implements KeyVault, KeyErasure {
     return listed.sort((a, b) => compare(a.profileId, b.profileId) || a.version - b.version);
   }
 
-  async add({ profileId, version, diversification, key }: NewMasterKey): Promise<StoredMasterKey> {
+  async add(key: NewMasterKey): Promise<StoredMasterKey> {
     try {
-      const { length } = key;
-      if (!isMasterKeyLength(length)) {
-        throw new Fault('key-refused', `a master key has 16, 24 or 32 bytes, not ${length}`);
-      }
-      await this.#change(({ attributes: { keys }, secret }) => {
-        if (keys.some((entry) => entry.profile === profileId && entry.version === version)) {
-          throw new Fault('key-refused', `there is a master key of ${profileId} version ${version} already`);
-        }
-        const entry: KeyEntry = { profile: profileId, version, diversification, length };
-        return { attributes: { keys: [...keys, entry] }, secret: concat(secret, key) };
-      });
+      await this.#change((content) => withKey(content, key));
     } finally {
-      key.fill(0);
+      key.key.fill(0);
     }
+    const { profileId, version } = key;
     const added = (await this.list()).find((it) => it.profileId === profileId && it.version === version);
-    if (!added) throw noKey({ profileId, version });
+    if (!added) throw noKey(key);
     return added;
   }
 
@@ -209,6 +206,21 @@ export class FileVault implements KeyVault, KeyErasure {
       secret.fill(0);
     }
   }
+}
+
+function withKey(
+  { attributes: { keys }, secret }: Sealed<Attributes>,
+  { profileId, version, diversification, key }: NewMasterKey,
+): Sealed<Attributes> {
+  const { length } = key;
+  if (!isMasterKeyLength(length)) {
+    throw new Fault('key-refused', `a master key has 16, 24 or 32 bytes, not ${length}`);
+  }
+  if (keys.some((entry) => isNamed(entry, { profileId, version }))) {
+    throw new Fault('key-refused', `there is a master key of ${profileId} version ${version} already`);
+  }
+  const entry: KeyEntry = { profile: profileId, version, diversification, length };
+  return { attributes: { keys: [...keys, entry] }, secret: concat(secret, key) };
 }
 
 function* entriesOf(

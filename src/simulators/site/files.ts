@@ -1,4 +1,4 @@
-import { chmod, copyFile, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Fault } from '#core/fault.ts';
 
@@ -12,10 +12,4 @@ export async function readTextFile(path: string): Promise<string> {
   return readFile(path, 'utf8').catch((cause: unknown) => {
     throw new Fault('file-unreadable', `${path} cannot be read`, { cause });
   });
-}
-
-/** Copies the published test keys to where their owner alone reads them, as a key file must be. */
-export async function copyTestKeys(target: string): Promise<void> {
-  await copyFile(shipped('../card/decks/keys.yaml'), target);
-  await chmod(target, 0o600);
 }

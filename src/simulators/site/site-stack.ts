@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Logger, pino } from 'pino';
-import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
@@ -14,13 +13,14 @@ import type { CardReaders } from '#ports/card-reader.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import { DirectReaders } from '#simulators/card/direct-readers.ts';
+import { readTestKeys, TestKeys } from '#simulators/card/test-keys.ts';
 import { SimulatedPinPad } from '#simulators/door/simulated-pin-pad.ts';
 import { loadCardProfile } from '#terminal/config.ts';
 import type { TerminalSettings } from '#terminal/terminal.ts';
 import { type CardLink, chooseCardLink, DirectField, VpcdField } from './card-link.ts';
 import { type Deck, openDeck } from './deck.ts';
 import { DoorWorld, makeSocketDirectory } from './door-world.ts';
-import { copyTestKeys, shipped } from './files.ts';
+import { shipped } from './files.ts';
 import { sitePlan, siteSettings } from './plan.ts';
 import type { CardField, PadKeys } from './site-parts.ts';
 import { SitePolicy } from './site-policy.ts';
@@ -71,7 +71,7 @@ export async function openBase(dataDirectory: string, whenStopping: WhenStopping
   );
   const folder = '../../../device-config/card-profiles';
   const profiles = await Promise.all(
-    ['synthetic-type-a', 'synthetic-type-c'].map((name) =>
+    ['synthetic-type-a', 'synthetic-type-d', 'synthetic-type-c'].map((name) =>
       loadCardProfile(shipped(`${folder}/${name}.yaml`)),
     ),
   );
@@ -131,13 +131,11 @@ export async function openRecords({ clock, dataDirectory, settings }: SiteBase) 
 
 /** The readers, through PC/SC where it can be had, and the fields that cards are put into. */
 export async function openCards(
-  { dataDirectory, deck, profiles, clock, entropy, log }: SiteBase,
+  { deck, profiles, clock, entropy, log }: SiteBase,
   wanted: 'any' | 'direct',
   whenStopping: WhenStopping,
 ): Promise<{ link: CardLink; readers: CardReaders; field: CardField }> {
-  const keyFile = join(dataDirectory, 'test-keys.yaml');
-  await copyTestKeys(keyFile);
-  const keys = await createKeyfileDerivation(keyFile);
+  const keys = new TestKeys(await readTestKeys());
   const link = await chooseCardLink(wanted);
   const { pcscd } = link;
   if (pcscd) whenStopping(() => pcscd.stop());

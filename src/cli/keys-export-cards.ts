@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { CardKeyWriter } from '#adapters/sealed/card-key-file.ts';
+import { fingerprint, type Receiver, receiverKey, receiverSchema } from '#adapters/sealed/receiving-key.ts';
+import { replaceFile } from '#adapters/sealed/sealed-file.ts';
+import type { ListedCard } from '#core/card/card-list.ts';
+import type { CardDiversification } from '#core/card/diversification.ts';
+import { Fault } from '#core/fault.ts';
+import { unreadable } from '#core/file-fault.ts';
+import type { KeyVault } from '#ports/key-vault.ts';
+import { loadCardProfile } from '#terminal/config.ts';
+import { readCardList } from './card-list-file.ts';
+import { counted } from './counted.ts';
+import { type RegisteredCard, registerExport } from './export-register.ts';
+import { keysHelp, withVault } from './key-options.ts';
+import { createOutput } from './output.ts';
+
+interface ExportOptions {
+  readonly vault: string;
+  readonly cards: string;
+  readonly profile: readonly string[];
+  readonly forTerminal: string;
+  readonly fingerprint: string;
+  readonly register: string;
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+/** What a profile says of the keys of its cards. */
+interface ProfileKeys {
+  readonly diversification: CardDiversification;
+  readonly versions: readonly number[];
+}
+
+/** cards whose keys are asked of the vault at once */
+const batch = 64;
+
+/** `keys export-cards`: the keys of the cards allowed at a terminal, for that terminal alone. */
+export function registerKeysExportCards(keys: Command): void {
+  keys
+    .command('export-cards')
+    .description('Derive the keys of the cards allowed at a terminal and encrypt them for it alone')
+    .requiredOption('--vault <file>', keysHelp)
+    .requiredOption('--cards <file>', 'List of cards or holders (CSV): profile, key version, diversifier')
+    .requiredOption('--profile <file...>', 'Card profiles of these cards')
+    .requiredOption('--for-terminal <file>', 'File from `keys receiver` of the terminal')
+    .requiredOption('--fingerprint <text>', 'Fingerprint as the terminal showed it, learned another way')
+    .requiredOption('--register <folder>', 'Where to note whose keys went to which terminal')
+    .requiredOption('--out <file>', 'File for the terminal')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals<ExportOptions>();
+      const output = createOutput(options.json === true);
+      const { without, ...result } = await exportCards(options);
+      if (without > 0)
+        output.note(`${counted(without, 'line')} without diversified keys: their cards get none`);
+      output.result(
+        { ...result, linesWithoutKeys: without },
+        `${options.out}: the keys of ${counted(result.count, 'card')} for terminal ${result.terminal}`,
+      );
+    });
+}
+
+async function exportCards(options: ExportOptions) {
+  const receiver = await readReceiver(options.forTerminal);
+  const compact = (text: string) => text.replaceAll(' ', '').toUpperCase();
+  if (compact(options.fingerprint) !== compact(fingerprint(receiver))) {
+    throw new Fault(
+      'argument-invalid',
+      `${options.forTerminal} has another fingerprint: ask the terminal’s again`,
+    );
+  }
+  const profiles = await readProfiles(options.profile);
+  const { cards, without } = await readCardList(options.cards, new Set(profiles.keys()));
+  const writer = new CardKeyWriter(receiverKey(receiver));
+  const registered = await withVault(options.vault, (vault) => derive(vault, { cards, profiles, writer }));
+  const exportedAt = new Date().toISOString();
+  const exportId = `${exportedAt.replaceAll(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`;
+  const about = { terminal: receiver.terminal, exportId, exportedAt };
+  const content = writer.finish(about);
+  // noted first: keys that went out are never missing in the register
+  await registerExport(options.register, about, registered);
+  await replaceFile(options.out, content);
+  return { ...about, count: registered.length, without };
+}
+
+async function derive(
+  vault: KeyVault,
+  parts: {
+    readonly cards: readonly ListedCard[];
+    readonly profiles: ReadonlyMap<string, ProfileKeys>;
+    readonly writer: CardKeyWriter;
+  },
+): Promise<readonly RegisteredCard[]> {
+  const { cards, profiles, writer } = parts;
+  const had = new Set((await vault.list()).map(({ profileId, version }) => `${profileId}/${version}`));
+  const wanted = cards.flatMap(({ profileId, keyVersion, diversifier }) => {
+    const known = profiles.get(profileId);
+    const versions = known?.versions.filter((version) => had.has(`${profileId}/${version}`)) ?? [];
+    return (keyVersion === undefined ? versions : [keyVersion]).map((version) => ({
+      profileId,
+      keyVersion: version,
+      diversifier,
+    }));
+  });
+  const exported: RegisteredCard[] = [];
+  for (let start = 0; start < wanted.length; start += batch) {
+    const some = wanted.slice(start, start + batch);
+    const derived = await Promise.all(
+      some.map((card) => {
+        const known = profiles.get(card.profileId);
+        if (!known) throw new Error('only cards of known profiles are read');
+        return vault.cardKeys({ ...card, diversification: known.diversification });
+      }),
+    );
+    some.forEach((card, i) => {
+      const keys = derived[i];
+      if (keys && writer.add(card, keys)) exported.push(card);
+    });
+  }
+  return exported;
+}
+
+async function readReceiver(file: string): Promise<Receiver> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw unreadable(file, error);
+  });
+  try {
+    return receiverSchema.parse(JSON.parse(text));
+  } catch {
+    throw new Fault('argument-invalid', `${file} is not what \`keys receiver\` wrote`);
+  }
+}
+
+async function readProfiles(files: readonly string[]): Promise<ReadonlyMap<string, ProfileKeys>> {
+  const profiles = await Promise.all(files.map(loadCardProfile));
+  const known = new Map<string, ProfileKeys>();
+  for (const { id, keys } of profiles) {
+    if (!keys) continue;
+    const { diversification, versions } = keys;
+    if (diversification === 'none') {
+      throw new Fault(
+        'argument-invalid',
+        `all cards of profile ${id} share the master key, which stays here`,
+      );
+    }
+    known.set(id, { diversification, versions });
+  }
+  return known;
+}
