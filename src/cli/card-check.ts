@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander';
-import { createKeyfileDerivation } from '#adapters/keyfile/key-derivation.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { holdCard } from '#adapters/pcsc/held-card.ts';
@@ -8,6 +7,7 @@ import type { Finding, Verdict } from '#core/card/conformance/finding.ts';
 import { type Language, languages } from '#core/texts/language.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import { loadCardProfile } from '#terminal/config.ts';
+import { keysHelp, withKeys } from './key-options.ts';
 import { createOutput, type Output } from './output.ts';
 import { chosenReaders } from './pcsc-session.ts';
 
@@ -32,7 +32,7 @@ export function registerCardCheck(card: Command): void {
       'Walk through a card profile with a card in the reader; spends no PIN try and changes no card',
     )
     .requiredOption('--profile <file>', 'Card profile to check the card against')
-    .option('--keys <file>', 'Key file; without it nothing behind the authentication is tried')
+    .option('--keys <file>', `${keysHelp}; without it nothing behind the authentication is tried`)
     .option('--reader <name>', 'Exact name of the reader (default: every reader there is)')
     .option('--wrong-keys', 'Also authenticate wrongly, once: some cards count that and lock for good')
     .option('--wait', 'Wait until a card is held up')
@@ -41,8 +41,7 @@ export function registerCardCheck(card: Command): void {
     )
     .action(async (options: CheckOptions, command: Command) => {
       const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
-      const keys = options.keys === undefined ? undefined : await createKeyfileDerivation(options.keys);
-      await check(options, keys, output);
+      await withKeys(options.keys, (keys) => check(options, keys, output));
     });
 }
 

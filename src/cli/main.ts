@@ -24,6 +24,13 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['journal', 'erase', async () => (await import('./journal-erase.ts')).registerJournalErase],
   ['config', 'check', async () => (await import('./config-check.ts')).registerConfigCheck],
   ['config', 'parameters', async () => (await import('./config-parameters.ts')).registerConfigParameters],
+  ['keys', 'list', async () => (await import('./keys-list.ts')).registerKeysList],
+  ['keys', 'import', async () => (await import('./keys-import.ts')).registerKeysImport],
+  ['keys', 'destroy', async () => (await import('./keys-destroy.ts')).registerKeysDestroy],
+  ['keys', 'receiver', async () => (await import('./keys-receiver.ts')).registerKeysReceiver],
+  ['keys', 'export-cards', async () => (await import('./keys-export-cards.ts')).registerKeysExportCards],
+  ['keys', 'install-cards', async () => (await import('./keys-install-cards.ts')).registerKeysInstallCards],
+  ['keys', 'lost', async () => (await import('./keys-lost.ts')).registerKeysLost],
   ['door', 'lock', async () => (await import('./door-lock.ts')).registerDoorLock],
 ];
 
@@ -33,6 +40,7 @@ const groups: Readonly<Record<string, string>> = {
   policy: 'Permissions: import and look up',
   journal: 'The record of what happened: list, verify, export, erase',
   config: 'Check configurations, list the parameters of a terminal',
+  keys: 'Master keys in a vault, and the keys of cards at a terminal',
   door: 'The hardware of doors',
 };
 

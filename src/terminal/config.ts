@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
 import { type CardProfile, cardProfileSchema } from '#core/card/profile.ts';
+import { type KeySource, keySourceSchema } from '#core/config/key-source.ts';
 import { idleReasons, parameterSheet } from '#core/config/parameter-sheet.ts';
 import { type TerminalConfig, terminalConfigSchema } from '#core/config/terminal-config.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
@@ -16,8 +17,8 @@ export interface LoadedConfig {
   readonly written: Readonly<Record<string, unknown>>;
   /** in order of preference */
   readonly profiles: readonly CardProfile[];
-  /** absolute path, where any profile authenticates */
-  readonly keyFile?: string;
+  /** with absolute paths; there where any profile authenticates */
+  readonly keys?: KeySource;
 }
 
 /**
@@ -40,8 +41,32 @@ export async function loadTerminalConfig(path: string): Promise<LoadedConfig> {
   ];
   if (problems.length > 0)
     throw new Fault('config-invalid', problems.map((text) => `${path}: ${text}`).join('\n'));
-  const keyFile = config.keys === undefined ? undefined : resolve(folder, config.keys);
-  return { config, written, profiles, ...(keyFile === undefined ? {} : { keyFile }) };
+  return { config, written, profiles, ...(config.keys && { keys: located(config.keys, folder) }) };
+}
+
+/**
+ * Reads where keys come from: a file with that alone, or the `keys` of a terminal's configuration. Rejects with a
+ * Fault `config-invalid` with every problem and its line, or `file-unreadable`.
+ */
+export async function loadKeySource(path: string): Promise<KeySource> {
+  const text = await readTextFile(path);
+  const folder = dirname(resolve(path));
+  const written = parseYaml(text, path, z.record(z.string(), z.unknown()), 'config-invalid');
+  if ('kind' in written) return located(parseYaml(text, path, keySourceSchema, 'config-invalid'), folder);
+  const { keys } = parseYaml(text, path, terminalConfigSchema, 'config-invalid');
+  if (!keys) throw new Fault('config-invalid', `${path}: keys: is missing; no keys are configured here`);
+  return located(keys, folder);
+}
+
+/** `source` with its relative paths counted from `folder`. */
+function located(source: KeySource, folder: string): KeySource {
+  if (source.kind === 'pkcs11') return { ...source, pinFile: resolve(folder, source.pinFile) };
+  const { passphraseFile } = source.sealing;
+  const sealing =
+    passphraseFile === undefined ? source.sealing : { passphraseFile: resolve(folder, passphraseFile) };
+  return source.kind === 'card-keys'
+    ? { ...source, directory: resolve(folder, source.directory), sealing }
+    : { ...source, file: resolve(folder, source.file), sealing };
 }
 
 /** Reads one card profile. Throws a Fault `profile-invalid` with every problem and its line, or `file-unreadable`. */

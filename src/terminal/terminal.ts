@@ -1,11 +1,13 @@
 import type { Logger } from 'pino';
 import type { DoorSettings } from '#core/access/door-settings.ts';
 import { restingIndication } from '#core/access/door-state.ts';
+import { isFault } from '#core/fault.ts';
 import type { CardReaders, PresentedCard, ReaderStatus } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
 import type { Indication, Indicator } from '#ports/indicator.ts';
 import type { JournalAppend } from '#ports/journal-append.ts';
+import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import { DoorController } from './door-controller.ts';
@@ -28,6 +30,8 @@ export interface TerminalPorts {
   readonly journal: JournalAppend;
   readonly clock: Clock;
   readonly log: Logger;
+  /** what destroys the keys of this device when its housing is opened */
+  readonly keyErasure?: KeyErasure;
   readonly observe?: (event: TerminalEvent) => void;
 }
 
@@ -174,8 +178,27 @@ class RunningTerminal implements Terminal {
       clock: this.#ports.clock,
       log: this.#ports.log.child({ component: 'door', door: doorId }),
       changed: (state, locked) => this.#observe({ kind: 'door', doorId, state, locked }),
+      tampered: () => void this.#eraseKeys(doorId),
       indicate: () => this.#restReaders(doorId),
     });
+  }
+
+  /** Somebody opens the housing: no key stays. What came of it is recorded. */
+  async #eraseKeys(doorId: string): Promise<void> {
+    const { keyErasure, log } = this.#ports;
+    if (!keyErasure) return;
+    try {
+      await keyErasure.erase();
+      log.error({ door: doorId }, 'tamper: the keys of this terminal have been erased');
+      this.#journal.note({ kind: 'alarm', body: { door: doorId, alarm: 'keys-erased', on: true } });
+    } catch (error) {
+      log.fatal({ door: doorId, err: error }, 'tamper: stored keys could not be destroyed');
+      const fault = isFault(error) ? error.code : 'key-unavailable';
+      this.#journal.note({
+        kind: 'alarm',
+        body: { door: doorId, alarm: 'keys-not-erased', on: true, fault },
+      });
+    }
   }
 
   #buildDesk(reader: ReaderSettings): ReaderDesk {

@@ -7,6 +7,7 @@ import {
 } from '#core/access/door-wiring.ts';
 import { languages } from '#core/texts/language.ts';
 import { duration } from './duration.ts';
+import { keySourceSchema } from './key-source.ts';
 
 const name = z
   .string()
@@ -87,7 +88,7 @@ export const terminalConfigSchema = z
     language: z.enum(languages).default('ja').describe('language of logs for operators and of displays'),
     stateDirectory: z.string().startsWith('/', 'an absolute path').default('/var/lib/kazasu'),
     cardProfiles: z.array(path).min(1).describe('card profiles, in order of preference'),
-    keys: path.optional().describe('key file; needed by profiles that authenticate'),
+    keys: keySourceSchema.optional().describe('where keys come from; needed by profiles that authenticate'),
     readers: z.array(reader).min(1),
     doors: z.array(door).min(1),
     pinTimeout: duration(5_000, 120_000).prefault('20 s').describe('how long a holder has to enter the PIN'),
