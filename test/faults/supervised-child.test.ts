@@ -55,6 +55,16 @@ describe('a link', () => {
     await expect(a.call('never', undefined, 60_000)).rejects.toMatchObject({ code: 'process-lost' });
   });
 
+  test('takes nothing more once it is closed, such as what a process said before it died', () => {
+    const heard: string[] = [];
+    const link = new Link({ send: () => undefined }, { tell: (what: string) => heard.push(what) });
+    link.receive({ notice: 'tell', argument: 'alive' });
+    link.close(new Fault('process-lost', 'gone'));
+    link.receive({ notice: 'tell', argument: 'late' });
+    link.receive({ call: 1, method: 'tell', argument: 'late' });
+    expect(heard).toEqual(['alive']);
+  });
+
   test('zeroes a transient answer once it is sent', async () => {
     const key = Uint8Array.of(1, 2, 3, 4);
     const { a } = linked({}, { key: (_: undefined) => new Transient({ key }, [key]) });

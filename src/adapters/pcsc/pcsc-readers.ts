@@ -197,6 +197,7 @@ export class PcscReaders implements CardReaders {
     this.#running.delete(tapId);
     clearTimeout(tap.watchdog);
     this.#lostCounts.delete(tap.readerName);
+    // it is there: from a child that has gone nothing is heard any more
     this.#present(tap, outcome, this.#child.link());
   }
 

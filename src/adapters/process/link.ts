@@ -79,8 +79,9 @@ export class Link<Remote extends Offer> {
     if (!this.#closed) this.#send({ notice: method, argument });
   }
 
-  /** Takes a message that arrived on the channel. */
+  /** Takes a message that arrived on the channel; one that arrives after `close` is dropped, its sender being gone. */
   receive(raw: unknown): void {
+    if (this.#closed) return;
     const message = raw as Message;
     if ('notice' in message) {
       this.#offer[message.notice]?.(message.argument as never);
@@ -97,7 +98,7 @@ export class Link<Remote extends Offer> {
     }
   }
 
-  /** Rejects everything outstanding and every later call with `fault`. */
+  /** Rejects everything outstanding and every later call with `fault`, and takes no more messages. */
   close(fault: Fault): void {
     this.#closed = fault;
     for (const pending of this.#pending.values()) {
