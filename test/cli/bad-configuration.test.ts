@@ -161,7 +161,7 @@ test.each(['terminal run', 'door lock'])('%s touches nothing with a wrong config
 test('the shipped files are valid, and the sheet names what was changed and why', async () => {
   const terminal = join(deviceConfig, 'terminals/entrance.yaml');
   expect(await kazasu('config', 'check', terminal)).toMatchObject({ code: 0, err: '' });
-  for (const name of ['synthetic-type-a', 'synthetic-type-c']) {
+  for (const name of ['synthetic-type-a', 'synthetic-type-c', 'synthetic-type-d']) {
     expect((await kazasu('config', 'check', join(deviceConfig, `card-profiles/${name}.yaml`))).code).toBe(0);
   }
   const { code, out } = await kazasu('config', 'parameters', terminal, '--changed');

@@ -71,6 +71,22 @@ export function cardReadersContract(
       await card.end();
     });
 
+    test('reads a Type D card encrypted, and knows it by what INITIALIZE UPDATE tells', async () => {
+      await harness.insert(harness.names[0], await deckCard('employee-type-d'));
+      const { outcome } = await events.presented();
+      expect(outcome).toMatchObject({
+        kind: 'reading',
+        reading: {
+          method: 'type-d',
+          userNumber: 'E00089012',
+          assurance: ['mutual-authentication', 'message-authentication', 'encryption'],
+          keyVersion: 1,
+          diversifier: '4B415A41535500000008',
+        },
+      });
+      expect(events.claims.get(harness.names[0])).toMatchObject({ diversifier: '4B415A41535500000008' });
+    });
+
     test('reads a Type C card with no assurance', async () => {
       await harness.insert(harness.names[0], await deckCard('library'));
       const { outcome } = await events.presented();

@@ -19,10 +19,10 @@ export function profileFile(name: string): string {
   return fileURLToPath(new URL(`../../device-config/card-profiles/${name}.yaml`, import.meta.url));
 }
 
-/** The shipped synthetic profiles: Type A before Type C. */
+/** The shipped synthetic profiles, those that prove more before those that prove less. */
 export function syntheticProfiles(): Promise<CardProfile[]> {
   return Promise.all(
-    ['synthetic-type-a', 'synthetic-type-c'].map(async (name) =>
+    ['synthetic-type-a', 'synthetic-type-d', 'synthetic-type-c'].map(async (name) =>
       parseCardProfile(parse(await readFile(profileFile(name), 'utf8')), name),
     ),
   );
