@@ -31,6 +31,17 @@ function malformed(what: string): Fault {
   return new Fault('card-answer-malformed', `the card's answer is malformed: ${what}`);
 }
 
+const tooShort = (): Fault => malformed('it is shorter than what was asked for');
+
+/**
+ * SCP03 protects all of a command but Le (Amendment D, 6.2.4): somebody in between may lower it and be given the
+ * beginning of a user number with a right R-MAC, another person's number. So there nothing may be shorter than what
+ * was asked for, unless the card says, under the R-MAC, that the file ended. Secure messaging protects Le in DO'97'.
+ */
+function mayBeCutOff({ channel }: CardProfile): boolean {
+  return channel?.mechanism === 'scp03';
+}
+
 function demandStatus(status: number, ...accepted: readonly number[]): void {
   if (!accepted.includes(status)) {
     throw new Fault('card-answer-status', `the user number cannot be read: status ${describeStatus(status)}`);
@@ -56,11 +67,13 @@ export async function readUserNumber(profile: CardProfile, exchange: Exchange): 
 }
 
 /** READ RECORD by number (ISO 7816-4, 11.4.3); a record is read whole. */
-async function readRecord({ userNumber }: CardProfile, record: number, exchange: Exchange): Promise<Content> {
-  const { file, offset, length } = userNumber;
+async function readRecord(profile: CardProfile, record: number, exchange: Exchange): Promise<Content> {
+  const { file, offset, length, at } = profile.userNumber;
   const p2 = ((file.shortFileId ?? 0) << 3) | 0x04;
   const { data, status, ...way } = await exchange({ cla: 0, ins: 0xb2, p1: record, p2, expected: 256 });
   demandStatus(status, statusWords.success, statusWords.endOfFile);
+  // a data object that was cut off does not parse
+  if (at === undefined && data.length < offset + length && mayBeCutOff(profile)) throw tooShort();
   return { bytes: data.subarray(offset, offset + length), ...way };
 }
 
@@ -88,7 +101,10 @@ async function readBinary(profile: CardProfile, exchange: Exchange): Promise<Con
       authentic: content.authentic && answer.authentic,
       encrypted: content.encrypted && answer.encrypted,
     };
-    if (answer.data.length < expected) break;
+    if (answer.data.length < expected) {
+      if (answer.status !== statusWords.endOfFile && mayBeCutOff(profile)) throw tooShort();
+      break;
+    }
     if (at !== undefined)
       wanted = Math.min(length, tlvEnd(content.bytes, parseTagPath(at)[0] ?? 0) ?? length);
   }
