@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { emulate } from './kazasu-process.ts';
+import { type EmulatedCard, emulate } from './kazasu-process.ts';
 import { openPcscdFixture, type PcscdFixture, readerNames } from './pcscd-fixture.ts';
 import { lines } from './travel-document/machine-readable-zone.ts';
 
@@ -33,7 +33,7 @@ class Cardpeek {
     await this.#run('os.exit(0)', '1\n1\n');
   }
 
-  async readPassport(machineReadableZone: string): Promise<Walk> {
+  async readPassport(machineReadableZone: string, slot: 0 | 1 = 0): Promise<Walk> {
     const tree = join(this.#home, 'tree.xml');
     const log = await this.#run(
       `local ok, problem = pcall(dofile, "e-passport.lua")
@@ -41,12 +41,14 @@ class Cardpeek {
       ui.save_view("${tree}")
       os.exit(ok and 0 or 1)`,
       `${machineReadableZone}\n1\n`,
+      slot,
     );
     return { log, tree: await readFile(tree, 'utf8') };
   }
 
-  async #run(script: string, answers: string): Promise<string> {
-    const words = ['--console', '--reader', `pcsc://${readerNames[0]}`, '--exec', script];
+  /** Runs a script on the card in a slot, with the answers to what it asks; what it logs. */
+  async #run(script: string, answers: string, slot: 0 | 1 = 0): Promise<string> {
+    const words = ['--console', '--reader', `pcsc://${readerNames[slot]}`, '--exec', script];
     const running = run('cardpeek', words, {
       env: { ...process.env, HOME: this.#home },
       timeout: 20_000,
@@ -64,7 +66,7 @@ function bytesOf(tree: string, label: string): string | undefined {
 
 describe('a host that is not ours, on `card emulate`', () => {
   let fixture: PcscdFixture;
-  let card: Awaited<ReturnType<typeof emulate>>;
+  let card: EmulatedCard;
   let cardpeek: Cardpeek;
   beforeAll(async () => {
     fixture = await openPcscdFixture();
@@ -90,6 +92,17 @@ describe('a host that is not ours, on `card emulate`', () => {
   test('is told in secure messaging which files are not there', async () => {
     const { log } = await cardpeek.readPassport(lines[1]);
     expect(log.match(/Recv: 6A82 99026A828E08[0-9A-F]{16} /g)).toHaveLength(16);
+  });
+
+  test('notices an answer that was changed on its way', async () => {
+    // a bit of the MAC over the first answer in secure messaging, 99 02 90 00 8E 08 MAC
+    const misbehaviour = 'misbehaviour: [{ kind: flipped-bit, exchange: 4, bit: 48 }]\n';
+    const changed = join(fixture.folder, 'changed.yaml');
+    await writeFile(changed, (await readFile(passport, 'utf8')) + misbehaviour);
+    const other = await emulate(changed, 1);
+    const { log } = await cardpeek.readPassport(lines[1], 1);
+    expect(log.match(/WARNING.*/g)).toEqual([expect.stringContaining('Failed to verify MAC in response')]);
+    await other.stop();
   });
 
   test('with the keys of another passport gets nothing', async () => {

@@ -23,9 +23,13 @@ function start(...words: readonly string[]): { child: ChildProcess; ended: Promi
 /** Runs a command of the command line to its end. */
 export const kazasu = (...words: readonly string[]): Promise<Ended> => start(...words).ended;
 
+export interface EmulatedCard {
+  stop(): Promise<Ended>;
+}
+
 /** Starts `card emulate` and resolves when it says that the card is in the reader. */
-export async function emulate(cardFile: string): Promise<{ stop(): Promise<Ended> }> {
-  const { child, ended } = start('card', 'emulate', '--card', cardFile);
+export async function emulate(cardFile: string, slot: 0 | 1 = 0): Promise<EmulatedCard> {
+  const { child, ended } = start('card', 'emulate', '--card', cardFile, '--slot', String(slot));
   if (child.stderr) await once(child.stderr, 'data');
   return {
     stop: () => {
