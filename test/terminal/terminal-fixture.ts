@@ -7,6 +7,7 @@ import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
 import type { CardReaderEvents, CardReaders, PresentedCard } from '#ports/card-reader.ts';
 import type { Indication } from '#ports/indicator.ts';
 import type { JournalAppend, JournalSpace } from '#ports/journal-append.ts';
+import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { ClaimQuery, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { SimulatedDoor } from '#simulators/door/simulated-door.ts';
@@ -165,7 +166,7 @@ export class Bench {
   #taps = 0;
 
   /** `timing` is watched at the first reader */
-  constructor({ timing }: { timing?: TimingSettings } = {}) {
+  constructor({ timing, keyErasure }: { timing?: TimingSettings; keyErasure?: KeyErasure } = {}) {
     this.terminal = createTerminal(
       {
         readers: this.readers,
@@ -181,6 +182,7 @@ export class Bench {
         journal: this.journal,
         clock: this.clock,
         log: pino({ level: 'silent' }),
+        ...(keyErasure && { keyErasure }),
       },
       {
         terminalId: 'test',
