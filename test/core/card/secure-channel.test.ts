@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Command, encodeCommand } from '#core/apdu/command.ts';
+import { type Command, encodeCommand, parseCommand } from '#core/apdu/command.ts';
 import { joinResponse } from '#core/apdu/response.ts';
 import { concat, toHex } from '#core/bytes/bytes.ts';
 import { buildTlv } from '#core/bytes/tlv.ts';
@@ -12,20 +12,25 @@ import { objectTags, SecureMessaging } from '#core/card/channel/mutual/secure-me
 import { channelSuites } from '#core/card/channel/mutual/suite.ts';
 import { TerminalChannel } from '#core/card/channel/mutual/terminal-channel.ts';
 import { TerminalHandshake } from '#core/card/channel/mutual/terminal-side.ts';
+import { Scp03CardHandshake } from '#core/card/channel/scp03/card-side.ts';
+import { type Scp03Parameters, scp03KeyLengths, scp03Protection } from '#core/card/channel/scp03/messages.ts';
+import { Scp03TerminalHandshake } from '#core/card/channel/scp03/terminal-side.ts';
+import type { CardSecureChannel, SecureChannel } from '#core/card/channel/secure-channel.ts';
 import { isFault } from '#core/fault.ts';
+import { mutualChannels, scp03Channels } from './channel-variants.ts';
 import { secondAuthenticate } from './second-implementation.ts';
 
-const everyParameters: readonly ChannelParameters[] = (['aes-128', '3des'] as const).flatMap((cipher) =>
-  (['sha-1', 'sha-256'] as const).flatMap((sessionKeys) =>
-    (['authenticated', 'encrypted'] as const).map((messages) => ({ cipher, sessionKeys, messages })),
-  ),
-);
 const shipped: ChannelParameters = { cipher: 'aes-128', sessionKeys: 'sha-256', messages: 'authenticated' };
 
 const bytes = (length: number) => new Uint8Array(randomBytes(length));
 
+interface Joined {
+  readonly terminal: SecureChannel;
+  readonly card: CardSecureChannel;
+}
+
 /** Both ends after a mutual authentication over real messages. */
-function joined(parameters: ChannelParameters): { terminal: TerminalChannel; card: CardChannel } {
+function joinedMutually(parameters: ChannelParameters): Joined {
   const keys = { encryption: bytes(16), mac: bytes(16) };
   const cardNonce = bytes(8);
   const handshake = new TerminalHandshake({ parameters, keys, random: bytes });
@@ -34,6 +39,61 @@ function joined(parameters: ChannelParameters): { terminal: TerminalChannel; car
   if (!accepted) throw new Error('the card refused');
   return { terminal: handshake.complete(joinResponse(accepted.answer, 0x9000)), card: accepted.channel };
 }
+
+/** Both ends after INITIALIZE UPDATE and EXTERNAL AUTHENTICATE. */
+function joinedByScp03(parameters: Scp03Parameters): Joined {
+  const { cipher, mode } = parameters;
+  const length = scp03KeyLengths[cipher];
+  const keys = { encryption: bytes(length), mac: bytes(length) };
+  const handshake = new Scp03TerminalHandshake({ parameters, askedKeyVersion: 0, random: bytes });
+  const challenge = parseCommand(handshake.initializeUpdate())?.data ?? new Uint8Array();
+  const parts = {
+    cipher,
+    mode,
+    keys,
+    keyVersion: 1,
+    diversifier: bytes(10),
+    challenge: bytes(challenge.length),
+  };
+  const answering = new Scp03CardHandshake(parts, challenge);
+  handshake.takeCardData(joinResponse(answering.answer(), 0x9000));
+  const card = answering.accept(handshake.externalAuthenticate(keys));
+  if (!card) throw new Error('the card refused');
+  handshake.prepare();
+  return { terminal: handshake.complete(Uint8Array.of(0x90, 0x00)), card };
+}
+
+interface Kind {
+  readonly name: string;
+  readonly join: () => Joined;
+  readonly isScp03: boolean;
+  readonly authentic: boolean;
+  readonly encryptsAnswers: boolean;
+  readonly carriesPins: boolean;
+}
+
+function kindOf(channel: (typeof mutualChannels)[number]): Kind {
+  if (channel.mechanism === 'mutual') {
+    const name = `mutual ${channel.cipher}, ${channel.sessionKeys}, ${channel.messages}`;
+    const encryptsAnswers = channel.messages === 'encrypted';
+    const join = () => joinedMutually(channel);
+    return { name, join, isScp03: false, authentic: true, encryptsAnswers, carriesPins: true };
+  }
+  const protection = scp03Protection(channel.level);
+  return {
+    name: `SCP03 ${channel.cipher}, level ${channel.level}, ${channel.mode}`,
+    join: () => joinedByScp03(channel),
+    isScp03: true,
+    authentic: protection.authenticatesResponses,
+    encryptsAnswers: protection.encryptsResponses,
+    carriesPins: protection.encryptsCommands,
+  };
+}
+
+const kinds = [...mutualChannels, ...scp03Channels].map(kindOf);
+
+const pinInstructions = [0x20, 0x24, 0x2c];
+const isError = (status: number): boolean => status >> 8 >= 0x64 && status >> 8 !== 0x90;
 
 const commands: fc.Arbitrary<Command> = fc
   .record({
@@ -57,82 +117,118 @@ const answers = fc.record({
   status: fc.constantFrom(0x9000, 0x6282, 0x63c2, 0x6a82, 0x6983),
 });
 
-describe.each(everyParameters)('$cipher, $sessionKeys, $messages', (parameters) => {
+describe.each(kinds)('$name', ({ join, isScp03, authentic, encryptsAnswers, carriesPins }) => {
+  const sent = commands.filter(({ ins, data }) => carriesPins || !data || !pinInstructions.includes(ins));
+
   test('both sides agree on any sequence of commands and answers', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(commands, answers), { maxLength: 6 }), (exchanges) => {
-        const { terminal, card } = joined(parameters);
+      fc.property(fc.array(fc.tuple(sent, answers), { maxLength: 6 }), (exchanges) => {
+        const { terminal, card } = join();
         for (const [command, { data, status }] of exchanges) {
           expect(card.unwrap(terminal.wrap(command))).toEqual({ kind: 'command', command });
-          const odd = (command.ins & 1) === 1;
-          const encrypted = data.length > 0 && (odd || parameters.messages === 'encrypted');
-          expect(terminal.unwrap(card.wrap(data, status))).toEqual({
-            data,
-            status,
-            authentic: true,
-            encrypted,
-          });
+          const answer = card.wrap(data, status);
+          if (isScp03 && isError(status)) {
+            // goes out bare, and ends the session
+            expect(toHex(answer)).toBe(status.toString(16).toUpperCase());
+            expect(() => terminal.unwrap(answer)).toThrow(
+              expect.objectContaining({ code: 'card-answer-status' }),
+            );
+            return;
+          }
+          const odd = !isScp03 && (command.ins & 1) === 1;
+          const encrypted = data.length > 0 && (odd || encryptsAnswers);
+          expect(terminal.unwrap(answer)).toEqual({ data, status, authentic, encrypted });
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 
-  test('no changed response is taken, no bytes throw anything but a fault, and the channel is dead afterwards', () => {
+  test('no changed response is taken for authentic, and the channel is dead after one', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), (garbage) => {
-        const { terminal, card } = joined(parameters);
+        const { terminal, card } = join();
         const command = { cla: 0, ins: 0xb0, p1: 0, p2: 0, expected: 4 };
         card.unwrap(terminal.wrap(command));
-        for (const attempt of [garbage, new Uint8Array(16)]) {
-          let thrown: unknown;
-          try {
-            terminal.unwrap(attempt);
-          } catch (error) {
-            thrown = error;
-          }
+        let thrown: unknown;
+        try {
+          expect(terminal.unwrap(garbage).authentic).toBe(false);
+          expect(authentic).toBe(false);
+        } catch (error) {
+          thrown = error;
           expect(isFault(thrown)).toBe(true);
         }
-        expect(() => terminal.wrap(command)).toThrow(
-          expect.objectContaining({ code: 'card-channel-closed' }),
-        );
+        if (thrown === undefined) return;
+        const dead = expect.objectContaining({ code: 'card-channel-closed' });
+        expect(() => terminal.unwrap(new Uint8Array(16))).toThrow(dead);
+        expect(() => terminal.wrap(command)).toThrow(dead);
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 
   test('the card refuses any changed command, and is dead afterwards', () => {
     fc.assert(
-      fc.property(commands, fc.nat(), (command, place) => {
-        const { terminal, card } = joined(parameters);
+      fc.property(sent, fc.nat(), (command, place) => {
+        const { terminal, card } = join();
         const wrapped = terminal.wrap(command);
-        // without the class bits of secure messaging and the outer lengths, which the card's system looks at
+        // without the class, of which the card's system looks at the bits that no MAC covers, and without Le
         const extended = wrapped[4] === 0;
-        const bit = place % (8 * (wrapped.length - (extended ? 2 : 1)));
+        const hasLe = !isScp03 || command.expected !== undefined;
+        const covered = wrapped.length - 1 - (hasLe ? (extended ? 2 : 1) : 0);
+        const bit = 8 + (place % (8 * covered));
         fc.pre(bit >> 3 < 4 || bit >> 3 > (extended ? 6 : 4));
         const changed = new Uint8Array(wrapped);
         changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (0x80 >> (bit & 7));
         expect(card.unwrap(changed).kind).toBe('refused');
         expect(card.unwrap(wrapped).kind).toBe('refused');
       }),
-      { numRuns: 100 },
+      { numRuns: 60 },
     );
+  });
+
+  test('a command sent again or out of order is refused by the card', () => {
+    const first = { cla: 0, ins: 0xb0, p1: 0x81, p2: 0, expected: 4 };
+    const second = { cla: 0, ins: 0xa4, p1: 2, p2: 0x0c, data: Uint8Array.of(0, 1) };
+    const again = join();
+    const wrapped = again.terminal.wrap(first);
+    expect(again.card.unwrap(wrapped).kind).toBe('command');
+    expect(again.card.unwrap(wrapped).kind).toBe('refused');
+    const reordered = join();
+    const early = reordered.terminal.wrap(first);
+    expect(reordered.card.unwrap(reordered.terminal.wrap(second)).kind).toBe('refused');
+    expect(reordered.card.unwrap(early).kind).toBe('refused');
+    const [one, other] = [join(), join()];
+    expect(other.card.unwrap(one.terminal.wrap(first)).kind).toBe('refused');
+  });
+
+  test('any bytes at all are opened or refused by the card', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), (garbage) => {
+        expect(join().card.unwrap(garbage).kind).toBe('refused');
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('a PIN is encrypted, or does not leave the terminal', () => {
+    const digits = new TextEncoder().encode('12345678');
+    for (const ins of pinInstructions) {
+      const { terminal, card } = join();
+      const verify = { cla: 0, ins, p1: 0, p2: 0x81, data: digits };
+      if (!carriesPins) {
+        expect(() => terminal.wrap(verify)).toThrow(TypeError);
+        continue;
+      }
+      const wrapped = terminal.wrap(verify);
+      expect(toHex(wrapped)).not.toContain(toHex(digits));
+      expect(card.unwrap(wrapped)).toMatchObject({ kind: 'command', command: { data: digits } });
+    }
   });
 });
 
 describe('a PIN', () => {
   const digits = new TextEncoder().encode('12345678');
-
-  test.each([0x20, 0x24, 0x2c])(
-    'in instruction %i is encrypted though the profile only authenticates',
-    (ins) => {
-      const { terminal, card } = joined(shipped);
-      const wrapped = terminal.wrap({ cla: 0, ins, p1: 0, p2: 0x81, data: digits });
-      expect(toHex(wrapped)).not.toContain(toHex(digits));
-      expect(wrapped[5]).toBe(0x87);
-      expect(card.unwrap(wrapped)).toMatchObject({ kind: 'command', command: { data: digits } });
-    },
-  );
 
   test('in the clear is refused by the card, right MAC or not', () => {
     const secrets = () =>
@@ -158,7 +254,7 @@ describe('a PIN', () => {
 });
 
 test('a closed channel cannot be used', () => {
-  const { terminal, card } = joined(shipped);
+  const { terminal, card } = joinedMutually(shipped);
   const wrapped = terminal.wrap({ cla: 0, ins: 0xb0, p1: 0, p2: 0, expected: 1 });
   card.unwrap(wrapped);
   const answer = card.wrap(Uint8Array.of(1), 0x9000);

@@ -1,51 +1,73 @@
 import { describe, expect, test } from 'vitest';
 import type { Transmit } from '#core/apdu/transmit.ts';
 import { concat, fromHex } from '#core/bytes/bytes.ts';
+import { scp03Lengths } from '#core/card/channel/scp03/messages.ts';
 import type { CardOutcome } from '#core/card/reading.ts';
 import type { FaultCode } from '#core/fault.ts';
-import { deckCard, pin, powered, session, testKeys, typeA } from './rig.ts';
+import { type ChannelVariant, channelVariant } from './channel-variants.ts';
+import { pin, powered, session } from './rig.ts';
 
-/** A Type A session whose traffic someone changes; exchanges count from 1. */
+const mutual = { mechanism: 'mutual', sessionKeys: 'sha-256' } as const;
+const scp03 = { mechanism: 'scp03', askedKeyVersion: 0 } as const;
+const variants: readonly ChannelVariant[] = [
+  channelVariant({ ...mutual, cipher: 'aes-128', messages: 'authenticated' }),
+  channelVariant({ ...mutual, cipher: '3des', messages: 'encrypted' }),
+  channelVariant(
+    { ...scp03, cipher: 'aes-128', level: '33', mode: 's8' },
+    { cardKeys: { challenge: 'pseudo-random' } },
+  ),
+  channelVariant({ ...scp03, cipher: 'aes-256', level: '13', mode: 's16' }),
+  channelVariant({ ...scp03, cipher: 'aes-192', level: '11', mode: 's8' }),
+];
+
+const isScp03 = ({ profile }: ChannelVariant): boolean => profile.channel?.mechanism === 'scp03';
+
+/** Bytes at the end of a protected response that are its MAC, or DO'8E' with it, the status word left out. */
+function macTail({ profile: { channel } }: ChannelVariant): number {
+  return channel?.mechanism === 'scp03' ? scp03Lengths[channel.mode] : 10;
+}
+
+type Change = (exchange: number, bytes: Uint8Array) => Uint8Array;
+const unchanged: Change = (_exchange, bytes) => bytes;
+
+/** A session whose traffic someone changes; exchanges count from 1. */
 async function attacked(
-  change: (exchange: number, response: Uint8Array) => Uint8Array,
-  changeCommand: (exchange: number, command: Uint8Array) => Uint8Array = (_exchange, command) => command,
+  { profile, card, cardKeys }: ChannelVariant,
+  change: Change,
+  changeCommand = unchanged,
 ) {
-  const card = powered(deckCard('employee'));
+  const virtual = powered(card);
   let exchange = 0;
-  let asked = 0;
   const transmit: Transmit = async (command) => {
     exchange += 1;
-    asked += 1;
     const at = exchange;
-    return change(at, await card.transmit(changeCommand(at, command)));
+    return change(at, await virtual.transmit(changeCommand(at, command)));
   };
-  const open = session(transmit, { profiles: [typeA] });
+  const open = session(transmit, { profiles: [profile], cardKeys });
   const outcome = await open.read();
-  return { open, outcome, asked: () => asked };
+  return { open, outcome, asked: () => exchange };
 }
 
 /** What a genuine session looks like, for lengths and replays. */
-async function recorded() {
+async function recorded(variant: ChannelVariant) {
   const commands: Uint8Array[] = [];
   const responses: Uint8Array[] = [];
-  const card = powered(deckCard('employee'));
-  const open = session(
-    async (command) => {
-      const response = await card.transmit(command);
-      commands.push(command);
+  const { open, outcome } = await attacked(
+    variant,
+    (_exchange, response) => {
       responses.push(response);
       return response;
     },
-    { profiles: [typeA] },
+    (_exchange, command) => {
+      commands.push(command);
+      return command;
+    },
   );
-  const outcome = await open.read();
   expect(outcome.kind).toBe('reading');
   await open.verifyPin(pin('1234'));
-  expect(commands).toHaveLength(6);
+  expect(commands).toHaveLength(variant.profile.pin ? 6 : 4);
   return { commands, responses, outcome };
 }
-
-const genuine = await recorded();
 
 function flipped(bytes: Uint8Array, bit: number): Uint8Array {
   const changed = new Uint8Array(bytes);
@@ -53,8 +75,8 @@ function flipped(bytes: Uint8Array, bit: number): Uint8Array {
   return changed;
 }
 
-/** What a change at each exchange may end as; anything but a reading. */
-const expected: Readonly<Record<number, readonly FaultCode[]>> = {
+/** What a change of the response of each exchange may end as; anything but a reading. */
+const expectedCodes: Readonly<Record<number, readonly FaultCode[]>> = {
   1: [
     'card-answer-malformed',
     'card-answer-status',
@@ -62,13 +84,17 @@ const expected: Readonly<Record<number, readonly FaultCode[]>> = {
     'card-authentication-failed',
     'key-unavailable',
   ],
-  2: ['card-authentication-failed', 'card-answer-status', 'card-answer-malformed'],
-  3: ['card-authentication-failed', 'card-answer-malformed'],
+  2: ['card-authentication-failed', 'card-answer-status', 'card-answer-malformed', 'key-unavailable'],
+  3: ['card-authentication-failed', 'card-answer-malformed', 'card-answer-status'],
   4: ['card-message-not-authentic', 'card-answer-status', 'card-answer-malformed'],
 };
 
-function codeOf(outcome: CardOutcome): FaultCode | string {
-  return outcome.kind === 'refused' ? outcome.fault.code : outcome.kind;
+const codeOf = (outcome: CardOutcome): FaultCode | string =>
+  outcome.kind === 'refused' ? outcome.fault.code : outcome.kind;
+
+function readingOf(outcome: CardOutcome): object {
+  if (outcome.kind !== 'reading') throw new Error(`no reading: ${codeOf(outcome)}`);
+  return { ...outcome.reading, timings: undefined };
 }
 
 /** Nothing more may be sent, and nothing more is granted. */
@@ -81,213 +107,259 @@ async function expectDead({ open, asked }: Awaited<ReturnType<typeof attacked>>)
   expect(asked()).toBe(before);
 }
 
-describe.each([1, 2, 3, 4])('the response of exchange %i', (at) => {
-  const original = genuine.responses[at - 1] ?? new Uint8Array();
-
-  test('with any bit flipped yields no reading', async () => {
-    for (let bit = 0; bit < original.length * 8; bit += 1) {
-      const result = await attacked((exchange, response) =>
-        exchange === at ? flipped(response, bit) : response,
-      );
-      expect(expected[at], `bit ${bit}`).toContain(codeOf(result.outcome));
-      await expectDead(result);
-    }
-  });
-
-  test('cut off at any length yields no reading', async () => {
-    for (let length = 0; length < original.length; length += 1) {
-      const result = await attacked((exchange, response) =>
-        exchange === at ? response.subarray(0, length) : response,
-      );
-      expect(expected[at], `length ${length}`).toContain(codeOf(result.outcome));
-      await expectDead(result);
-    }
-  });
-
-  test('cut off but with its status word yields no reading', async () => {
-    for (let length = 0; length < original.length - 2; length += 1) {
-      const result = await attacked((exchange, response) =>
-        exchange === at ? concat(response.subarray(0, length), Uint8Array.of(0x90, 0x00)) : response,
-      );
-      expect(expected[at], `length ${length}`).toContain(codeOf(result.outcome));
-      await expectDead(result);
-    }
-  });
-
-  test('replaced by any earlier one, of this session or another, yields no reading', async () => {
-    const seen: Uint8Array[] = [];
-    for (let other = 0; other < 4; other += 1) {
-      const replay = await attacked((exchange, response) => {
-        seen[exchange - 1] = response;
-        return exchange === at && other < exchange - 1 ? (seen[other] ?? response) : response;
-      });
-      if (other < at - 1) expect(expected[at]).toContain(codeOf(replay.outcome));
-      const foreign = genuine.responses[other] ?? new Uint8Array();
-      const swapped = await attacked((exchange, response) => (exchange === at ? foreign : response));
-      // the answer to SELECT is the same in every session, and the card's nonce alone opens nothing
-      if (at === 1 && other === 0) expect(codeOf(swapped.outcome)).toBe('reading');
-      else expect(expected[at], `${other}`).toContain(codeOf(swapped.outcome));
-    }
-  });
-});
-
-describe.each([1, 2, 3, 4])('the command of exchange %i', (at) => {
-  const original = genuine.commands[at - 1] ?? new Uint8Array();
-
-  test('with any bit flipped yields no reading, or (in Le, which no MAC covers) the genuine one', async () => {
-    for (let bit = 0; bit < original.length * 8; bit += 1) {
-      const result = await attacked(
-        (_exchange, response) => response,
-        (exchange, command) => (exchange === at ? flipped(command, bit) : command),
-      );
-      const { outcome } = result;
-      if (outcome.kind === 'reading') {
-        expect(bit >> 3, `bit ${bit}`).toBe(original.length - 1);
-        expect({ ...outcome.reading, timings: 0 }).toEqual({ ...readingOf(genuine.outcome), timings: 0 });
-      } else {
-        // a changed AID is another application, which the card does not have
-        expect(outcome.kind, `bit ${bit}`).toBe(
-          at === 1 && outcome.kind === 'unknown-card' ? 'unknown-card' : 'refused',
-        );
-        await expectDead(result);
-      }
-    }
-  });
-
-  test('cut off at any length yields no reading', async () => {
-    for (let length = 0; length < original.length; length += 1) {
-      const result = await attacked(
-        (_exchange, response) => response,
-        (exchange, command) => (exchange === at ? command.subarray(0, length) : command),
-      );
-      const code = codeOf(result.outcome);
-      // the outer Le of a protected command is a formality; the protected one is in DO'97'
-      if (at === 4 && length === original.length - 1) expect(code).toBe('reading');
-      else expect(code, `length ${length}`).not.toBe('reading');
-    }
-  });
-});
-
-function readingOf(outcome: CardOutcome): object {
-  if (outcome.kind !== 'reading') throw new Error('no reading');
-  return outcome.reading;
+/**
+ * Bytes that nothing protects, since nothing hangs on them: the parameter i and the sequence counter that a card
+ * tells, the key version it is asked for, and Le. A session in which one was changed is refused or the genuine one.
+ */
+function isUncovered(
+  variant: ChannelVariant,
+  way: 'command' | 'response',
+  at: number,
+  place: number,
+  length: number,
+) {
+  if (way === 'command') return place === length - 1 || (isScp03(variant) && at === 2 && place === 2);
+  const isSequence = place >= length - 5 && place < length - 2;
+  return isScp03(variant) && at === 2 && (place === 12 || isSequence);
 }
 
-describe('PIN verification under attack', () => {
-  test.each([5, 6])('no flipped bit, cut or replay of exchange %i verifies', async (at) => {
-    const original = genuine.responses[at - 1] ?? new Uint8Array();
-    const changes: ((response: Uint8Array) => Uint8Array)[] = [
-      () => genuine.responses[at - 1] ?? new Uint8Array(),
-      () => Uint8Array.of(0x90, 0x00),
-    ];
-    for (let bit = 0; bit < original.length * 8; bit += 1) changes.push((response) => flipped(response, bit));
-    for (let length = 0; length < original.length; length += 1)
-      changes.push((response) => response.subarray(0, length));
-    for (const change of changes) {
-      const result = await attacked((exchange, response) => (exchange === at ? change(response) : response));
-      const outcome = await result.open.verifyPin(pin('1234'));
-      expect(outcome.kind).toBe('refused');
+describe.each(variants)('$name', (variant) => {
+  describe.each([1, 2, 3, 4])('the response of exchange %i', (at) => {
+    const only = (change: (response: Uint8Array) => Uint8Array): Change => {
+      return (exchange, response) => (exchange === at ? change(response) : response);
+    };
+
+    test('with any bit flipped yields no reading', async () => {
+      const genuine = await recorded(variant);
+      const { length } = genuine.responses[at - 1] ?? new Uint8Array();
+      for (let bit = 0; bit < length * 8; bit += 1) {
+        const result = await attacked(
+          variant,
+          only((response) => flipped(response, bit)),
+        );
+        if (result.outcome.kind === 'reading') {
+          expect(isUncovered(variant, 'response', at, bit >> 3, length), `bit ${bit}`).toBe(true);
+          expect(readingOf(result.outcome)).toEqual(readingOf(genuine.outcome));
+          continue;
+        }
+        expect(expectedCodes[at], `bit ${bit}`).toContain(codeOf(result.outcome));
+        await expectDead(result);
+      }
+    });
+
+    test('cut off at any length, with and without a status word, yields no reading', async () => {
+      const { length } = (await recorded(variant)).responses[at - 1] ?? new Uint8Array();
+      for (let end = 0; end < length; end += 1) {
+        const bare = await attacked(
+          variant,
+          only((response) => response.subarray(0, end)),
+        );
+        expect(expectedCodes[at], `length ${end}`).toContain(codeOf(bare.outcome));
+        await expectDead(bare);
+        if (end >= length - 2) continue;
+        const cut = (response: Uint8Array) => concat(response.subarray(0, end), Uint8Array.of(0x90, 0x00));
+        const ended = await attacked(variant, only(cut));
+        expect(expectedCodes[at], `length ${end} and 9000`).toContain(codeOf(ended.outcome));
+        await expectDead(ended);
+      }
+    });
+
+    test('replaced by any earlier one, or one of another session, yields no reading', async () => {
+      const genuine = await recorded(variant);
+      const seen: Uint8Array[] = [];
+      for (let other = 0; other < 4; other += 1) {
+        const replay = await attacked(variant, (exchange, response) => {
+          seen[exchange - 1] = response;
+          return exchange === at && other < at - 1 ? (seen[other] ?? response) : response;
+        });
+        if (other < at - 1) expect(expectedCodes[at]).toContain(codeOf(replay.outcome));
+        const foreign = genuine.responses[other] ?? new Uint8Array();
+        const result = await attacked(
+          variant,
+          only(() => foreign),
+        );
+        // what is the same in every session: the answer to SELECT, and 9000 to EXTERNAL AUTHENTICATE
+        const isSame = other === at - 1 && (at === 1 || (isScp03(variant) && at === 3));
+        if (isSame) expect(readingOf(result.outcome)).toEqual(readingOf(genuine.outcome));
+        else expect(expectedCodes[at], `${other}`).toContain(codeOf(result.outcome));
+      }
+    });
+  });
+
+  describe.each([1, 2, 3, 4])('the command of exchange %i', (at) => {
+    test('with any bit flipped yields no reading, or where nothing hangs on it the genuine one', async () => {
+      const genuine = await recorded(variant);
+      const { length } = genuine.commands[at - 1] ?? new Uint8Array();
+      for (let bit = 0; bit < length * 8; bit += 1) {
+        const result = await attacked(variant, unchanged, (exchange, command) =>
+          exchange === at ? flipped(command, bit) : command,
+        );
+        if (result.outcome.kind === 'reading') {
+          expect(isUncovered(variant, 'command', at, bit >> 3, length), `bit ${bit}`).toBe(true);
+          expect(readingOf(result.outcome)).toEqual(readingOf(genuine.outcome));
+          continue;
+        }
+        // a changed AID is another application, which the card does not have
+        const kinds = at === 1 ? ['refused', 'unknown-card'] : ['refused'];
+        expect(kinds, `bit ${bit}`).toContain(result.outcome.kind);
+        await expectDead(result);
+      }
+    });
+
+    test('cut off at any length yields no reading', async () => {
+      const genuine = await recorded(variant);
+      const { length } = genuine.commands[at - 1] ?? new Uint8Array();
+      for (let end = 0; end < length; end += 1) {
+        const result = await attacked(variant, unchanged, (exchange, command) =>
+          exchange === at ? command.subarray(0, end) : command,
+        );
+        // the outer Le of secure messaging is a formality; the protected one is in DO'97'
+        if (at === 4 && end === length - 1 && !isScp03(variant)) {
+          expect(readingOf(result.outcome)).toEqual(readingOf(genuine.outcome));
+        } else expect(codeOf(result.outcome), `length ${end}`).not.toBe('reading');
+      }
+    });
+
+    test('sent twice yields no reading', async () => {
+      if (at === 1) return;
+      const { profile, card, cardKeys } = variant;
+      const virtual = powered(card);
+      let exchange = 0;
+      const open = session(
+        async (command) => {
+          exchange += 1;
+          if (exchange === at) await virtual.transmit(command);
+          return virtual.transmit(command);
+        },
+        { profiles: [profile], cardKeys },
+      );
+      const outcome = await open.read();
+      // a second challenge takes the place of the first, and is the one that is used
+      if (at === 2) expect(outcome.kind).toBe('reading');
+      else expect(outcome.kind).toBe('refused');
+    });
+  });
+
+  test.skipIf(!variant.profile.pin)(
+    'no flipped bit, cut or replay of the answers to VERIFY verifies',
+    async () => {
+      const genuine = await recorded(variant);
+      for (const at of [5, 6]) {
+        const original = genuine.responses[at - 1] ?? new Uint8Array();
+        const changes: ((response: Uint8Array) => Uint8Array)[] = [
+          () => original,
+          () => Uint8Array.of(0x90, 0x00),
+          (response) => response.subarray(0, -macTail(variant) - 2),
+        ];
+        for (let bit = 0; bit < original.length * 8; bit += 1)
+          changes.push((response) => flipped(response, bit));
+        for (let length = 0; length < original.length; length += 1)
+          changes.push((response) => response.subarray(0, length));
+        for (const change of changes) {
+          const result = await attacked(variant, (exchange, response) =>
+            exchange === at ? change(response) : response,
+          );
+          expect((await result.open.verifyPin(pin('1234'))).kind).toBe('refused');
+          await expectDead(result);
+        }
+      }
+    },
+  );
+
+  test.skipIf(!variant.profile.pin)(
+    'the answer to the counter query does not pass for the answer to the PIN',
+    async () => {
+      const seen: Uint8Array[] = [];
+      const result = await attacked(variant, (exchange, response) => {
+        seen[exchange] = response;
+        return exchange === 6 ? (seen[5] ?? response) : response;
+      });
+      expect(await result.open.verifyPin(pin('1234'))).toMatchObject({
+        kind: 'refused',
+        fault: { code: 'card-message-not-authentic' },
+      });
+    },
+  );
+
+  test.each([
+    [0x9000, 'card-message-not-authentic'],
+    [0x6282, 'card-message-not-authentic'],
+    [0x6283, 'card-message-not-authentic'],
+    [0x6300, 'card-message-not-authentic'],
+    [0x63c3, 'card-message-not-authentic'],
+    [0x6982, 'card-answer-status'],
+    [0x6a82, 'card-answer-status'],
+    [0x6988, 'card-answer-status'],
+    [0x6f00, 'card-answer-status'],
+  ])('a bare %i instead of the protected read is %s', async (status, code) => {
+    const result = await attacked(variant, (exchange, response) =>
+      exchange === 4 ? Uint8Array.of(status >> 8, status & 0xff) : response,
+    );
+    expect(codeOf(result.outcome)).toBe(code);
+    await expectDead(result);
+  });
+
+  test('the user number in the clear, or without the MAC behind it, is not authentic', async () => {
+    const plain = concat(new TextEncoder().encode('E00054321   '), Uint8Array.of(0x90, 0x00));
+    for (const change of [
+      () => plain,
+      (response: Uint8Array) =>
+        concat(response.subarray(0, -macTail(variant) - 2), Uint8Array.of(0x90, 0x00)),
+    ]) {
+      const result = await attacked(variant, (exchange, response) =>
+        exchange === 4 ? change(response) : response,
+      );
+      expect(codeOf(result.outcome)).toBe('card-message-not-authentic');
       await expectDead(result);
     }
   });
 
-  test('the answer to the counter query does not pass for the answer to the PIN', async () => {
-    const seen: Uint8Array[] = [];
-    const result = await attacked((exchange, response) => {
-      seen[exchange] = response;
-      return exchange === 6 ? (seen[5] ?? response) : response;
-    });
-    expect(await result.open.verifyPin(pin('1234'))).toMatchObject({
-      kind: 'refused',
-      fault: { code: 'card-message-not-authentic' },
-    });
-  });
-});
-
-test.each([0x9000, 0x6282, 0x6283, 0x6300, 0x63c3])(
-  'a bare %i instead of the protected read is not authentic',
-  async (status) => {
-    const result = await attacked((exchange, response) =>
-      exchange === 4 ? Uint8Array.of(status >> 8, status & 0xff) : response,
-    );
-    expect(codeOf(result.outcome)).toBe('card-message-not-authentic');
-    await expectDead(result);
-  },
-);
-
-test.each([0x6982, 0x6a82, 0x6988, 0x6f00])(
-  'a bare %i instead of the protected read ends the session',
-  async (status) => {
-    const result = await attacked((exchange, response) =>
-      exchange === 4 ? Uint8Array.of(status >> 8, status & 0xff) : response,
-    );
-    expect(codeOf(result.outcome)).toBe('card-answer-status');
-    await expectDead(result);
-  },
-);
-
-test('the user number in the clear instead of protected is not authentic', async () => {
-  const plain = concat(new TextEncoder().encode('E00012345   '), Uint8Array.of(0x90, 0x00));
-  const result = await attacked((exchange, response) => (exchange === 4 ? plain : response));
-  expect(codeOf(result.outcome)).toBe('card-message-not-authentic');
-});
-
-test('the protected answer without its MAC object is not authentic', async () => {
-  const result = await attacked((exchange, response) =>
-    exchange === 4 ? concat(response.subarray(0, -12), Uint8Array.of(0x90, 0x00)) : response,
-  );
-  expect(codeOf(result.outcome)).toBe('card-message-not-authentic');
-});
-
-test('our own cryptogram sent back authenticates nobody, even with our own nonce as the challenge', async () => {
-  const select = genuine.responses[0] ?? new Uint8Array();
-  const nonce = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
-  const mirror = (challenge: Uint8Array, randomBytes: (length: number) => Uint8Array) => {
-    let count = 0;
-    const transmit: Transmit = async (command) => {
-      count += 1;
-      if (count === 1) return select;
-      if (count === 2) return concat(challenge, fromHex('9000'));
-      return concat(command.subarray(5, 45), fromHex('9000'));
+  test('two sessions with their protected answers swapped yield no reading', async () => {
+    const waiting: ((response: Uint8Array) => void)[] = [];
+    const answers: Uint8Array[] = [];
+    const swap = (response: Uint8Array): Promise<Uint8Array> => {
+      answers.push(response);
+      const [first] = answers;
+      const other = waiting.shift();
+      if (!other || !first) return new Promise((resolve) => waiting.push(resolve));
+      other(response);
+      return Promise.resolve(first);
     };
-    return session(transmit, { profiles: [typeA], randomBytes }).read();
-  };
-  const fixed = (length: number) => (length === 8 ? new Uint8Array(nonce) : new Uint8Array(length).fill(7));
-  for (const challenge of [nonce, fromHex('FFEEDDCCBBAA9988')]) {
-    expect(await mirror(challenge, fixed)).toMatchObject({
-      kind: 'refused',
-      fault: { code: 'card-authentication-failed' },
-    });
-  }
-});
-
-test('two sessions with their protected answers swapped yield no reading', async () => {
-  const cards = [powered(deckCard('employee')), powered(deckCard('suspended'))] as const;
-  const waiting: ((response: Uint8Array) => void)[] = [];
-  const swapped = cards.map((card) => {
-    let count = 0;
-    return session(
-      async (command) => {
+    const { profile, card, cardKeys } = variant;
+    const swapped = [powered(card), powered(card)].map((virtual) => {
+      let count = 0;
+      const transmit: Transmit = async (command) => {
         count += 1;
-        const response = await card.transmit(command);
-        if (count < 4) return response;
-        return new Promise<Uint8Array>((resolve) => {
-          // each gets what the other card answered
-          const other = waiting.shift();
-          if (other) {
-            other(response);
-            resolve(firstAnswer);
-          } else {
-            firstAnswer = response;
-            waiting.push(resolve);
-          }
-        });
-      },
-      { profiles: [typeA], cardKeys: testKeys },
-    ).read();
+        const response = await virtual.transmit(command);
+        return count < 4 ? response : swap(response);
+      };
+      return session(transmit, { profiles: [profile], cardKeys }).read();
+    });
+    for (const outcome of await Promise.all(swapped)) {
+      expect(codeOf(outcome)).toBe('card-message-not-authentic');
+    }
   });
-  for (const outcome of await Promise.all(swapped)) {
-    expect(codeOf(outcome)).toBe('card-message-not-authentic');
-  }
+
+  test('what the terminal sent comes back, even its own challenge, and authenticates nobody', async () => {
+    const genuine = await recorded(variant);
+    const select = genuine.responses[0] ?? new Uint8Array();
+    const fixed = (length: number) => new Uint8Array(length).fill(7);
+    for (const challenge of [fixed(8), fromHex('FFEEDDCCBBAA9988')]) {
+      let count = 0;
+      const mirror: Transmit = async (command) => {
+        count += 1;
+        if (count === 1) return select;
+        if (count === 2 && !isScp03(variant)) return concat(challenge, fromHex('9000'));
+        if (count === 2) {
+          // INITIALIZE UPDATE answered with the terminal's own challenge, twice over
+          const own = command.subarray(5, 5 + (command[4] ?? 0));
+          return concat((genuine.responses[1] ?? own).subarray(0, 13), own, own, fromHex('9000'));
+        }
+        return concat(command.subarray(5, 45), fromHex('9000'));
+      };
+      const { profile, cardKeys } = variant;
+      const outcome = await session(mirror, { profiles: [profile], cardKeys, randomBytes: fixed }).read();
+      expect(['card-authentication-failed', 'card-answer-malformed']).toContain(codeOf(outcome));
+    }
+  });
 });
-let firstAnswer: Uint8Array = new Uint8Array();
