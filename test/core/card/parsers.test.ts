@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeCommand, parseCommand } from '#core/apdu/command.ts';
+import { withCommandChaining } from '#core/apdu/command-chaining.ts';
 import { joinResponse, splitResponse } from '#core/apdu/response.ts';
 import { withResponseHandling } from '#core/apdu/response-handling.ts';
 import { concat, fromHex, toHex } from '#core/bytes/bytes.ts';
-import { buildTlv, findTlv, parseTlv } from '#core/bytes/tlv.ts';
+import { buildTlv, findTlv, parseTagPath, parseTlv, tlvEnd } from '#core/bytes/tlv.ts';
 import { isFault } from '#core/fault.ts';
 import { scripted } from './rig.ts';
 
@@ -66,6 +67,81 @@ describe('data objects', () => {
     expect(findTlv(bytes, [0x6f, 0xa5, 0xc1])).toBeUndefined();
     expect(unlessMalformed(() => findTlv(fromHex('C00107C00108'), [0xc0]))).toBeUndefined();
   });
+});
+
+describe('data objects in a file', () => {
+  const inFile = fromHex('0000FF8101AA00006F0984022A01A503C0010700FF');
+
+  test('padding before, between and behind them is passed over, and in answers refused', () => {
+    expect(parseTlv(inFile, 'padded').map(({ tag }) => tag)).toEqual([0x81, 0x6f]);
+    expect(findTlv(inFile, [0x6f, 0xa5, 0xc0], 'padded')).toEqual(Uint8Array.of(7));
+    expect(unlessMalformed(() => parseTlv(inFile))).toBeUndefined();
+  });
+
+  test('the end of an object is told from its beginning, and of one not seen yet it is not', () => {
+    expect(tlvEnd(inFile, 0x6f)).toBe(19);
+    expect(tlvEnd(inFile.subarray(0, 10), 0x6f)).toBe(19);
+    for (const length of [0, 3, 8, 9]) expect(tlvEnd(inFile.subarray(0, length), 0x6f)).toBeUndefined();
+    expect(tlvEnd(inFile, 0x84)).toBeUndefined();
+    expect(tlvEnd(fromHex('1F8080'), 0x84)).toBeUndefined();
+  });
+
+  test('any bytes have an end of an object or none', () => {
+    fc.assert(
+      fc.property(anyBytes, fc.constantFrom(0x81, 0x6f, 0x5f24), (bytes, tag) => {
+        const end = tlvEnd(bytes, tag);
+        if (end !== undefined) expect(end).toBeGreaterThanOrEqual(2);
+        unlessMalformed(() => findTlv(bytes, [tag], 'padded'));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('a path of tags is read outermost first', () => {
+    expect(parseTagPath('6F/A5/5F24')).toEqual([0x6f, 0xa5, 0x5f24]);
+  });
+});
+
+describe('command chaining', () => {
+  const data = Uint8Array.from({ length: 600 }, (_, i) => i & 0xff);
+  const long = encodeCommand({ cla: 0x0c, ins: 0xd6, p1: 1, p2: 2, data, expected: 65_536 });
+
+  test('a long command goes out as a chain of short ones, and asks for all there is', async () => {
+    const card = scripted('9000', '9000', '01029000');
+    expect(toHex(await withCommandChaining(card.transmit)(long))).toBe('01029000');
+    const parts = card.commands.map((command) => parseCommand(command));
+    expect(parts.map((part) => part?.cla)).toEqual([0x1c, 0x1c, 0x0c]);
+    expect(parts.map((part) => part?.expected)).toEqual([undefined, undefined, 256]);
+    expect(concat(...parts.map((part) => part?.data ?? new Uint8Array()))).toEqual(data);
+    expect(card.commands.every(({ length }) => length <= 261)).toBe(true);
+  });
+
+  test.each(['6884', '6982', '63C0', '01029000', '', '90'])('%j to a part ends the chain', async (answer) => {
+    const card = scripted('9000', answer);
+    expect(toHex(await withCommandChaining(card.transmit)(long))).toBe(answer);
+    expect(card.commands).toHaveLength(2);
+  });
+
+  test('a command that asks for much becomes one that asks for 256 bytes', async () => {
+    const card = scripted('9000', '9000', '9000');
+    const chained = withCommandChaining(card.transmit);
+    await chained(encodeCommand({ cla: 0, ins: 0xb0, p1: 0, p2: 0, expected: 3000 }));
+    await chained(encodeCommand({ cla: 0, ins: 0xd6, p1: 0, p2: 0, data: data.subarray(0, 256) }));
+    expect(card.commands.map((command) => toHex(command).slice(0, 10))).toEqual([
+      '00B0000000',
+      '10D60000FF',
+      '00D6000001',
+    ]);
+  });
+
+  test.each(['00B0000000', '00A4040C02A000', '00B00000', '', '00B00000000000000000'])(
+    '%j goes out as it is',
+    async (command) => {
+      const card = scripted('9000');
+      await withCommandChaining(card.transmit)(fromHex(command));
+      expect(card.commands.map(toHex)).toEqual([command]);
+    },
+  );
 });
 
 describe('command APDUs', () => {

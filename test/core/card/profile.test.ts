@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { fixedApplications } from '#core/card/applications.ts';
 import { parseCardProfile } from '#core/card/profile.ts';
-import { readYaml, shippedProfile, typeA, typeC } from './rig.ts';
+import { readYaml, shippedProfile, typeA, typeC, typeD } from './rig.ts';
 
 /** The message of the refusal; fails when the profile is taken. */
 function refusal(data: unknown): string {
@@ -50,6 +50,62 @@ describe('Type D', () => {
     expect(parseCardProfile({ ...withoutPin, method: 'type-d', channel: encrypted }, 'x').method).toBe(
       'type-d',
     );
+  });
+});
+
+describe('a channel by SCP03', () => {
+  const scp03 = (level: string) => ({ ...typeD.channel, level });
+
+  test.each(['01', '03', '11', '13'])('of level %s encrypts no answers, so Type D refuses it', (level) => {
+    expect(refusal({ ...typeD, channel: scp03(level) })).toContain('channel.level: must be encrypted');
+  });
+
+  test.each(['01', '03'])('of level %s authenticates no answers, so Type A refuses it', (level) => {
+    expect(refusal({ ...typeD, method: 'type-a', channel: scp03(level) })).toContain(
+      'channel.level: must be 11, 13 or 33',
+    );
+  });
+
+  test.each(['01', '03', '11'])('of level %s carries no PIN', (level) => {
+    const profile = { ...typeD, method: 'custom', channel: scp03(level), pin: typeA.pin };
+    expect(refusal(profile)).toContain('channel.level: must be 13 or 33 with a PIN');
+  });
+
+  test.each(['11', '13', '33'])('of level %s is good enough for Type A, with a PIN from 13 on', (level) => {
+    const profile = { ...typeD, method: 'type-a', channel: scp03(level) };
+    expect(parseCardProfile(profile, 'x').method).toBe('type-a');
+    if (level !== '11') expect(parseCardProfile({ ...profile, pin: typeA.pin }, 'x').pin).toEqual(typeA.pin);
+  });
+
+  test('needs no answer to SELECT, and is told nothing by it', () => {
+    expect(
+      parseCardProfile({ ...typeD, application: { ...typeD.application, answer: 'none' } }, 'x').method,
+    ).toBe('type-d');
+    const { versionAt, diversifier } = typeA.keys ?? {};
+    for (const place of [{ versionAt }, { diversifier }]) {
+      expect(refusal({ ...typeD, keys: { ...typeD.keys, ...place } })).toContain('has no place in SCP03');
+    }
+  });
+
+  test.each([
+    ['an unknown mechanism', { mechanism: 'scp02' }, 'must have a mechanism'],
+    ['an unknown cipher', { cipher: '3des' }, 'channel.cipher'],
+    ['a level without quotes', { level: 33 }, 'channel.level'],
+    ['an unknown level', { level: '30' }, 'channel.level'],
+    ['a key version that P1 cannot hold', { askedKeyVersion: 128 }, 'channel.askedKeyVersion'],
+    ['the parameters of the other mechanism', { messages: 'encrypted' }, '"messages"'],
+  ])('with %s is refused', (_name, changes, place) => {
+    expect(refusal({ ...typeD, channel: { ...typeD.channel, ...changes } })).toContain(place);
+  });
+});
+
+describe('keys of the mutual mechanism', () => {
+  const withKeys = (changes: object) => ({ ...typeA, keys: { ...typeA.keys, ...changes } });
+
+  test('need the place of the key version, and of the diversifier where there is one to need', () => {
+    expect(refusal(withKeys({ versionAt: undefined }))).toContain('keys.versionAt: is missing');
+    expect(refusal(withKeys({ diversifier: undefined }))).toContain('keys.diversifier: is missing');
+    expect(refusal(withKeys({ diversification: 'none' }))).toContain('keys.diversifier: has no place');
   });
 });
 
@@ -176,9 +232,31 @@ describe('a user number', () => {
     ['a format longer than what is read', { format: digits(6, 13) }],
     ['no padding and a length that varies', { padding: 'none' }],
     ['a maximum below the minimum', { format: digits(8, 6) }],
+    ['an offset beyond what a short file identifier allows', { offset: 256 }],
+    ['an end beyond what READ BINARY reaches', { file: { fileId: '0011' }, offset: 32_767 }],
+    ['more than a record holds', { file: { shortFileId: 1, record: 1 }, offset: 250 }],
+    ['letters in bcd', { encoding: 'bcd', padding: 'FF' }],
+    ['padding that would be digits in bcd', { encoding: 'bcd', padding: '00', format: digits(6, 10) }],
+    [
+      'more digits than bcd has room for',
+      { encoding: 'bcd', padding: 'FF', length: 4, format: digits(6, 9) },
+    ],
+    [
+      'a length that varies in bcd without padding',
+      { encoding: 'bcd', padding: 'none', format: digits(6, 10) },
+    ],
+    ['a path that is none', { at: '70//5F20' }],
   ])('with %s is refused', (_name, changes) => {
     expect(refusal(withNumber(changes))).toContain('userNumber.');
   });
+});
+
+test('a user number in bcd, or in a data object of any length, is taken', () => {
+  const format = { alphabet: 'digits', minimumLength: 9, maximumLength: 9 };
+  const bcd = { ...typeC.userNumber, encoding: 'bcd', padding: 'none', length: 5, format };
+  expect(parseCardProfile({ ...typeC, userNumber: bcd }, 'x').userNumber.encoding).toBe('bcd');
+  const object = { ...typeC.userNumber, at: '70/5F20', length: 2048, padding: 'none' };
+  expect(parseCardProfile({ ...typeC, userNumber: object }, 'x').userNumber.at).toBe('70/5F20');
 });
 
 test('unknown keys are refused at every level', () => {

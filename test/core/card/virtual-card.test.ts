@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { withCommandChaining } from '#core/apdu/command-chaining.ts';
+import { withResponseHandling } from '#core/apdu/response-handling.ts';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import { fixedApplications } from '#core/card/applications.ts';
 import { getChallenge, parseChallenge, TerminalHandshake } from '#core/card/channel/mutual/terminal-side.ts';
@@ -21,6 +23,7 @@ import {
   testKeys,
   typeA,
   typeC,
+  typeD,
 } from './rig.ts';
 
 const ask = async (card: VirtualCard, command: string): Promise<string> =>
@@ -148,6 +151,41 @@ describe('as ISO 7816-4 says', () => {
     expect(await ask(card, '00B2031C00')).toBe('6A83');
     expect(await ask(card, '00B2011D00')).toBe('6A86');
     expect(await ask(card, '00B0830001')).toBe('6981');
+  });
+
+  test('a chain of commands stands for the one they make up, protected or not', async () => {
+    const card = powered(deckCard('employee'));
+    const aid = typeA.application.aid;
+    expect(await ask(card, `10A4040005${aid.slice(0, 10)}`)).toBe('9000');
+    expect(await ask(card, `00A4040005${aid.slice(10)}00`)).toContain(aid);
+    expect(await ask(card, `10A4040005${aid.slice(0, 10)}`)).toBe('9000');
+    card.reset();
+    expect(await ask(card, `00A4040005${aid.slice(10)}00`)).toBe('6A82');
+    const part = `10D60000FF${'00'.repeat(255)}`;
+    for (let sent = 255; sent <= 0xffff; sent += 255) await ask(card, part);
+    expect(await ask(card, part)).toBe('6700');
+  });
+
+  test('a long answer in short form is fetched by GET RESPONSE, in extended form it comes whole', async () => {
+    const [application] = deckCard('library').cardApplications;
+    const content = {
+      hex: Array.from({ length: 600 }, (_, i) => (i & 0xff).toString(16).padStart(2, '0')).join(''),
+    };
+    const file = { shortFileId: 1, read: 'always' as const, content };
+    const long = cardDescriptionSchema.parse({
+      formatVersion: 1,
+      cardApplications: [{ ...application, files: [file] }],
+    });
+    const card = powered(long);
+    await ask(card, selectC);
+    expect(await ask(card, '00B08100000258')).toBe(`${content.hex.toUpperCase()}9000`);
+    expect(await ask(card, '00B08100000000')).toBe(`${content.hex.toUpperCase()}9000`);
+    const short = powered({ ...long, extendedLength: false });
+    await ask(short, selectC);
+    expect(await ask(short, '00B08100000258')).toBe('6700');
+    expect(await ask(short, '00C0000000')).toBe('6D00');
+    const whole = withResponseHandling(withCommandChaining(short.transmit));
+    expect(toHex(await whole(fromHex('00B0810000')))).toHaveLength(2 * 256 + 4);
   });
 
   test('any bytes are answered, and by a status word at least', async () => {
@@ -283,6 +321,87 @@ describe('PIN counters', () => {
     const changed = { ...description, cardApplications: [{ ...application, keys }] };
     expect(cardDescriptionSchema.safeParse(changed).success).toBe(false);
     expect(cardDescriptionSchema.safeParse(description).success).toBe(true);
+  });
+});
+
+describe('SCP03', () => {
+  const selectD = `00A404000A${typeD.application.aid}00`;
+  const initialize = '80500000080102030405060708' + '00';
+
+  test.each([
+    ['INITIALIZE UPDATE of another key version', ['80500200080102030405060708' + '00'], '6A88'],
+    ['INITIALIZE UPDATE with another P2', ['80500001080102030405060708' + '00'], '6A86'],
+    ['INITIALIZE UPDATE with a challenge of another length', ['80500000070102030405060700'], '6700'],
+    ['INITIALIZE UPDATE without Le', ['80500000080102030405060708'], '6700'],
+    ['INITIALIZE UPDATE in another class', ['00500000080102030405060708' + '00'], '6D00'],
+    ['EXTERNAL AUTHENTICATE before it', [`8482330010${'00'.repeat(16)}`], '6985'],
+    ['EXTERNAL AUTHENTICATE with wrong keys', [initialize, `8482330010${'00'.repeat(16)}`], '6300'],
+    [
+      'EXTERNAL AUTHENTICATE twice',
+      [initialize, `8482330010${'00'.repeat(16)}`, `8482330010${'00'.repeat(16)}`],
+      '6985',
+    ],
+    ['EXTERNAL AUTHENTICATE at a level that is none', [initialize, `8482300010${'00'.repeat(16)}`], '6300'],
+    [
+      'EXTERNAL AUTHENTICATE after a challenge of ISO 7816-4',
+      [initialize, '0084000008', `8482330010${'00'.repeat(16)}`],
+      '6985',
+    ],
+    ['another command of GlobalPlatform', ['80CA006600'], '6E00'],
+    ['a protected command without a session', ['84B081000800000000000000000C'], '6985'],
+    ['secure messaging of ISO 7816-4', ['0CB081000D9701048E08ED6705417E96BA5500'], '6882'],
+    ['a logical channel', ['81CA006600'], '6881'],
+    ['a proprietary class', ['A0CA006600'], '6E00'],
+    ['reading without a session', ['00B081000C'], '6982'],
+  ])('%s', async (_name, commands, answer) => {
+    const card = powered(deckCard('employee-type-d'));
+    await ask(card, selectD);
+    let last = '';
+    for (const command of commands) last = await ask(card, command);
+    expect(last.replace(/^[0-9A-F]{16}9000$/, '')).toBe(answer);
+  });
+
+  test('its sequence counter counts every challenge, outlives the process, and ends', async () => {
+    const states: CardState[] = [];
+    const stateChanged = (state: CardState) => states.push(state);
+    const card = powered(deckCard('employee-type-d'), { stateChanged });
+    await ask(card, selectD);
+    const first = await ask(card, initialize);
+    const second = await ask(card, initialize);
+    expect(first).toMatch(/^4B415A41535500000008010370.{32}0000019000$/);
+    expect(second).toMatch(/0000029000$/);
+    expect(second.slice(26, 42)).not.toBe(first.slice(26, 42));
+    const aid = typeD.application.aid;
+    expect(states.at(-1)).toEqual({ formatVersion: 1, pins: [], sequences: [{ aid, sequence: 2 }] });
+    const again = powered(deckCard('employee-type-d'), {
+      state: states[1] ?? { formatVersion: 1, pins: [], sequences: [] },
+    });
+    await ask(again, selectD);
+    expect(await ask(again, initialize)).toMatch(/0000039000$/);
+    const spent = { formatVersion: 1 as const, pins: [], sequences: [{ aid, sequence: 0xffffff }] };
+    const last = powered(deckCard('employee-type-d'), { state: spent });
+    await ask(last, selectD);
+    expect(await ask(last, initialize)).toBe('6985');
+  });
+
+  test('a random challenge has no sequence counter, and is another each time', async () => {
+    const description = structuredClone(deckCard('employee-type-d'));
+    const keys = description.cardApplications[0]?.keys;
+    if (keys?.mechanism !== 'scp03') throw new Error('the deck has no SCP03');
+    keys.challenge = 'random';
+    const card = powered(description);
+    await ask(card, selectD);
+    const [first, second] = [await ask(card, initialize), await ask(card, initialize)];
+    expect(first).toMatch(/^4B415A41535500000008010360.{32}9000$/);
+    expect(second.slice(26, 42)).not.toBe(first.slice(26, 42));
+  });
+
+  test('keys of another length than the cipher needs are refused', () => {
+    const description = deckCard('employee-type-d');
+    const [application] = description.cardApplications;
+    const keys = { ...application?.keys, cipher: 'aes-256' };
+    const changed = { ...description, cardApplications: [{ ...application, keys }] };
+    expect(cardDescriptionSchema.safeParse(changed).success).toBe(false);
   });
 });
 
