@@ -15,6 +15,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['card', 'trace', async () => (await import('./card-trace.ts')).registerCardTrace],
   ['card', 'explain', async () => (await import('./card-explain.ts')).registerCardExplain],
   ['card', 'check', async () => (await import('./card-check.ts')).registerCardCheck],
+  ['card', 'change-pin', async () => (await import('./card-change-pin.ts')).registerCardChangePin],
   ['policy', 'import', async () => (await import('./policy-import.ts')).registerPolicyImport],
   ['policy', 'show', async () => (await import('./policy-show.ts')).registerPolicyShow],
   ['journal', 'list', async () => (await import('./journal-list.ts')).registerJournalList],
@@ -36,7 +37,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
 
 const groups: Readonly<Record<string, string>> = {
   terminal: 'Run a terminal',
-  card: 'Read cards, find out what is wrong with one, emulate one for tests',
+  card: 'Read cards, change a PIN, find out what is wrong with a card, emulate one',
   policy: 'Permissions: import and look up',
   journal: 'The record of what happened: list, verify, export, erase',
   config: 'Check configurations, list the parameters of a terminal',

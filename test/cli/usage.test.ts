@@ -15,6 +15,7 @@ const commands = [
   'card trace',
   'card explain',
   'card check',
+  'card change-pin',
   'policy import',
   'policy show',
   'journal list',

@@ -70,3 +70,11 @@ export type PinOutcome =
   | { readonly kind: 'removed' }
   | { readonly kind: 'timeout' }
   | { readonly kind: 'refused'; readonly fault: FaultRecord };
+
+/** How a change of PIN ended. Tries left are read before any try. */
+export type PinChangeOutcome =
+  | { readonly kind: 'changed' }
+  /** the old PIN was wrong */
+  | Extract<PinOutcome, { kind: 'wrong' | 'withheld' | 'blocked' | 'removed' | 'timeout' | 'refused' }>
+  /** the exchange broke off after the command had gone: either PIN may be the card's now, and the next try tells */
+  | { readonly kind: 'uncertain'; readonly fault: FaultRecord };

@@ -12,12 +12,13 @@ import {
 } from '#core/card/card-application.ts';
 import type { SecureChannel } from '#core/card/channel/secure-channel.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
-import { verifyPin } from '#core/card/pin.ts';
+import { changePin, type PinParts, verifyPin } from '#core/card/pin.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import type {
   Assurance,
   CardClaim,
   CardOutcome,
+  PinChangeOutcome,
   PinOutcome,
   Reading,
   ReadingTimings,
@@ -124,24 +125,45 @@ export class CardSession {
    * and only while the card has as many tries left as the profile demands; after `wrong` it may be called again.
    * A card removed during the command may have counted the try.
    */
-  async verifyPin(digits: Uint8Array): Promise<PinOutcome> {
+  verifyPin(digits: Uint8Array): Promise<PinOutcome> {
+    return this.#onPin([digits], async (parts) => {
+      const outcome = await verifyPin(parts, digits);
+      return { outcome, reading: outcome.kind === 'verified' ? outcome.reading : parts.reading };
+    });
+  }
+
+  /**
+   * Changes the PIN from `current` to `fresh` (ASCII digits) on the open session, under the same rules as `verifyPin`,
+   * and zeroes both whatever happens. After `uncertain` the session is closed.
+   */
+  changePin(current: Uint8Array, fresh: Uint8Array): Promise<PinChangeOutcome> {
+    return this.#onPin([current, fresh], async (parts) => {
+      const outcome = await changePin(parts, current, fresh);
+      if (outcome.kind === 'uncertain') this.close();
+      return { outcome, reading: parts.reading };
+    });
+  }
+
+  /** Runs one PIN command on the open session; a fault closes it. Zeroes `secrets`. */
+  async #onPin<Outcome>(
+    secrets: readonly Uint8Array[],
+    run: (parts: PinParts) => Promise<{ outcome: Outcome; reading: Reading }>,
+  ): Promise<Outcome | Failure> {
     try {
       const state = this.#state;
       if (state.kind === 'new' || state.kind === 'busy')
-        throw new Error('a PIN is verified after the reading, one at a time');
+        throw new Error('PIN commands come after the reading, one at a time');
       if (state.kind === 'ended' || !state.channel) throw closed();
       const { profile, channel, reading, transmit } = state;
       this.#state = { kind: 'busy', channel };
-      const outcome = await verifyPin({ profile, channel, reading, transmit }, digits);
-      this.#demandBusy();
-      const next = outcome.kind === 'verified' ? outcome.reading : reading;
-      this.#state = { ...state, reading: next };
-      return outcome;
+      const done = await run({ profile, channel, reading, transmit });
+      if (this.#state.kind === 'busy') this.#state = { ...state, reading: done.reading };
+      return done.outcome;
     } catch (error) {
       this.close();
       return failureOf(error);
     } finally {
-      digits.fill(0);
+      for (const secret of secrets) secret.fill(0);
     }
   }
 

@@ -89,7 +89,7 @@ test.each(['123', '123456789', '12a4', '', '１２３４'])(
       kind: 'refused',
       fault: { code: 'argument-invalid' },
     });
-    expect(commands).toHaveLength(5);
+    expect(commands).toHaveLength(4);
     expect(await open.verifyPin(pin('1234'))).toMatchObject({ kind: 'verified' });
   },
 );

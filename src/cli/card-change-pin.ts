@@ -1,0 +1,183 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { Keypad } from '#adapters/hid/keypad.ts';
+import { hidSysfs } from '#adapters/hid/keypad-sysfs.ts';
+import { nodeHid } from '#adapters/hid/node-hid.ts';
+import { SystemClock } from '#adapters/os/clock.ts';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { type HeldCard, holdCard } from '#adapters/pcsc/held-card.ts';
+import type { PinPadWiring } from '#core/access/door-wiring.ts';
+import type { CardProfile } from '#core/card/profile.ts';
+import { CardSession } from '#core/card/session.ts';
+import { Fault } from '#core/fault.ts';
+import type { Language, Text } from '#core/texts/language.ts';
+import type { KeyDerivation } from '#ports/key-derivation.ts';
+import { loadCardProfile } from '#terminal/config.ts';
+import { type CounterPinChange, changePinAtCounter, type PinChangeStep } from '#terminal/pin-change.ts';
+import { keysHelp, withKeys } from './key-options.ts';
+import { createOutput, type Output } from './output.ts';
+import { chosenReaders, withoutKeys } from './pcsc-session.ts';
+
+interface ChangeOptions {
+  readonly profile: string;
+  readonly keys: string;
+  readonly keypad: PinPadWiring;
+  readonly reader?: string;
+}
+
+const apduDeadlineMs = 2_000;
+/** how long the holder has for each PIN */
+const entryLimitMs = 60_000;
+
+function parseKeypad(text: string): PinPadWiring {
+  const [, vendorId, productId] = /^([0-9a-f]{4}):([0-9a-f]{4})$/.exec(text.toLowerCase()) ?? [];
+  if (vendorId === undefined || productId === undefined) {
+    throw new InvalidArgumentError('lsusb shows a keypad as 04d9:a02a.');
+  }
+  return { kind: 'usb-keypad', vendorId, productId };
+}
+
+export function registerCardChangePin(card: Command): void {
+  card
+    .command('change-pin')
+    .description(
+      'At a counter: change the PIN of the card that is held up, entered by its holder on a keypad',
+    )
+    .requiredOption('--profile <file>', 'Card profile')
+    .requiredOption('--keys <file>', keysHelp)
+    .requiredOption('--keypad <id>', 'USB keypad, such as 04d9:a02a', parseKeypad)
+    .option('--reader <name>', 'Exact name of the reader (default: every reader there is)')
+    .action(async (options: ChangeOptions, command: Command) => {
+      const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
+      const profile = await loadCardProfile(options.profile);
+      if (!profile.pin) throw new Fault('argument-invalid', `card profile ${profile.id} has no PIN`);
+      const readerNames = await chosenReaders(options.reader);
+      await withKeys(options.keys, async (keys = withoutKeys()) => {
+        output.note('カードをリーダーに置いてください / put the card onto the reader, and leave it there');
+        const held = await holdCard({ readerNames, apduDeadlineMs });
+        try {
+          report(await change({ held, profile, keys, keypad: options.keypad, output }), output);
+        } finally {
+          await held.release();
+        }
+      });
+    });
+}
+
+interface Counter {
+  readonly held: HeldCard;
+  readonly profile: CardProfile;
+  readonly keys: KeyDerivation;
+  readonly keypad: PinPadWiring;
+  readonly output: Output;
+}
+
+const prompts: Readonly<Record<PinChangeStep, Text>> = {
+  current: { ja: '現在の暗証番号', en: 'current PIN' },
+  new: { ja: '新しい暗証番号', en: 'new PIN' },
+  'new-again': { ja: '新しい暗証番号をもう一度', en: 'new PIN again' },
+};
+
+async function change({ held, profile, keys, keypad, output }: Counter): Promise<CounterPinChange> {
+  const clock = new SystemClock();
+  const entropy = new SystemEntropy();
+  const session = new CardSession({
+    transmit: held.transmit,
+    profiles: [profile],
+    cardKeys: (request) => keys.cardKeys(request),
+    randomBytes: (length) => entropy.bytes(length),
+    monotonicUs: () => clock.monotonicUs(),
+    connectUs: 0,
+  });
+  const pinPad = new Keypad({
+    wiring: keypad,
+    hid: nodeHid,
+    sysfs: hidSysfs(),
+    after: (delayMs, action) => clock.after(delayMs, action),
+    onFault: (fault) => output.note(`${fault.code}: ${fault.message}`),
+  });
+  try {
+    const outcome = await session.read();
+    if (outcome.kind !== 'reading') throw unread(outcome.kind === 'refused' ? outcome.fault : outcome.kind);
+    const { minimumDigits = 4, maximumDigits = 12 } = profile.pin ?? {};
+    return await changePinAtCounter(
+      {
+        pinPad,
+        request: { minimumDigits, maximumDigits, timeoutMs: entryLimitMs },
+        asking: (step) => output.note(`${prompts[step].ja} / ${prompts[step].en}`),
+        change: (current, fresh) => session.changePin(current, fresh),
+      },
+      new AbortController().signal,
+    );
+  } finally {
+    session.close();
+    await pinPad.stop();
+  }
+}
+
+/** Why the card could not even be read. */
+function unread(
+  why: { code: Fault['code']; message: string } | 'unknown-card' | 'removed' | 'timeout',
+): Fault {
+  if (typeof why === 'object') return new Fault(why.code, why.message);
+  if (why === 'unknown-card') return new Fault('card-answer-status', 'the card does not have this card AP');
+  return new Fault(
+    why === 'removed' ? 'card-removed' : 'card-timeout',
+    'the card could not be read: hold it again',
+  );
+}
+
+function report(outcome: CounterPinChange, output: Output): void {
+  if (outcome.kind !== 'changed') process.exitCode = 1;
+  const language = (text: Text): string =>
+    (['ja', 'en'] as const).map((one: Language) => text[one]).join(' / ');
+  output.result({ outcome }, language(outcomeText(outcome)));
+}
+
+function outcomeText(outcome: CounterPinChange): Text {
+  switch (outcome.kind) {
+    case 'changed':
+      return { ja: '暗証番号を変更しました', en: 'the PIN has been changed' };
+    case 'mismatch':
+      return {
+        ja: '新しい暗証番号が一致しません。カードは変わっていません',
+        en: 'the new PIN was not entered twice alike; the card is as it was',
+      };
+    case 'not-entered':
+      return {
+        ja: '入力されませんでした。カードは変わっていません',
+        en: 'nothing was entered; the card is as it was',
+      };
+    case 'pin-pad-absent':
+      return { ja: 'テンキーが使えません', en: 'the keypad cannot be used' };
+    case 'wrong':
+      return {
+        ja: `現在の暗証番号が違います（残り${outcome.triesLeft}回）`,
+        en: `the current PIN is wrong; tries left: ${outcome.triesLeft}`,
+      };
+    case 'withheld':
+      return {
+        ja: `残り${outcome.triesLeft}回のため送りませんでした`,
+        en: `nothing was sent, since only ${outcome.triesLeft} tries are left`,
+      };
+    case 'blocked':
+      return { ja: '暗証番号はロックされています', en: 'the PIN is blocked' };
+    case 'removed':
+    case 'timeout':
+      return {
+        ja: '送る前にカードが離れました。カードは変わっていません',
+        en: 'the card left before; it is as it was',
+      };
+    case 'uncertain':
+      return {
+        ja: '変更の途中でカードとの通信が切れました。暗証番号は新旧いずれかです。まず新しい番号で確かめてください',
+        en: 'the exchange broke off during the change: either PIN may be the card’s now; try the new one first',
+      };
+    case 'refused':
+      return {
+        ja: `変更できません: ${outcome.fault.code}: ${outcome.fault.message}`,
+        en: `not changed: ${outcome.fault.code}: ${outcome.fault.message}`,
+      };
+    default:
+      return outcome satisfies never;
+  }
+}
