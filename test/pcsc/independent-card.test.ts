@@ -29,15 +29,26 @@ async function passportKeys(): Promise<KeyDerivation> {
 /** A card program not written here (see vicc-epass.py) in the first slot of vpcd. */
 class IndependentCard {
   readonly #process: ChildProcess;
+  /** rejects with what the program said when it ends without being removed */
+  readonly failed: Promise<never>;
+  #removed = false;
 
   constructor(machineReadableZone: string, ...options: readonly string[]) {
     const words = [program, String(vpcdPort), machineReadableZone, ...options];
-    this.#process = spawn(python, words, { stdio: ['ignore', 'ignore', 'ignore'] });
+    const child = spawn(python, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.on('data', (chunk) => (said += chunk));
+    this.#process = child;
+    this.failed = new Promise((_, reject) =>
+      child.once('close', () => {
+        if (!this.#removed) reject(new Error(`${program} has ended:\n${said.slice(-1_000)}`));
+      }),
+    );
   }
 
   async remove(): Promise<void> {
-    if (this.#process.exitCode !== null) throw new Error(`${program} has ended by itself`);
-    const ended = once(this.#process, 'exit');
+    this.#removed = true;
+    const ended = once(this.#process, 'close');
     this.#process.kill();
     await ended;
   }
@@ -68,7 +79,7 @@ describe('a card that is not ours', () => {
 
   async function outcomeOf(machineReadableZone: string, ...options: readonly string[]): Promise<CardOutcome> {
     const card = new IndependentCard(machineReadableZone, ...options);
-    const { outcome } = await events.presented();
+    const { outcome } = await Promise.race([events.presented(), card.failed]);
     await card.remove();
     await events.removed();
     return outcome;

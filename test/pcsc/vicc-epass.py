@@ -93,7 +93,6 @@ def main(port, mrz, options):
 
     card = VirtualICC(None, "ePass", "127.0.0.1", port)
     card.os.mf.named_dfs[0].extra_fci_data = b"\xa5\x03\xc0\x01\x01"
-    print("ready", flush=True)
     card.run()
 
 
