@@ -47,3 +47,12 @@ export function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
   if (a.length !== b.length) throw new TypeError(`xor of ${a.length} and ${b.length} bytes`);
   return a.map((byte, i) => byte ^ (b[i] ?? 0));
 }
+
+/** Adds one to a big-endian counter in place; behind its last value it begins again. */
+export function increment(counter: Uint8Array): void {
+  for (let i = counter.length - 1; i >= 0; i -= 1) {
+    const next = ((counter[i] ?? 0) + 1) & 0xff;
+    counter[i] = next;
+    if (next !== 0) return;
+  }
+}

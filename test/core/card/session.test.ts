@@ -41,7 +41,14 @@ test('a Type A card is read in four exchanges, authentic and without encryption'
       assurance: ['mutual-authentication', 'message-authentication'],
       keyVersion: 1,
       diversifier: '4B415A41535500000001',
-      timings: { connectUs: 5, selectUs: 3, authenticateUs: 5, authenticateCardUs: 2, readUs: 3, exchanges: 4 },
+      timings: {
+        connectUs: 5,
+        selectUs: 3,
+        authenticateUs: 5,
+        authenticateCardUs: 2,
+        readUs: 3,
+        exchanges: 4,
+      },
     },
   });
   expect(commands).toEqual(['00A40400', '00840000', '00820000', '0CB08100']);
@@ -109,7 +116,14 @@ test('a Type D card is read in four exchanges, encrypted, and names key version 
       assurance: ['mutual-authentication', 'message-authentication', 'encryption'],
       keyVersion: 1,
       diversifier: '4B415A41535500000008',
-      timings: { connectUs: 5, selectUs: 3, authenticateUs: 5, authenticateCardUs: 2, readUs: 3, exchanges: 4 },
+      timings: {
+        connectUs: 5,
+        selectUs: 3,
+        authenticateUs: 5,
+        authenticateCardUs: 2,
+        readUs: 3,
+        exchanges: 4,
+      },
     },
   });
   expect(commands).toEqual(['00A40400', '80500000', '84823300', '04B08100']);
@@ -308,6 +322,19 @@ test('a card that always corrects Le is asked twice and no more', async () => {
   const card = scripted('6C0E', '6C0E');
   expect(await session(card.transmit, { profiles: [typeC] }).read()).toMatchObject({ kind: 'refused' });
   expect(card.commands).toHaveLength(2);
+});
+
+test('an answer to SELECT without its key version is malformed, and one that was not asked for is checked', async () => {
+  const read = (fci: string, profile = typeA) =>
+    session(scripted(`${fci}9000`, '6A82').transmit, { profiles: [profile] }).read();
+  const malformedAnswer = { kind: 'refused', fault: { code: 'card-answer-malformed' } };
+  expect(await read(fciOf(typeA.application.aid))).toMatchObject(malformedAnswer);
+  const long = buildTlv(0xa5, buildTlv(0xc0, Uint8Array.of(1, 2)));
+  expect(await read(fciOf(typeA.application.aid, long))).toMatchObject(malformedAnswer);
+  const silent = asProfile({ application: { ...typeC.application, answer: 'none' } });
+  expect(await read(fciOf('F04B415A415355010C02'), silent)).toMatchObject(malformedAnswer);
+  // asked for nothing and told nothing: the read comes next, and fails
+  expect(await read('', silent)).toMatchObject({ fault: { code: 'card-answer-status' } });
 });
 
 test('a missing or misplaced diversifier is a fault of its own', async () => {

@@ -1,4 +1,4 @@
-import { concat } from '#core/bytes/bytes.ts';
+import { concat, increment } from '#core/bytes/bytes.ts';
 import { buildTlv } from '#core/bytes/tlv.ts';
 import type { ChannelParameters, SessionSecrets } from '#core/card/channel/mutual/messages.ts';
 import { channelSuites, type KeyedCipher, type KeyedMac } from '#core/card/channel/mutual/suite.ts';
@@ -35,12 +35,7 @@ export class SecureMessaging {
 
   /** Adds one to the send sequence counter, as each side does before every command and every response. */
   advanceCounter(): void {
-    const counter = this.#counter;
-    for (let i = counter.length - 1; i >= 0; i -= 1) {
-      const next = ((counter[i] ?? 0) + 1) & 0xff;
-      counter[i] = next;
-      if (next !== 0) return;
-    }
+    increment(this.#counter);
   }
 
   /**

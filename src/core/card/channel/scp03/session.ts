@@ -1,5 +1,5 @@
 import { type Command, encodeCommand, parseCommand } from '#core/apdu/command.ts';
-import { concat, copyOf, equalConstantTime } from '#core/bytes/bytes.ts';
+import { concat, copyOf, equalConstantTime, increment } from '#core/bytes/bytes.ts';
 import {
   deriveScp03,
   gpSecureMessaging,
@@ -88,12 +88,7 @@ export class Scp03Session {
 
   /** Advances the encryption counter, as each side does for every command, one without data included. */
   advanceCounter(): void {
-    const counter = this.#counter;
-    for (let i = counter.length - 1; i >= 0; i -= 1) {
-      const next = ((counter[i] ?? 0) + 1) & 0xff;
-      counter[i] = next;
-      if (next !== 0) return;
-    }
+    increment(this.#counter);
   }
 
   /** Encrypted data of the command or the response of the counter's value. */
