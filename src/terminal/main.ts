@@ -50,11 +50,13 @@ export async function runTerminal(configFile: string): Promise<void> {
     onFailure: (error) => log.warn({ err: error }, 'the service manager was not reached'),
   });
   const doors = guardedDoors(loaded);
-  const opened = openKeys(loaded, log.child({ component: 'keys' }));
+  const keyLog = log.child({ component: 'keys' });
+  const opened = keysOf(loaded, keyLog);
   const terminal = await buildTerminal(loaded, { clock, log, doors, opened });
   const stopped = stopSignal();
   await doors.start();
   try {
+    openKeys(opened, keyLog);
     await terminal.start();
     await notifier.ready(readyText(loaded));
     const feeding = setInterval(() => {
@@ -65,8 +67,7 @@ export async function runTerminal(configFile: string): Promise<void> {
     await notifier.stopping();
     await terminal.stop();
   } finally {
-    await doors.stop();
-    await opened?.keys.stop();
+    await Promise.all([doors.stop(), opened?.keys.stop()]);
   }
 }
 
@@ -99,23 +100,26 @@ interface BuildParts {
   readonly opened: OpenedKeys | undefined;
 }
 
+/** The keys of this terminal, not yet open; the log says plainly where nothing seals them. */
+function keysOf({ keys: source }: LoadedConfig, log: Logger): OpenedKeys | undefined {
+  if (!source) return undefined;
+  const remark = sealingRemark(source);
+  if (remark !== undefined) log.warn(remark);
+  return deviceKeys(source, (fault) => {
+    if (fault) log.error({ fault: fault.code }, fault.message);
+    else log.info('keys can be had');
+  });
+}
+
 /**
  * Opens the keys while everything else starts: doors and exit requests wait for no key, and where none can be had
  * taps are denied and the log says why.
  */
-function openKeys({ keys: source }: LoadedConfig, log: Logger): OpenedKeys | undefined {
-  if (!source) return undefined;
-  const remark = sealingRemark(source);
-  if (remark !== undefined) log.warn(remark);
-  const opened = deviceKeys(source, (fault) => {
-    if (fault) log.error({ fault: fault.code }, fault.message);
-    else log.info('keys can be had');
-  });
-  opened.keys.start().then(
+function openKeys(opened: OpenedKeys | undefined, log: Logger): void {
+  opened?.keys.start().then(
     () => log.info('keys opened'),
     (error: unknown) => log.error({ err: error }, 'no keys: cards that authenticate are denied'),
   );
-  return opened;
 }
 
 async function buildTerminal(

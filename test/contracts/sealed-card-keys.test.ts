@@ -153,6 +153,21 @@ describe('a terminal without master keys', () => {
     await keys.erase();
   });
 
+  test('after a false alarm a new receiving key and a new export serve without a restart', async () => {
+    const old = fileOf(recipient, [card(1)]);
+    await keys.install(old);
+    await keys.start();
+    await keys.erase();
+    recipient = receiverKey(await makeReceivingKey(directory, { sealing, terminal: 'entrance' }));
+    await expect(keys.install(old)).rejects.toMatchObject({ code: 'key-file-invalid' });
+    const served = new Promise<void>((resolve) => {
+      installed = () => keys.installed() && resolve();
+    });
+    await keys.install(fileOf(recipient, [card(1)]));
+    await served;
+    expect(hexOf(await ask(keys, card(1)))).toEqual(hexOf(keysOf(card(1))));
+  });
+
   test('keeps its receiving key, and tells it again', async () => {
     await expect(makeReceivingKey(directory, { sealing, terminal: 'entrance' })).rejects.toMatchObject({
       code: 'key-refused',

@@ -12,7 +12,7 @@ import {
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { Fault } from '#core/fault.ts';
 import type { MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
-import { isModuleError, type TokenSession, unavailable } from './token-session.ts';
+import { endsSession, isModuleError, type TokenSession, unavailable } from './token-session.ts';
 
 type Handle = pkcs11js.Handle;
 
@@ -94,7 +94,7 @@ export class TokenKeys {
         this.#session.pkcs11.C_CreateObject(session, newKey(labelOf(name), value, diversification)),
       );
     } catch (error) {
-      if (!isModuleError(error)) throw error;
+      if (!isModuleError(error) || endsSession(error)) throw error;
       const { message } = unavailable('the token takes no key of this kind from outside', error);
       throw new Fault('key-refused', message);
     } finally {

@@ -55,11 +55,17 @@ export class TokenSession {
    * `file-unreadable` for the PIN file
    */
   static async open({ module, token, pinFile }: TokenDescription): Promise<TokenSession> {
-    const pkcs11 = new pkcs11js.PKCS11();
-    const slot = findToken(pkcs11, module, token);
-    const handle = attempt(`token ${token}`, () => pkcs11.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION));
-    await logIn(pkcs11, handle, pinFile);
-    return new TokenSession(pkcs11, slot, handle);
+    // before anything that blocks: the child counts as loading, which may take long, until it lets go of the event loop
+    const pin = await readSecretFile(pinFile);
+    try {
+      const pkcs11 = new pkcs11js.PKCS11();
+      const slot = findToken(pkcs11, module, token);
+      const handle = attempt(`token ${token}`, () => pkcs11.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION));
+      logIn(pkcs11, handle, pin);
+      return new TokenSession(pkcs11, slot, handle);
+    } finally {
+      pin.fill(0);
+    }
   }
 
   /** Runs `action` with a session that may change what is in the token. */
@@ -99,18 +105,16 @@ function findToken(pkcs11: pkcs11js.PKCS11, module: string, label: string): Hand
   return slot;
 }
 
-async function logIn(pkcs11: pkcs11js.PKCS11, session: Handle, pinFile: string): Promise<void> {
-  const content = await readSecretFile(pinFile);
-  const end = content.findLastIndex((byte) => byte !== 0x0a && byte !== 0x0d) + 1;
+/** One try, with the bytes of a PIN file but for line ends. */
+function logIn(pkcs11: pkcs11js.PKCS11, session: Handle, pin: Uint8Array): void {
+  const end = pin.findLastIndex((byte) => byte !== 0x0a && byte !== 0x0d) + 1;
   try {
-    pkcs11.C_Login(session, pkcs11js.CKU_USER, Buffer.from(content.subarray(0, end)).toString('utf8'));
+    pkcs11.C_Login(session, pkcs11js.CKU_USER, Buffer.from(pin.subarray(0, end)).toString('utf8'));
   } catch (error) {
     if (isModuleError(error, ...pinRefusals)) {
-      throw new Fault('key-vault-pin-refused', `the token refused the PIN in ${pinFile} (${nameOf(error)})`);
+      throw new Fault('key-vault-pin-refused', `the token refused the PIN (${nameOf(error)})`);
     }
     throw unavailable('logging in', error);
-  } finally {
-    content.fill(0);
   }
 }
 

@@ -31,7 +31,8 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
   #watcher: FSWatcher | undefined;
   #reading: Promise<void> | undefined;
   #again = false;
-  #erased = false;
+  /** a reading under way when keys were erased must not bring them back */
+  #erasures = 0;
 
   constructor(options: SealedCardKeysOptions) {
     this.#options = options;
@@ -97,7 +98,7 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
   }
 
   async erase(): Promise<void> {
-    this.#erased = true;
+    this.#erasures += 1;
     this.#drop(new Fault('key-unavailable', 'the keys of this terminal have been erased'));
     // the key that opens the rest goes first: it is short, and without it the rest is noise
     await destroyFile(receivingKeyFile(this.#options.directory));
@@ -124,6 +125,7 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
 
   /** Takes what is installed; while it cannot be read, what was read before goes on serving. */
   async #read(): Promise<void> {
+    const erasures = this.#erasures;
     try {
       const { directory, sealing } = this.#options;
       const content = await readFile(this.#file).catch((error: NodeJS.ErrnoException) => {
@@ -132,11 +134,11 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
       });
       const { privateKey } = await openReceivingKey(directory, sealing);
       const table = CardKeyTable.open(content, privateKey, this.#file);
-      if (this.#erased || !this.#watcher) return table.close();
+      if (this.#erasures !== erasures || !this.#watcher) return table.close();
       this.#table?.close();
       this.#table = table;
     } catch (error) {
-      if (isFault(error)) this.#fault = error;
+      if (isFault(error) && this.#erasures === erasures) this.#fault = error;
       throw error;
     }
   }

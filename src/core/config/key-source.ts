@@ -40,7 +40,7 @@ export const keySourceSchema = z.discriminatedUnion('kind', [
       module: z.string().startsWith('/', 'an absolute path').describe('PKCS#11 library of the token'),
       token: z.string().min(1).max(32).describe('label of the token'),
       pinFile: path.describe('file with the PIN of the token’s user, mode 0600'),
-      timeout: duration(50, 60_000)
+      timeout: duration(50, 2_000)
         .prefault('1 s')
         .describe('one answer of the token; one that takes longer is started again'),
     })
