@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { concat, fromHex, toHex } from '#core/bytes/bytes.ts';
 import { buildTlv } from '#core/bytes/tlv.ts';
@@ -125,6 +126,59 @@ test('Le, which no C-MAC of SCP03 covers, cannot be lowered to be given another 
         expect(outcome, `Le ${le}`).toMatchObject({ fault: { code: expect.stringMatching(/^card-answer/) } });
     }
   }
+});
+
+describe('whatever a card answers', () => {
+  test.each([mutual, scp03, { ...scp03, level: '01' } as const])(
+    'the session ends as a value',
+    async (channel) => {
+      const { profile, card, cardKeys } = channelVariant(channel);
+      await fc.assert(
+        fc.asyncProperty(
+          fc.integer({ min: 1, max: 4 }),
+          fc.uint8Array({ maxLength: 60 }),
+          async (at, garbage) => {
+            const virtual = powered(card);
+            let exchange = 0;
+            const open = session(
+              async (command) => {
+                exchange += 1;
+                const response = await virtual.transmit(command);
+                return exchange === at ? garbage : response;
+              },
+              { profiles: [profile], cardKeys },
+            );
+            const outcome = await open.read();
+            // level 01 authenticates no answer: what it reads is nobody's, and says so
+            if (outcome.kind === 'reading') expect(outcome.reading.assurance).toEqual([]);
+            else expect(['refused', 'unknown-card']).toContain(outcome.kind);
+          },
+        ),
+        { numRuns: 300 },
+      );
+    },
+  );
+
+  test.each([mutual, scp03])('an error within the session is told, and ends it', async (channel) => {
+    const { outcome, open } = await reading(channel, { file: { read: 'pin' } });
+    expect(outcome).toMatchObject({
+      kind: 'refused',
+      fault: { code: 'card-answer-status', message: expect.stringContaining('6982') },
+    });
+    expect(await open.verifyPin(pin('1234'))).toMatchObject({ fault: { code: 'card-channel-closed' } });
+  });
+
+  test('nothing that a card says of a PIN is believed without a MAC', async () => {
+    const { profile, card, cardKeys } = channelVariant({ ...scp03, level: '03' });
+    const policy = { reference: 129, minimumDigits: 4, maximumDigits: 8, minimumTriesLeft: 1 };
+    // no such profile is taken; should one come by another way, it verifies nothing
+    const open = session(powered(card).transmit, { profiles: [{ ...profile, pin: policy }], cardKeys });
+    expect(await open.read()).toMatchObject({ kind: 'reading' });
+    expect(await open.verifyPin(pin('1234'))).toMatchObject({
+      kind: 'refused',
+      fault: { code: 'card-message-not-authentic' },
+    });
+  });
 });
 
 describe('where the user number lies', () => {

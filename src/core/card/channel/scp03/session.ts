@@ -34,7 +34,7 @@ export class Scp03Session {
   readonly macLength: number;
   readonly #keyLength: number;
   readonly #context: Uint8Array;
-  readonly #encryptionKey: AesCmac;
+  readonly #encryptionKey: Uint8Array;
   readonly #macKey: AesCmac;
   readonly #sMac: AesCmac;
   #ciphers: MessageCiphers | undefined;
@@ -47,7 +47,7 @@ export class Scp03Session {
     this.macLength = scp03Lengths[mode];
     this.#keyLength = scp03KeyLengths[cipher];
     this.#context = context;
-    this.#encryptionKey = new AesCmac(keys.encryption);
+    this.#encryptionKey = copyOf(keys.encryption);
     this.#macKey = new AesCmac(keys.mac);
     this.#sMac = this.#derived(this.#macKey, 'sMac', (key) => new AesCmac(key));
   }
@@ -58,11 +58,13 @@ export class Scp03Session {
 
   /** Makes the ciphers of protected messages and zeroes the static keys. To be called once, before the first message. */
   prepare(): void {
+    const encryptionKey = new AesCmac(this.#encryptionKey);
     this.#ciphers = {
-      sEnc: this.#derived(this.#encryptionKey, 'sEnc', (key) => new AesCbc(key)),
+      sEnc: this.#derived(encryptionKey, 'sEnc', (key) => new AesCbc(key)),
       sRmac: this.#derived(this.#macKey, 'sRmac', (key) => new AesCmac(key)),
     };
-    this.#encryptionKey.close();
+    encryptionKey.close();
+    this.#encryptionKey.fill(0);
     this.#macKey.close();
   }
 
@@ -115,7 +117,7 @@ export class Scp03Session {
 
   /** Zeroes keys, chain and counter. Safe to call twice. */
   close(): void {
-    this.#encryptionKey.close();
+    this.#encryptionKey.fill(0);
     this.#macKey.close();
     this.#sMac.close();
     this.#ciphers?.sEnc.close();
