@@ -12,6 +12,11 @@ import {
 } from './channel-variants.ts';
 import { pin, powered, session } from './rig.ts';
 
+function afterMicrotasks(count: number, action: () => void): void {
+  if (count === 0) action();
+  else queueMicrotask(() => afterMicrotasks(count - 1, action));
+}
+
 type Channel = NonNullable<CardProfile['channel']>;
 
 /** Reads the card of a variant, and tells the commands it took. */
@@ -168,6 +173,41 @@ describe('whatever a card answers', () => {
     expect(await open.verifyPin(pin('1234'))).toMatchObject({ fault: { code: 'card-channel-closed' } });
   });
 
+  test.each([mutual, scp03])(
+    'a session closed at any moment stays closed, and its keys with it',
+    async (channel) => {
+      const { profile, card, cardKeys } = channelVariant(channel);
+      for (let at = 1; at <= 5; at += 1) {
+        for (let steps = 0; steps < 24; steps += 1) {
+          const virtual = powered(card);
+          let exchange = 0;
+          const open = session(
+            async (command) => {
+              exchange += 1;
+              const response = await virtual.transmit(command);
+              if (exchange === at) afterMicrotasks(steps, () => open.close());
+              return response;
+            },
+            { profiles: [profile], cardKeys },
+          );
+          const outcome = await open.read();
+          if (outcome.kind !== 'reading') {
+            expect(outcome, `${at}, ${steps}`).toMatchObject({ fault: { code: 'card-channel-closed' } });
+          }
+          const isClosed = { kind: 'refused', fault: { code: 'card-channel-closed' } };
+          if (at < 5) await new Promise(setImmediate);
+          // the fifth exchange is the first of this
+          const verified = await open.verifyPin(pin('1234'));
+          if (at < 5 || verified.kind !== 'verified') expect(verified).toMatchObject(isClosed);
+          await new Promise(setImmediate);
+          const asked = exchange;
+          expect((await open.verifyPin(pin('1234'))).kind).toBe('refused');
+          expect(exchange).toBe(asked);
+        }
+      }
+    },
+  );
+
   test('nothing that a card says of a PIN is believed without a MAC', async () => {
     const { profile, card, cardKeys } = channelVariant({ ...scp03, level: '03' });
     const policy = { reference: 129, minimumDigits: 4, maximumDigits: 8, minimumTriesLeft: 1 };
@@ -303,6 +343,15 @@ describe('where the user number lies', () => {
 });
 
 describe('a card that says the file has ended', () => {
+  test('before a user number without padding is whole is malformed', async () => {
+    const format = { alphabet: 'alphanumeric', minimumLength: 9, maximumLength: 9 };
+    const userNumber = { length: 9, padding: 'none', format };
+    const read = (text: string) => reading(scp03, { userNumber, file: { content: { text } } });
+    expect((await read('E00054321')).outcome).toMatchObject({ reading: { userNumber: 'E00054321' } });
+    expect((await read('E0005432')).outcome).toMatchObject({ fault: { code: 'card-answer-malformed' } });
+    expect((await read('')).outcome).toMatchObject({ fault: { code: 'card-answer-status' } });
+  });
+
   test('past the last piece, in the clear or in secure messaging, ends the reading of a file', async () => {
     const number = fromHex('4530303035343332312020200000');
     const content = { hex: toHex(concat(number, new Uint8Array(223 - number.length))) };

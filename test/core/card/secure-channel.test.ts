@@ -325,6 +325,12 @@ describe('the handshake', () => {
   });
 });
 
+test('a handshake is completed after its command', () => {
+  const keys = { encryption: bytes(16), mac: bytes(16) };
+  const handshake = new TerminalHandshake({ parameters: shipped, keys, random: bytes });
+  expect(() => handshake.complete(joinResponse(bytes(40), 0x9000))).toThrow('after its command');
+});
+
 describe('an authentic answer', () => {
   const secrets = () =>
     deriveSession(
