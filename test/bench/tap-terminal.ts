@@ -1,9 +1,11 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { readHolderFile } from '#adapters/csv/holder-file.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
+import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
@@ -27,10 +29,12 @@ export interface TapMarks {
   readonly struck: number;
 }
 
-/** A whole terminal on real databases, whose ports note when a tap passes them; its strike is a note as well. */
+/** A whole terminal on real databases and a door guard, whose ports note when a tap passes them. */
 export class MeasuredTerminal {
   readonly #terminal: Terminal;
   readonly #readerName: string;
+  readonly #strikeFile: string;
+  readonly #guarded: GuardedDoors;
   #events: CardReaderEvents | undefined;
   readonly #clock = new SystemClock();
   readonly #listeners = { tap: (_marks: TapMarks) => {}, end: () => {}, removed: () => {} };
@@ -40,17 +44,26 @@ export class MeasuredTerminal {
     durable: 0,
   };
 
-  constructor(readerName: string, terminal: (wrap: MeasuredTerminal) => Terminal) {
-    this.#readerName = readerName;
-    this.#terminal = terminal(this);
+  /** `strikeFile` is where the strike notes the times at which it is driven. */
+  constructor(parts: {
+    readonly readerName: string;
+    readonly strikeFile: string;
+    readonly guarded: GuardedDoors;
+    readonly terminal: (measured: MeasuredTerminal) => Terminal;
+  }) {
+    this.#readerName = parts.readerName;
+    this.#strikeFile = parts.strikeFile;
+    this.#guarded = parts.guarded;
+    this.#terminal = parts.terminal(this);
   }
 
   start(): Promise<void> {
     return this.#terminal.start();
   }
 
-  stop(): Promise<void> {
-    return this.#terminal.stop();
+  async stop(): Promise<void> {
+    await this.#terminal.stop();
+    await this.#guarded.stop();
   }
 
   /** Taps `times` with made-up cards that read as `reading`, so that the terminal's code is warm, as after a morning. */
@@ -126,15 +139,24 @@ export class MeasuredTerminal {
     };
   }
 
-  readonly door: DoorHardware = {
-    start: async (onInput) => onInput({ kind: 'strike', locked: true }),
-    stop: async () => undefined,
-    lock: async () => undefined,
-    unlock: async () => {
-      const { card, presented, decided, durable } = this.#marks;
-      if (card) this.#listeners.tap({ card, presented, decided, durable, struck: this.#clock.monotonicUs() });
-    },
-  };
+  door(inner: DoorHardware): DoorHardware {
+    return {
+      start: (onInput) => inner.start(onInput),
+      stop: () => inner.stop(),
+      lock: () => inner.lock(),
+      unlock: async (limitMs, cause) => {
+        await inner.unlock(limitMs, cause);
+        const { card, presented, decided, durable } = this.#marks;
+        if (card)
+          this.#listeners.tap({ card, presented, decided, durable, struck: await this.#latestStrike() });
+      },
+    };
+  }
+
+  async #latestStrike(): Promise<number> {
+    const times = await readFile(this.#strikeFile, 'utf8');
+    return Number(times.trimEnd().split('\n').at(-1));
+  }
 
   #ending(card: PresentedCard): PresentedCard {
     const { tapId, readerName, presentedAtUs, outcome } = card;
@@ -190,6 +212,15 @@ export async function buildMeasuredTerminal(
   readerName: string,
 ): Promise<MeasuredTerminal> {
   const policy = await installPolicy(folder);
+  const strikeFile = join(folder, 'strike');
+  const guarded = new GuardedDoors({
+    parts: [{ module: fileURLToPath(import.meta.resolve('./strike-hardware.ts')), options: strikeFile }],
+    doorIds: ['door'],
+    readerIds: ['reader'],
+  });
+  await guarded.start();
+  const door = guarded.doors.get('door');
+  if (!door) throw new Error('the guard offers no door');
   const clock = new SystemClock();
   const journal = new JournalStore({
     file: join(folder, 'journal.sqlite'),
@@ -198,12 +229,12 @@ export async function buildMeasuredTerminal(
     clock,
     reserveMiB: 16,
   });
-  return new MeasuredTerminal(readerName, (measured) =>
+  const terminal = (measured: MeasuredTerminal): Terminal =>
     createTerminal(
       {
         readers: measured.readers(readers),
-        doors: new Map([['door', measured.door]]),
-        indicators: new Map(),
+        doors: new Map([['door', measured.door(door)]]),
+        indicators: guarded.indicators,
         pinPads: new Map(),
         policy,
         journal: measured.journal(journal),
@@ -218,6 +249,6 @@ export async function buildMeasuredTerminal(
         decisionDeadlineMs: 5_000,
         virtualReaders: 'allowed',
       },
-    ),
-  );
+    );
+  return new MeasuredTerminal({ readerName, strikeFile, guarded, terminal });
 }
