@@ -32,6 +32,8 @@ export class ReaderDesk {
 
   /** A card is being read: whoever holds it sees that it is not for nothing. */
   detected(): void {
+    // a clock not trusted yet looks around on the disk, and then knows for a while: not when the decision waits
+    this.#parts.clock.trusted();
     if (this.#answering) return;
     this.#cancelShown?.();
     this.#cancelShown = undefined;
