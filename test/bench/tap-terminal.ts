@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
@@ -6,16 +6,22 @@ import { readHolderFile } from '#adapters/csv/holder-file.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
+import { CardKeyWriter } from '#adapters/sealed/card-key-file.ts';
+import { makeReceivingKey, receiverKey } from '#adapters/sealed/receiving-key.ts';
+import { SealedCardKeys } from '#adapters/sealed/sealed-card-keys.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
+import { type CardKeyRequest, zeroCardKeys } from '#core/card/keys.ts';
 import type { Reading } from '#core/card/reading.ts';
 import type { CardReaderEvents, CardReaders, PresentedCard } from '#ports/card-reader.ts';
 import type { DoorHardware } from '#ports/door.ts';
 import type { JournalAppend } from '#ports/journal-append.ts';
+import type { KeyDerivation } from '#ports/key-derivation.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
+import { readTestKeys, TestKeys } from '#simulators/card/test-keys.ts';
 import { createTerminal, type Terminal } from '#terminal/terminal.ts';
 
 /** Moments of one tap, in monotonic microseconds. */
@@ -34,6 +40,7 @@ export class MeasuredTerminal {
   readonly #terminal: Terminal;
   readonly #readerName: string;
   readonly #strikeFile: string;
+  readonly #keys: KeyDerivation;
   readonly #guarded: GuardedDoors;
   #events: CardReaderEvents | undefined;
   readonly #clock = new SystemClock();
@@ -48,11 +55,13 @@ export class MeasuredTerminal {
   constructor(parts: {
     readonly readerName: string;
     readonly strikeFile: string;
+    readonly keys: KeyDerivation;
     readonly guarded: GuardedDoors;
     readonly terminal: (measured: MeasuredTerminal) => Terminal;
   }) {
     this.#readerName = parts.readerName;
     this.#strikeFile = parts.strikeFile;
+    this.#keys = parts.keys;
     this.#guarded = parts.guarded;
     this.#terminal = parts.terminal(this);
   }
@@ -67,8 +76,12 @@ export class MeasuredTerminal {
   }
 
   /** Taps `times` with made-up cards that read as `reading`, so that the terminal's code is warm, as after a morning. */
-  async warmUp(reading: Reading, times: number): Promise<void> {
+  async warmUp(
+    { reading, request }: { readonly reading: Reading; readonly request: CardKeyRequest },
+    times: number,
+  ): Promise<void> {
     for (let tap = 0; tap < times; tap += 1) {
+      zeroCardKeys(await this.#keys.cardKeys(request));
       await new Promise<void>((resolve) => {
         this.#events?.cardDetected(this.#readerName);
         const { organization, profileId, diversifier = '' } = reading;
@@ -205,12 +218,39 @@ async function installPolicy(folder: string): Promise<PolicyLookup> {
   return new PolicyStore({ file });
 }
 
-/** Builds the terminal in `folder` around `readers`, with one door served by the reader of this name. */
-export async function buildMeasuredTerminal(
+/** The default of a terminal: no master key, but those of the cards allowed there, here of one. */
+export async function installCardKeys(
   folder: string,
-  readers: CardReaders,
-  readerName: string,
-): Promise<MeasuredTerminal> {
+  request: Required<CardKeyRequest>,
+): Promise<SealedCardKeys> {
+  const directory = join(folder, 'card-keys');
+  const passphraseFile = join(folder, 'passphrase');
+  await mkdir(directory);
+  await writeFile(passphraseFile, 'of the benchmark alone', { mode: 0o600 });
+  const sealing = { passphraseFile };
+  const receiver = await makeReceivingKey(directory, { sealing, terminal: 'bench' });
+  const writer = new CardKeyWriter(receiverKey(receiver));
+  writer.add(request, await new TestKeys(await readTestKeys()).cardKeys(request));
+  const keys = new SealedCardKeys({ directory, sealing });
+  await keys.install(
+    writer.finish({ terminal: 'bench', exportId: 'bench', exportedAt: new Date().toISOString() }),
+  );
+  await keys.start();
+  return keys;
+}
+
+/** Builds the terminal in `folder` around `readers`, with one door served by the reader of this name. */
+export async function buildMeasuredTerminal({
+  folder,
+  readers,
+  readerName,
+  keys,
+}: {
+  readonly folder: string;
+  readonly readers: CardReaders;
+  readonly readerName: string;
+  readonly keys: KeyDerivation;
+}): Promise<MeasuredTerminal> {
   const policy = await installPolicy(folder);
   const strikeFile = join(folder, 'strike');
   const guarded = new GuardedDoors({
@@ -250,5 +290,5 @@ export async function buildMeasuredTerminal(
         virtualReaders: 'allowed',
       },
     );
-  return new MeasuredTerminal({ readerName, strikeFile, guarded, terminal });
+  return new MeasuredTerminal({ readerName, strikeFile, keys, guarded, terminal });
 }

@@ -5,11 +5,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { fromHex } from '#core/bytes/bytes.ts';
 import type { Reading } from '#core/card/reading.ts';
 import { deckFile, syntheticProfiles } from '../contracts/deck.ts';
 import { openPcscdFixture, readerNames } from '../pcsc/pcscd-fixture.ts';
 import type { BareTap } from './tap-bare.ts';
-import { buildMeasuredTerminal, type TapMarks } from './tap-terminal.ts';
+import { buildMeasuredTerminal, installCardKeys, type TapMarks } from './tap-terminal.ts';
 
 const short = process.argv.includes('--short');
 const taps = short ? 25 : 120;
@@ -27,6 +28,12 @@ const employeeReading: Reading = {
   diversifier: '4B415A41535500000001',
   timings: { connectUs: 0, selectUs: 0, authenticateUs: 0, authenticateCardUs: 0, readUs: 0, exchanges: 4 },
 };
+const employeeKeys = {
+  profileId: 'synthetic-type-a',
+  keyVersion: 1,
+  diversification: 'an10922',
+  diversifier: fromHex('4B415A41535500000001'),
+} as const;
 /** beyond this the machine delays acknowledgements, and the figures would be about that */
 const exchangeLimitUs = 1_000;
 const ratioLimit = 1.5;
@@ -34,11 +41,13 @@ const ratioLimit = 1.5;
 const [readerName, bareName] = readerNames;
 const fixture = await openPcscdFixture();
 const profiles = (await syntheticProfiles()).filter(({ method }) => method === 'type-a');
+const keys = await installCardKeys(fixture.folder, employeeKeys);
 const readers = await fixture.readers({
+  keys,
   allowed: [{ readerName, profileIds: profiles.map(({ id }) => id) }],
   profiles,
 });
-const terminal = await buildMeasuredTerminal(fixture.folder, readers, readerName);
+const terminal = await buildMeasuredTerminal({ folder: fixture.folder, readers, readerName, keys });
 const card = await startProcess('tap-card', deckFile('employee'), '0');
 const bareCard = await startProcess('tap-card', deckFile('employee'), '1');
 const bare = fork(moduleOf('tap-bare'), [bareName], { serialization: 'advanced' });
@@ -52,7 +61,7 @@ await terminal.start();
 try {
   const measured: TapMarks[] = [];
   const bareTaps: BareTap[] = [];
-  await terminal.warmUp(employeeReading, warmTaps);
+  await terminal.warmUp({ reading: employeeReading, request: employeeKeys }, warmTaps);
   for (let tap = 0; tap < taps + warmUp; tap += 1) {
     // one after the other, each after the same idleness: what a sleeping machine costs is in both
     const marks = await tapAtTerminal();
@@ -70,6 +79,7 @@ try {
     child.kill();
   }
   await terminal.stop();
+  await keys.stop();
   await fixture.close();
 }
 
