@@ -86,7 +86,7 @@ async function change({ held, profile, keys, keypad, output }: Counter): Promise
     cardKeys: (request) => keys.cardKeys(request),
     randomBytes: (length) => entropy.bytes(length),
     monotonicUs: () => clock.monotonicUs(),
-    connectUs: 0,
+    presentedAtUs: clock.monotonicUs(),
   });
   const pinPad = new Keypad({
     wiring: keypad,

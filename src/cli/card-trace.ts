@@ -171,7 +171,7 @@ async function record(
       cardKeys: (request) => keys.cardKeys(request),
       randomBytes: (length) => entropy.bytes(length),
       monotonicUs,
-      connectUs: 0,
+      presentedAtUs: monotonicUs(),
     });
     try {
       const outcome = await session.read();

@@ -52,7 +52,7 @@ async function read(): Promise<BareTap> {
     cardKeys: (request) => keys.cardKeys(request),
     randomBytes,
     monotonicUs: () => Math.round(nowUs()),
-    connectUs: 0,
+    presentedAtUs: 0,
     transmit: (command) =>
       new Promise((resolve, reject) => {
         const from = nowUs();

@@ -51,18 +51,18 @@ export class CardTap {
     const connecting = connection.connect();
     const text = 'the reading took too long';
     this.#limit = setTimeout(() => this.abort(new Fault('card-timeout', text)), this.#parts.tapDeadlineMs);
+    const session = new CardSession({
+      transmit,
+      profiles,
+      cardKeys,
+      claimed,
+      randomBytes,
+      monotonicUs,
+      presentedAtUs,
+    });
     try {
       await connecting;
-      const connectUs = monotonicUs() - presentedAtUs;
-      this.#session = new CardSession({
-        transmit,
-        profiles,
-        cardKeys,
-        claimed,
-        randomBytes,
-        monotonicUs,
-        connectUs,
-      });
+      this.#session = session;
     } catch (error) {
       this.#parts.begun();
       if (!isFault(error)) throw error;
@@ -70,7 +70,7 @@ export class CardTap {
       return outcomeOf(error);
     }
     try {
-      const reading = this.#session.read();
+      const reading = session.read();
       this.#parts.begun();
       return await reading;
     } finally {

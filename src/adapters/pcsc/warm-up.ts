@@ -45,7 +45,7 @@ async function readOnce(profile: CardProfile, monotonicUs: () => number): Promis
     cardKeys: async () => ({ encryption: keys.encryption.slice(), mac: keys.mac.slice() }),
     randomBytes,
     monotonicUs,
-    connectUs: 0,
+    presentedAtUs: monotonicUs(),
   });
   // however it ends: a made-up number that a profile refuses has compiled the code all the same
   await session.read();

@@ -37,8 +37,8 @@ export interface CardSessionParts {
   readonly claimed?: (claim: CardClaim) => void;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly monotonicUs: () => number;
-  /** microseconds that connecting took, for the timings of the reading */
-  readonly connectUs: number;
+  /** monotonic time of the card event, in microseconds; what lies between it and `read` is connecting */
+  readonly presentedAtUs: number;
 }
 
 type State =
@@ -231,7 +231,7 @@ export class CardSession {
 
   #timings({ start, selected, authenticated, authenticateCardUs }: Marks): ReadingTimings {
     return {
-      connectUs: this.#parts.connectUs,
+      connectUs: start - this.#parts.presentedAtUs,
       selectUs: selected - start,
       authenticateUs: authenticated - selected,
       authenticateCardUs,

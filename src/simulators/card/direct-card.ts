@@ -52,7 +52,7 @@ export class DirectCard {
       claimed: parts.claimed,
       randomBytes: (length) => parts.entropy.bytes(length),
       monotonicUs: () => parts.clock.monotonicUs(),
-      connectUs: 0,
+      presentedAtUs: this.#presentedAtUs,
     });
   }
 

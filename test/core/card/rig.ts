@@ -113,7 +113,7 @@ export function session(transmit: Transmit, options: SessionOptions = {}): CardS
       now += 1;
       return now;
     },
-    connectUs: 5,
+    presentedAtUs: -4,
     ...options,
   });
 }

@@ -33,7 +33,7 @@ async function wholeReading(bench: CardBench, parts: BenchParts): Promise<Result
       parts.cardKeys ?? (() => Promise.reject(new Error('a profile without a channel asks for no keys'))),
     randomBytes: parts.randomBytes,
     monotonicUs: parts.monotonicUs,
-    connectUs: 0,
+    presentedAtUs: parts.monotonicUs(),
   });
   try {
     const outcome = await session.read();
