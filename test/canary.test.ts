@@ -257,7 +257,7 @@ function partsOn(card: VirtualCard, { profile }: Planted) {
     cardKeys: keys.cardKeys.bind(keys),
     randomBytes: (length: number) => new Uint8Array(randomBytes(length)),
     monotonicUs: () => 0,
-    connectUs: 0,
+    presentedAtUs: 0,
   };
 }
 
