@@ -137,6 +137,7 @@ describe('the documentation', () => {
     'docs/commissioning.md',
     'docs/operation.md',
     'docs/permissions.md',
+    'docs/cards.md',
     'docs/faults.md',
   ];
   const usages = pages.flatMap((page) =>
