@@ -2,7 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { CardKeyWriter } from '#adapters/sealed/card-key-file.ts';
-import { fingerprint, type Receiver, receiverKey, receiverSchema } from '#adapters/sealed/receiving-key.ts';
+import {
+  fingerprint,
+  isFingerprint,
+  type Receiver,
+  receiverFingerprint,
+  receiverKey,
+  receiverSchema,
+} from '#adapters/sealed/receiving-key.ts';
 import { replaceFile } from '#adapters/sealed/sealed-file.ts';
 import type { ListedCard } from '#core/card/card-list.ts';
 import type { CardDiversification } from '#core/card/diversification.ts';
@@ -56,15 +63,14 @@ export function registerKeysExportCards(keys: Command): void {
         output.note(`${counted(without, 'line')} without diversified keys: their cards get none`);
       output.result(
         { ...result, linesWithoutKeys: without },
-        `${options.out}: the keys of ${counted(result.count, 'card')} for terminal ${result.terminal}`,
+        `${options.out}: the keys of ${counted(result.count, 'card')} for terminal ${result.terminal}, fingerprint ${result.fingerprint}`,
       );
     });
 }
 
 async function exportCards(options: ExportOptions) {
   const receiver = await readReceiver(options.forTerminal);
-  const compact = (text: string) => text.replaceAll(' ', '').toUpperCase();
-  if (compact(options.fingerprint) !== compact(fingerprint(receiver))) {
+  if (!isFingerprint(options.fingerprint, receiverFingerprint(receiver))) {
     throw new Fault(
       'argument-invalid',
       `${options.forTerminal} has another fingerprint: ask the terminal’s again`,
@@ -81,7 +87,7 @@ async function exportCards(options: ExportOptions) {
   // noted first: keys that went out are never missing in the register
   await registerExport(options.register, about, registered);
   await replaceFile(options.out, content);
-  return { ...about, count: registered.length, without };
+  return { ...about, count: registered.length, fingerprint: fingerprint(content), without };
 }
 
 async function derive(

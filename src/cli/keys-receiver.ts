@@ -1,6 +1,6 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { describeReceiver, fingerprint, makeReceivingKey } from '#adapters/sealed/receiving-key.ts';
+import { describeReceiver, makeReceivingKey, receiverFingerprint } from '#adapters/sealed/receiving-key.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import { loadKeySource, loadTerminalConfig } from '#terminal/config.ts';
 import { createOutput } from './output.ts';
@@ -25,8 +25,8 @@ export function registerKeysReceiver(keys: Command): void {
       await writeFile(options.out, `${JSON.stringify(receiver, null, 2)}\n`, { mode: 0o644 });
       const { terminal } = receiver;
       output.result(
-        { terminal, fingerprint: fingerprint(receiver), file: options.out },
-        `${options.out}: terminal ${terminal}, fingerprint ${fingerprint(receiver)}; compare it with the centre’s by voice`,
+        { terminal, fingerprint: receiverFingerprint(receiver), file: options.out },
+        `${options.out}: terminal ${terminal}, fingerprint ${receiverFingerprint(receiver)}; compare it with the centre’s by voice`,
       );
     });
 }
@@ -37,7 +37,6 @@ async function receiverOf(config: string) {
     throw new Fault('argument-invalid', `${config}: this terminal holds no card keys, but ${source.kind}`);
   }
   const { directory, sealing } = source;
-  await mkdir(directory, { mode: 0o700, recursive: true });
   try {
     return await describeReceiver(directory, sealing);
   } catch (error) {

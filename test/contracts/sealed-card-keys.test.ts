@@ -6,8 +6,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CardKeyTable, CardKeyWriter, type CardName } from '#adapters/sealed/card-key-file.ts';
 import {
   describeReceiver,
-  fingerprint,
   makeReceivingKey,
+  receiverFingerprint,
   receiverKey,
 } from '#adapters/sealed/receiving-key.ts';
 import { SealedCardKeys } from '#adapters/sealed/sealed-card-keys.ts';
@@ -174,7 +174,7 @@ describe('a terminal without master keys', () => {
     });
     const receiver = await describeReceiver(directory, sealing);
     expect(receiverKey(receiver).equals(recipient)).toBe(true);
-    expect(fingerprint(receiver)).toMatch(/^(?:[0-9A-F]{4} ){7}[0-9A-F]{4}$/);
+    expect(receiverFingerprint(receiver)).toMatch(/^(?:[0-9A-F]{4} ){7}[0-9A-F]{4}$/);
     expect(() => receiverKey({ ...receiver, publicKey: 'AAAA' })).toThrow(
       expect.objectContaining({ code: 'key-file-invalid' }),
     );

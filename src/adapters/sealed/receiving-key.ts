@@ -1,11 +1,13 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { giveToOwnerOf } from '#adapters/process/ownership.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import type { Sealing } from '#core/config/key-source.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { Fault } from '#core/fault.ts';
+import { unreadable } from '#core/file-fault.ts';
 import { openSealed, type SealedFile, writeSealed } from './sealed-file.ts';
 
 /** What a terminal tells the centre, so that keys can be exported for it alone. */
@@ -42,6 +44,12 @@ export async function makeReceivingKey(
   directory: string,
   { sealing, terminal }: { readonly sealing: Sealing; readonly terminal: string },
 ): Promise<Receiver> {
+  await mkdir(directory, { mode: 0o700 }).then(
+    () => giveToOwnerOf(dirname(directory), directory),
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw unreadable(directory, error);
+    },
+  );
   const taken = await open(receivingKeyFile(directory), 'r').catch(() => undefined);
   await taken?.close();
   if (taken) {
@@ -87,8 +95,19 @@ export function receiverKey({ publicKey }: Receiver): KeyObject {
   throw new Fault('key-file-invalid', 'the receiver has no ECDH P-256 public key');
 }
 
-/** To be compared by voice before keys are exported: 16 bytes of the SHA-256 of the public key, in groups of four digits. */
-export function fingerprint({ publicKey }: Receiver): string {
-  const hex = toHex(digest('sha-256', Buffer.from(publicKey, 'base64')).subarray(0, 16));
+/** What the terminal shows of itself, to be compared another way before keys are exported for it. */
+export function receiverFingerprint({ publicKey }: Receiver): string {
+  return fingerprint(Buffer.from(publicKey, 'base64'));
+}
+
+/** 16 bytes of the SHA-256 of `content`, in groups of four digits that a person can read out. */
+export function fingerprint(content: Uint8Array): string {
+  const hex = toHex(digest('sha-256', content).subarray(0, 16));
   return hex.match(/.{4}/g)?.join(' ') ?? '';
+}
+
+/** Whether a person gave this fingerprint, however they set spaces and letters. */
+export function isFingerprint(given: string, expected: string): boolean {
+  const compact = (text: string) => text.replaceAll(' ', '').toUpperCase();
+  return compact(given) === compact(expected);
 }

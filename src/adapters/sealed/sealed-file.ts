@@ -3,6 +3,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Crypto } from '@peculiar/webcrypto';
 import { z } from 'zod';
+import { giveToOwnerOf } from '#adapters/process/ownership.ts';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { equalConstantTime } from '#core/bytes/bytes.ts';
 import type { Sealing } from '#core/config/key-source.ts';
@@ -130,6 +131,7 @@ export async function replaceFile(file: string, content: Uint8Array): Promise<vo
     } finally {
       await handle.close();
     }
+    giveToOwnerOf(dirname(file), unfinished);
     await rename(unfinished, file);
     await syncFolder(file);
   } catch (error) {

@@ -1,9 +1,9 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { giveToOwnerOf } from '#adapters/process/ownership.ts';
 import { createJournalTables } from './journal-format.ts';
 import { reservePages } from './journal-reserve.ts';
-import { giveToOwnerOf } from './ownership.ts';
 
 /**
  * Makes an empty journal with its space reserved. It appears under its name only when it is whole, so that a power

@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { giveToOwnerOf } from '#adapters/process/ownership.ts';
 import { Fault } from '#core/fault.ts';
 import { type Sqlite, sqliteCode } from './database.ts';
-import { giveToOwnerOf } from './ownership.ts';
 
 /**
  * Makes this the one writer of the journal `file` until the result is closed or the process ends: the kernel drops

@@ -8,8 +8,8 @@ import {
   truncateSync,
   writeSync,
 } from 'node:fs';
+import { giveToOwnerOf } from '#adapters/process/ownership.ts';
 import type { Sqlite } from './database.ts';
-import { giveToOwnerOf } from './ownership.ts';
 
 const mebibyte = 1024 * 1024;
 

@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { giveToOwnerOf } from '#adapters/process/ownership.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
 import { type DatabaseFormat, guarded, isBlank, openDatabase, type Sqlite, stampFormat } from './database.ts';
-import { giveToOwnerOf } from './ownership.ts';
 
 /** `KzPo` */
 export const policyFormat: DatabaseFormat = { name: 'policy', applicationId: 0x4b7a506f, version: 1 };
