@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
 import { cardProfileSchema } from '#core/card/profile.ts';
+import { keySourceSchema } from '#core/config/key-source.ts';
 import { jsonSchemaOf } from '#core/config/parameter-sheet.ts';
 import { terminalConfigSchema } from '#core/config/terminal-config.ts';
 
@@ -11,6 +12,7 @@ export const schemas: Readonly<Record<string, string>> = Object.fromEntries(
     'terminal.schema.json': terminalConfigSchema,
     'card-profile.schema.json': cardProfileSchema,
     'site-rules.schema.json': siteRulesSchema,
+    'key-source.schema.json': keySourceSchema,
   }).map(([name, schema]) => [name, `${JSON.stringify(jsonSchemaOf(schema), null, 2)}\n`]),
 );
 

@@ -4,7 +4,7 @@ import { siteRulesSchema } from '#core/access/site-rules.ts';
 import { cardProfileSchema } from '#core/card/profile.ts';
 import { sealingRemark } from '#core/config/key-source.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
-import { loadTerminalConfig } from '#terminal/config.ts';
+import { loadKeySource, loadTerminalConfig } from '#terminal/config.ts';
 import { readTextFile } from '#terminal/text-file.ts';
 import { counted } from './counted.ts';
 import { createOutput } from './output.ts';
@@ -18,7 +18,7 @@ export function registerConfigCheck(config: Command): void {
   config
     .command('check')
     .description(
-      'Check a terminal configuration, a card profile or a site’s rules; every problem with its line',
+      'Check a terminal configuration, a card profile, a site’s rules or a source of keys; every problem with its line',
     )
     .argument('<file>', 'YAML file, such as device-config/terminals/entrance.yaml')
     .action(async (file: string, _options: unknown, command: Command) => {
@@ -48,7 +48,17 @@ async function check(file: string): Promise<Checked> {
       ],
     };
   }
+  if ('kind' in keys) return checkKeySource(file);
   return checkTerminal(file);
+}
+
+async function checkKeySource(file: string): Promise<Checked> {
+  const source = await loadKeySource(file);
+  const remarks = [sealingRemark(source)].filter((remark) => remark !== undefined);
+  return {
+    value: { kind: 'key-source', keys: source.kind, remarks },
+    lines: [`keys: ${source.kind}`, ...remarks.map((remark) => `remark: ${remark}`)],
+  };
 }
 
 async function checkTerminal(file: string): Promise<Checked> {

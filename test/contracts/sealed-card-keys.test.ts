@@ -2,6 +2,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CardKeyTable, CardKeyWriter, type CardName } from '#adapters/sealed/card-key-file.ts';
 import {
@@ -193,6 +194,23 @@ test('keys of several lengths stand in one file, a card named twice once', () =>
   expect(hexOf(table.find(card(1)) ?? keysOf(card(9)))).toEqual(hexOf(keysOf(card(1))));
   expect(hexOf(table.find(card(2)) ?? keysOf(card(9)))).toEqual(hexOf(keysOf(card(2), long)));
   table.close();
+});
+
+test('whatever a file holds, it opens or is refused, and nothing else', () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const good = Buffer.from(fileOf(publicKey, [card(1), card(2)]));
+  const changes = fc.record({ at: fc.nat(good.length - 1), length: fc.integer({ min: 1, max: 64 }) });
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), changes, (random, { at, length }) => {
+      const spliced = Buffer.concat([good.subarray(0, at), random, good.subarray(at + length)]);
+      for (const content of [random, Buffer.concat([good.subarray(0, 7), random]), spliced]) {
+        if (good.equals(content)) continue;
+        expect(() => CardKeyTable.open(content, privateKey, 'file')).toThrow(
+          expect.objectContaining({ code: 'key-file-invalid' }),
+        );
+      }
+    }),
+  );
 });
 
 test('a file of another version is told as such', () => {
