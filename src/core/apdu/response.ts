@@ -1,5 +1,5 @@
 import { Fault } from '#core/fault.ts';
-import { statusText } from '#core/texts/status-words.ts';
+import { statusLabel } from '#core/texts/status-words.ts';
 
 /** A response APDU: data and status word SW1-SW2 (ISO 7816-4, 5.1). */
 export interface Response {
@@ -34,9 +34,7 @@ export const statusWords = {
 
 /** A status word for a fault message: its hexadecimal digits and, where known, its meaning (ISO 7816-4, 5.6). */
 export function describeStatus(status: number): string {
-  const digits = status.toString(16).toUpperCase().padStart(4, '0');
-  const meaning = statusText(status)?.en;
-  return meaning ? `${digits} (${meaning})` : digits;
+  return statusLabel(status).en;
 }
 
 /** True for status words that a protected session accepts with a valid MAC alone: success and warnings. */

@@ -52,3 +52,12 @@ export function statusText(status: number): Text | undefined {
   }
   return exact[status];
 }
+
+/** A status word with its meaning, for a table or a report. */
+export function statusLabel(status: number): Text {
+  const digits = status.toString(16).toUpperCase().padStart(4, '0');
+  const meaning = statusText(status);
+  return meaning
+    ? { ja: `${digits}（${meaning.ja}）`, en: `${digits} (${meaning.en})` }
+    : { ja: digits, en: digits };
+}

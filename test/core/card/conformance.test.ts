@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { parseCommand } from '#core/apdu/command.ts';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
+import { CardBench } from '#core/card/conformance/bench.ts';
 import { type ConformanceReport, checkCard } from '#core/card/conformance/check-card.ts';
 import type { Finding } from '#core/card/conformance/finding.ts';
 import { type CardProfile, parseCardProfile } from '#core/card/profile.ts';
 import { Fault } from '#core/fault.ts';
 import type { CardDescription } from '#simulators/card/card-description.ts';
-import { deckCard, powered, session, testKeys, typeA, typeC } from './rig.ts';
+import { deckCard, powered, session, testKeys, typeA, typeC, typeD } from './rig.ts';
 
 type Answer = (
   command: Uint8Array,
@@ -356,4 +357,86 @@ test('every kind of command is timed', async () => {
     expect(minimumUs).toBeLessThanOrEqual(medianUs);
     expect(medianUs).toBeLessThanOrEqual(maximumUs);
   }
+});
+
+describe('what is worth knowing is noted', () => {
+  const detail = (report: ConformanceReport, id: string) => report.findings.find((one) => one.id === id);
+  const select = (place: number, value: number) => (command: Uint8Array) =>
+    command[1] === 0xa4 && command[place] === value;
+
+  test('P2 0C that does not select, and one that is answered with data', async () => {
+    const refused = await walk({ profile: typeC, answer: answering(select(3, 0x0c), () => '6A86') });
+    expect(detail(refused, 'select-without-answer')).toMatchObject({ verdict: 'noted' });
+    const talkative = await walk({ profile: typeC, answer: answering(select(3, 0x0c), () => '6F009000') });
+    expect(detail(talkative, 'select-without-answer')?.detail.en).toContain('2 bytes nobody asked for');
+  });
+
+  test('a shortened AID that selects nothing, another application, or what is no data object', async () => {
+    const short = select(4, 9);
+    const nothing = await walk({ profile: typeC, answer: answering(short, () => '6A82') });
+    expect(detail(nothing, 'select-partial-aid')?.detail.ja).toContain(
+      '短縮したAIDでは選択されない: 6A82（ファイルまたはアプリケーションがない）',
+    );
+    const other = await walk({ profile: typeC, answer: answering(short, () => '6F0484020102' + '9000') });
+    expect(detail(other, 'select-partial-aid')?.detail.en).toContain('another application (0102)');
+    const garbage = await walk({ profile: typeC, answer: answering(short, () => 'FFFF9000') });
+    expect(detail(garbage, 'select-partial-aid')).toMatchObject({ verdict: 'noted' });
+  });
+
+  test('a blocked PIN, one with few tries left, and one that asking spends', async () => {
+    const blocked = await walk({ card: deckCard('blocked-pin') });
+    expect(detail(blocked, 'pin-counter')).toMatchObject({
+      verdict: 'noted',
+      detail: { en: 'the PIN is blocked' },
+    });
+    const card = structuredClone(deckCard('employee'));
+    for (const pin of card.cardApplications[0]?.pins ?? []) pin.triesLeft = 1;
+    const few = await walk({ card });
+    expect(detail(few, 'pin-counter')?.detail.en).toContain('1 left, fewer than the 2');
+    expect(few.conforms).toBe(true);
+  });
+
+  test('a file that goes on where it should have ended', async () => {
+    const past = (command: Uint8Array) => command[1] === 0xb0 && command[3] === 0xff;
+    const report = await walk({ profile: typeC, answer: answering(past, () => '419000') });
+    expect(detail(report, 'read-past-end')).toMatchObject({ verdict: 'noted' });
+  });
+});
+
+test('a Type D card is walked by SCP03, and one that takes replays or wrong MACs fails', async () => {
+  const options = { profile: typeD, card: deckCard('employee-type-d') };
+  const report = await walk({ ...options, wrongKeys: true });
+  expect(failed(report)).toEqual([]);
+  expect(verdicts(report)).toMatchObject({
+    'key-version': 'not-tried',
+    challenge: 'not-tried',
+    authentication: 'holds',
+    'authentication-wrong-keys': 'holds',
+    read: 'holds',
+    'protection-mac': 'holds',
+    'protection-replay': 'holds',
+  });
+  const credulous = await walk({
+    ...options,
+    answer: answering(
+      (command) => command[0] === 0x04,
+      (answer) => (answer.length === 2 ? '9000' : answer),
+    ),
+  });
+  expect(failed(credulous)).toEqual(expect.arrayContaining(['protection-mac', 'protection-replay']));
+});
+
+test('the bench refuses what could harm a card, whatever check asks for it', async () => {
+  const bench = new CardBench({
+    card: { transmit: () => Promise.reject(new Error('nothing may be sent')), reset: async () => undefined },
+    profile: typeA,
+    wrongKeys: false,
+    randomBytes,
+    monotonicUs: () => 0,
+  });
+  const pin = { cla: 0, ins: 0x20, p1: 0, p2: 0x81, data: new Uint8Array(4) };
+  for (const command of [pin, { ...pin, ins: 0x24 }, { ...pin, ins: 0xd6 }, { ...pin, ins: 0xe4 }]) {
+    await expect(bench.plain(command)).rejects.toThrow('spends a PIN try or changes the card');
+  }
+  await expect(bench.open()).rejects.toThrow('no keys to open it');
 });

@@ -126,3 +126,56 @@ test('without its profile, cut off, or of no application, a trace is not opened 
   const torn = exchanges.map(({ response: _, ...rest }) => ({ ...rest, fault: 'card-removed' }));
   expect(await opened(torn, typeD)).toEqual(torn.map(() => undefined));
 });
+
+test('the MACs behind a masked command of SCP03 cannot be verified, but its data is read', async () => {
+  const exchanges = await record({ profile: typeD, card: deckCard('employee-type-d') });
+  const masked = exchanges.map((exchange) =>
+    exchange.number === 4
+      ? { ...exchange, command: exchange.command.replace(/.{4}(..)$/, '****$1') }
+      : exchange,
+  );
+  expect((await opened(masked, typeD))[3]).toMatchObject({
+    command: { mac: 'unverifiable' },
+    response: { mac: 'unverifiable', data: inText('E00089012   ') },
+  });
+});
+
+test('a changed command shows by its MAC, and an error without protection has none', async () => {
+  for (const [profile, card] of [
+    [encrypted, encryptedCard],
+    [typeD, deckCard('employee-type-d')],
+  ] as const) {
+    const exchanges = await record({ profile, card });
+    const changed = exchanges.map((exchange) => {
+      if (exchange.number !== 4) return exchange;
+      const bytes = fromHex(exchange.command);
+      bytes[3] = (bytes[3] ?? 0) ^ 1;
+      return { ...exchange, command: toHex(bytes), response: '6988' };
+    });
+    expect((await opened(changed, profile))[3]).toEqual({
+      kind: 'messages',
+      command: { mac: 'wrong' },
+      response: { mac: 'none' },
+    });
+  }
+});
+
+test('what has no structure of a protected message opens to nothing', async () => {
+  const exchanges = await record({ profile: encrypted, card: encryptedCard });
+  const garbage = exchanges.map((exchange) =>
+    exchange.number === 4 ? { ...exchange, command: '0CB0810003FF00FF00', response: 'FFFF9000' } : exchange,
+  );
+  expect((await opened(garbage, encrypted))[3]).toEqual({
+    kind: 'messages',
+    command: { mac: 'none' },
+    response: { mac: 'none' },
+  });
+});
+
+test('an answer to SELECT that is malformed leaves the trace closed', async () => {
+  const exchanges = await record({ profile: typeA, card: deckCard('employee') });
+  const malformed = exchanges.map((exchange) =>
+    exchange.number === 1 ? { ...exchange, response: '6F019000' } : exchange,
+  );
+  expect(await opened(malformed, typeA)).toEqual(exchanges.map(() => undefined));
+});

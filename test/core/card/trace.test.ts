@@ -250,6 +250,14 @@ describe('words', () => {
     ],
     ['00C0000010', '6CFF', /fetches the rest.*wrong Le, right is 255/],
     ['00', '9000', /no command APDU/],
+    ['0088000008****************', '6D00', /INTERNAL AUTHENTICATE.*instruction not supported/],
+    ['8482FF0010********************************', '6982', /level FF \(unknown level\)/],
+    ['80F24000024F00', '6A88', /instruction F2/],
+    ['002C008104********', '6985', /RESET RETRY COUNTER/],
+    ['00CA005F00', '6110', /GET DATA.*16 more bytes available/],
+    ['00B2010400', '9000', /READ RECORD 1 of the current file/],
+    ['8050300008****************00', '6C00', /key version 30.*right is 256/],
+    ['00A4000002****', '6FFF', /SELECT file.*undefined$/],
   ])('%s', (command, response, said) => {
     expect(words(command, response)).toMatch(said);
   });

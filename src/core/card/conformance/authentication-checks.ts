@@ -1,7 +1,8 @@
 import { parseCommand } from '#core/apdu/command.ts';
-import { describeStatus, statusWords } from '#core/apdu/response.ts';
+import { statusWords } from '#core/apdu/response.ts';
 import { copyOf, equalConstantTime } from '#core/bytes/bytes.ts';
 import { isFault } from '#core/fault.ts';
+import { statusLabel } from '#core/texts/status-words.ts';
 import type { CardBench } from './bench.ts';
 import { type Check, fails, holds, notTried, type Result } from './finding.ts';
 
@@ -26,8 +27,8 @@ async function challenges(bench: CardBench): Promise<Result> {
     await bench.select();
     const answer = await bench.plain({ cla: 0, ins: 0x84, p1: 0, p2: 0, expected: 8 });
     if (answer.status !== statusWords.success || answer.data.length !== 8) {
-      const words = describeStatus(answer.status);
-      return fails(`8バイトの乱数を返さない: ${words}`, `it gives no challenge of 8 bytes: ${words}`);
+      const words = statusLabel(answer.status);
+      return fails(`8バイトの乱数を返さない: ${words.ja}`, `it gives no challenge of 8 bytes: ${words.en}`);
     }
     if (seen.some((before) => equalConstantTime(before, answer.data))) {
       return fails(
@@ -75,12 +76,12 @@ async function wrongKeys(bench: CardBench): Promise<Result> {
   } catch (error) {
     if (!isFault(error, 'card-authentication-failed')) throw error;
     if (bench.lastStatus === statusWords.success) return accepted();
-    const words = describeStatus(bench.lastStatus ?? 0);
+    const words = statusLabel(bench.lastStatus ?? 0);
     await bench.reset();
     (await bench.open()).close();
     return holds(
-      `拒否され（${words}）、その後も正しい鍵が使える`,
-      `refused (${words}), and the right keys still work`,
+      `拒否され（${words.ja}）、その後も正しい鍵が使える`,
+      `refused (${words.en}), and the right keys still work`,
     );
   }
 }

@@ -1,4 +1,5 @@
-import { describeStatus, statusWords, triesLeftOf } from '#core/apdu/response.ts';
+import { statusWords, triesLeftOf } from '#core/apdu/response.ts';
+import { statusLabel } from '#core/texts/status-words.ts';
 import type { CardBench } from './bench.ts';
 import { type Check, fails, holds, noted, notTried, type Result } from './finding.ts';
 import { opened } from './reading-checks.ts';
@@ -20,10 +21,10 @@ function counter(bench: CardBench): Promise<Result> {
     if (isBlocked(first)) return noted('暗証番号はロックされている', 'the PIN is blocked');
     const left = triesLeftOf(first);
     if (left === undefined) {
-      const words = describeStatus(first);
+      const words = statusLabel(first);
       return fails(
-        `残り回数を答えない: ${words}。端末は暗証番号を照合できない`,
-        `it does not tell the tries left: ${words}; the terminal will send no PIN`,
+        `残り回数を答えない: ${words.ja}。端末は暗証番号を照合できない`,
+        `it does not tell the tries left: ${words.en}; the terminal will send no PIN`,
       );
     }
     if (second !== first) {
@@ -43,8 +44,8 @@ async function counterInTheClear(bench: CardBench): Promise<Result> {
   if (!pin) return noPin();
   await bench.select();
   const { status } = await bench.plain(askTries(pin.reference));
-  const words = describeStatus(status);
-  return noted(`認証前の応答: ${words}`, `before authentication it answers ${words}`);
+  const words = statusLabel(status);
+  return noted(`認証前の応答: ${words.ja}`, `before authentication it answers ${words.en}`);
 }
 
 export const pinChecks: readonly Check<CardBench>[] = [

@@ -1,11 +1,12 @@
 import { type Command, parseCommand } from '#core/apdu/command.ts';
-import { describeStatus, isSuccessOrWarning, statusWords } from '#core/apdu/response.ts';
+import { isSuccessOrWarning, statusWords } from '#core/apdu/response.ts';
 import { copyOf, fromHex } from '#core/bytes/bytes.ts';
 import type { ChannelResponse, SecureChannel } from '#core/card/channel/secure-channel.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import { readUserNumber } from '#core/card/user-number-file.ts';
 import { isFault } from '#core/fault.ts';
 import type { Text } from '#core/texts/language.ts';
+import { statusLabel } from '#core/texts/status-words.ts';
 import { noChannel, whyNotOpened } from './authentication-checks.ts';
 import type { CardBench } from './bench.ts';
 import { type Check, fails, holds, noted, notTried, type Result } from './finding.ts';
@@ -100,10 +101,10 @@ async function refusedUnprotected(bench: CardBench, how: Text): Promise<Result> 
   const { data, status } = await bench.plain(read);
   const given = data.length;
   data.fill(0);
-  const words = describeStatus(status);
+  const words = statusLabel(status);
   return isSuccessOrWarning(status) && given > 0
     ? fails(`${how.ja}読める`, `it can be read ${how.en}`)
-    : holds(`${how.ja}は読めない: ${words}`, `it cannot be read ${how.en}: ${words}`);
+    : holds(`${how.ja}は読めない: ${words.ja}`, `it cannot be read ${how.en}: ${words.en}`);
 }
 
 /** In the session, but past it: a reader that leaves protection out must get nothing either. */
@@ -121,12 +122,12 @@ function oneByte(bench: CardBench): Promise<Result> {
     const whole = await send(command);
     const second = await send({ ...command, p2: command.p2 + 1, expected: 1 });
     const right = second.data.length === 1 && second.data[0] === whole.data[1];
-    const words = describeStatus(second.status);
+    const words = statusLabel(second.status);
     whole.data.fill(0);
     second.data.fill(0);
     return right
       ? holds('位置と長さの指定どおり', 'offset and length are followed')
-      : fails(`位置と長さの指定に従わない: ${words}`, `offset and length are not followed: ${words}`);
+      : fails(`位置と長さの指定に従わない: ${words.ja}`, `offset and length are not followed: ${words.en}`);
   });
 }
 
@@ -144,7 +145,7 @@ function pastEnd(bench: CardBench): Promise<Result> {
       ({ status, data }) =>
         isSuccessOrWarning(status) && data.length > 0
           ? noted('そこにもデータがある', 'there is data there too')
-          : holds(`拒否された: ${describeStatus(status)}`, `refused: ${describeStatus(status)}`),
+          : holds(`拒否された: ${statusLabel(status).ja}`, `refused: ${statusLabel(status).en}`),
     );
   });
 }
@@ -158,7 +159,7 @@ function missingFile(bench: CardBench): Promise<Result> {
       ({ status }) =>
         status === statusWords.success
           ? fails('存在しないファイルに9000を返した', '9000 to a file that is not there')
-          : holds(`拒否された: ${describeStatus(status)}`, `refused: ${describeStatus(status)}`),
+          : holds(`拒否された: ${statusLabel(status).ja}`, `refused: ${statusLabel(status).en}`),
     ),
   );
 }
@@ -191,16 +192,16 @@ function flipMac(apdu: Uint8Array): Uint8Array {
 function wrongMac(bench: CardBench): Promise<Result> {
   return inChannel(bench, async (send, channel) => {
     const [changed, genuine] = await bench.twice(channel, await atFile(bench, send), flipMac);
-    const words = describeStatus(changed.status);
+    const words = statusLabel(changed.status);
     if (isSuccessOrWarning(changed.status)) {
       return fails('誤ったMACのコマンドを受け入れた', 'it took a command with a wrong MAC');
     }
     return isSuccessOrWarning(genuine.status)
       ? noted(
-          `拒否した（${words}）が、通信は続けられる`,
-          `refused (${words}), but the session goes on after it`,
+          `拒否した（${words.ja}）が、通信は続けられる`,
+          `refused (${words.en}), but the session goes on after it`,
         )
-      : holds(`拒否し、通信を終えた: ${words}`, `refused, and the session ended: ${words}`);
+      : holds(`拒否し、通信を終えた: ${words.ja}`, `refused, and the session ended: ${words.en}`);
   });
 }
 
@@ -208,13 +209,13 @@ function replay(bench: CardBench): Promise<Result> {
   return inChannel(bench, async (send, channel) => {
     const [first, second] = await bench.twice(channel, await atFile(bench, send), (apdu) => apdu);
     if (!isSuccessOrWarning(first.status)) {
-      const words = describeStatus(first.status);
-      return fails(`最初の読取りから拒否された: ${words}`, `even the first read was refused: ${words}`);
+      const words = statusLabel(first.status);
+      return fails(`最初の読取りから拒否された: ${words.ja}`, `even the first read was refused: ${words.en}`);
     }
-    const words = describeStatus(second.status);
+    const words = statusLabel(second.status);
     return isSuccessOrWarning(second.status)
       ? fails('同じコマンドをもう一度受け入れた', 'it took the same command again')
-      : holds(`再送は拒否された: ${words}`, `the replay was refused: ${words}`);
+      : holds(`再送は拒否された: ${words.ja}`, `the replay was refused: ${words.en}`);
   });
 }
 

@@ -1,8 +1,9 @@
-import { describeStatus, statusWords } from '#core/apdu/response.ts';
+import { statusWords } from '#core/apdu/response.ts';
 import { equalConstantTime, fromHex, toHex } from '#core/bytes/bytes.ts';
 import { findTlv } from '#core/bytes/tlv.ts';
 import { parseSelectAnswer } from '#core/card/card-application.ts';
 import { isFault } from '#core/fault.ts';
+import { statusLabel } from '#core/texts/status-words.ts';
 import type { CardBench } from './bench.ts';
 import { type Check, fails, holds, noted, notTried, type Result } from './finding.ts';
 
@@ -31,9 +32,9 @@ async function wholeAid(bench: CardBench): Promise<Result> {
 
 async function withoutAnswer(bench: CardBench): Promise<Result> {
   const { data, status } = await bench.plain(selectBy(fromHex(bench.profile.application.aid), 0x0c));
-  const words = describeStatus(status);
+  const words = statusLabel(status);
   if (status !== statusWords.success)
-    return noted(`P2 0Cでは選択できない: ${words}`, `P2 0C does not select: ${words}`);
+    return noted(`P2 0Cでは選択できない: ${words.ja}`, `P2 0C does not select: ${words.en}`);
   return data.length === 0
     ? holds('データなしで選択できた', 'selected, with no data')
     : noted(
@@ -47,8 +48,8 @@ async function partialAid(bench: CardBench): Promise<Result> {
   const { data, status } = await bench.plain(selectBy(whole.subarray(0, -1), 0x00));
   if (status !== statusWords.success) {
     return noted(
-      `短縮したAIDでは選択されない: ${describeStatus(status)}`,
-      `a shortened AID selects nothing: ${describeStatus(status)}`,
+      `短縮したAIDでは選択されない: ${statusLabel(status).ja}`,
+      `a shortened AID selects nothing: ${statusLabel(status).en}`,
     );
   }
   const aid = namedAid(data);
@@ -75,29 +76,32 @@ async function unknownAid(bench: CardBench): Promise<Result> {
       '9000 to an AID that nobody has: whether the card AP is there cannot be told',
     );
   }
-  const words = describeStatus(answer.status);
+  const words = statusLabel(answer.status);
   try {
     parseSelectAnswer(bench.profile, answer);
-    return holds(`拒否された: ${words}`, `refused: ${words}`);
+    return holds(`拒否された: ${words.ja}`, `refused: ${words.en}`);
   } catch (error) {
     if (!isFault(error)) throw error;
     return fails(
-      `${words}を「カードAPなし」と解釈できない。他団体のカードが障害として扱われる`,
-      `${words} does not read as "no such card AP": cards of others would count as faulty`,
+      `${words.ja}を「カードAPなし」と解釈できない。他団体のカードが障害として扱われる`,
+      `${words.en} does not read as "no such card AP": cards of others would count as faulty`,
     );
   }
 }
 
 async function controlParameters(bench: CardBench): Promise<Result> {
   const { data, status } = await bench.plain(selectBy(fromHex(bench.profile.application.aid), 0x04));
-  const words = describeStatus(status);
-  return noted(`P2 04（FCP）: ${words}、${data.length}バイト`, `P2 04 (FCP): ${words}, ${data.length} bytes`);
+  const words = statusLabel(status);
+  return noted(
+    `P2 04（FCP）: ${words.ja}、${data.length}バイト`,
+    `P2 04 (FCP): ${words.en}, ${data.length} bytes`,
+  );
 }
 
 async function nothingNamed(bench: CardBench): Promise<Result> {
   const { status } = await bench.plain({ cla: 0x00, ins: 0xa4, p1: 0x00, p2: 0x00 });
-  const words = describeStatus(status);
-  return noted(`${words}。選択の根拠にはしない`, `${words}; it is never taken for a selection`);
+  const words = statusLabel(status);
+  return noted(`${words.ja}。選択の根拠にはしない`, `${words.en}; it is never taken for a selection`);
 }
 
 async function keyVersion(bench: CardBench): Promise<Result> {
