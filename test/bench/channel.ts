@@ -126,6 +126,7 @@ async function tap(subject: Subject): Promise<{ hostUs: number; bytes: number[] 
     cardKeys: (request) => elsewhere(() => cardKeys(request)),
     randomBytes,
     monotonicUs: () => Math.round(nowUs()),
+    presentedAtUs: Math.round(nowUs()),
   });
   const from = nowUs();
   const { kind } = await session.read();
