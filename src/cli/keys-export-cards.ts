@@ -40,8 +40,8 @@ interface ProfileKeys {
   readonly versions: readonly number[];
 }
 
-/** cards whose keys are asked of the vault at once */
-const batch = 64;
+/** cards whose keys are asked of the vault at once: few, since a token answers one after the other, each in time */
+const batch = 8;
 
 /** `keys export-cards`: the keys of the cards allowed at a terminal, for that terminal alone. */
 export function registerKeysExportCards(keys: Command): void {
