@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { parseCommand } from '#core/apdu/command.ts';
 import { joinResponse } from '#core/apdu/response.ts';
@@ -7,6 +8,7 @@ import type { Scp03Parameters } from '#core/card/channel/scp03/messages.ts';
 import { Scp03Session } from '#core/card/channel/scp03/session.ts';
 import { Scp03TerminalChannel } from '#core/card/channel/scp03/terminal-channel.ts';
 import { Scp03TerminalHandshake } from '#core/card/channel/scp03/terminal-side.ts';
+import { SecondScp03Session } from './second-scp03.ts';
 
 const parameters: Scp03Parameters = { cipher: 'aes-128', level: '33', mode: 's8' };
 const keys = { encryption: new Uint8Array(16).fill(1), mac: new Uint8Array(16).fill(2) };
@@ -173,4 +175,52 @@ test('commands and answers of every length and count keep in step', () => {
     const answer = joinResponse(concat(content, card.responseMac(content, 0x9000)), 0x9000);
     expect(toHex(channel.unwrap(answer).data)).toBe(toHex(data));
   }
+});
+
+describe('agrees with an implementation of its own on another library', () => {
+  const ciphers = [
+    ['aes-128', 16],
+    ['aes-192', 24],
+    ['aes-256', 32],
+  ] as const;
+  const modes = [
+    ['s8', 8],
+    ['s16', 16],
+  ] as const;
+  const cases = ciphers.flatMap(([cipher, keyLength]) =>
+    modes.map(([mode, length]) => ({ cipher, keyLength, mode, length })),
+  );
+
+  test.each(cases)('$cipher, $mode', async ({ cipher, keyLength, mode, length }) => {
+    const bytes = (count: number) => new Uint8Array(randomBytes(count));
+    const own = { encryption: bytes(keyLength), mac: bytes(keyLength) };
+    const card = new SecondScp03Session({ ...own, length, challenge: bytes(length) });
+    const terminal = new Scp03TerminalHandshake({
+      parameters: { cipher, mode, level: '33' },
+      askedKeyVersion: 0,
+      random: bytes,
+    });
+    terminal.takeCardData(answered(await card.initialize(new Uint8Array(terminal.initializeUpdate()))));
+    await card.externalAuthenticate(new Uint8Array(terminal.externalAuthenticate(own)));
+    terminal.prepare();
+    const channel = terminal.complete(fromHex('9000'));
+    for (const [size, sw1, sw2] of [
+      [0, 0x90, 0x00],
+      [1, 0x62, 0x82],
+      [15, 0x90, 0x00],
+      [16, 0x63, 0xc2],
+      [100, 0x90, 0x00],
+    ] as const) {
+      const data = bytes(size);
+      const command = { cla: 0, ins: 0xd6, p1: 1, p2: 2, expected: 256, ...(size > 0 && { data }) };
+      expect(await card.open(new Uint8Array(channel.wrap(command)))).toEqual(data);
+      const answer = bytes(2 * size);
+      expect(channel.unwrap(await card.answer(answer, sw1, sw2))).toEqual({
+        data: answer,
+        status: (sw1 << 8) | sw2,
+        authentic: true,
+        encrypted: size > 0,
+      });
+    }
+  });
 });
