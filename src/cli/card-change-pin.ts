@@ -3,8 +3,6 @@ import { Keypad } from '#adapters/hid/keypad.ts';
 import { hidSysfs } from '#adapters/hid/keypad-sysfs.ts';
 import { nodeHid } from '#adapters/hid/node-hid.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
-import { SystemEntropy } from '#adapters/os/entropy.ts';
-import { type HeldCard, holdCard } from '#adapters/pcsc/held-card.ts';
 import type { PinPadWiring } from '#core/access/door-wiring.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import { CardSession } from '#core/card/session.ts';
@@ -13,9 +11,10 @@ import type { Language, Text } from '#core/texts/language.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import { loadCardProfile } from '#terminal/config.ts';
 import { type CounterPinChange, changePinAtCounter, type PinChangeStep } from '#terminal/pin-change.ts';
+import { type CardInHand, withCardInHand } from './card-in-hand.ts';
 import { keysHelp, withKeys } from './key-options.ts';
 import { createOutput, type Output } from './output.ts';
-import { chosenReaders, withoutKeys } from './pcsc-session.ts';
+import { withoutKeys } from './pcsc-session.ts';
 
 interface ChangeOptions {
   readonly profile: string;
@@ -24,7 +23,6 @@ interface ChangeOptions {
   readonly reader?: string;
 }
 
-const apduDeadlineMs = 2_000;
 /** how long the holder has for each PIN */
 const entryLimitMs = 60_000;
 
@@ -50,21 +48,18 @@ export function registerCardChangePin(card: Command): void {
       const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
       const profile = await loadCardProfile(options.profile);
       if (!profile.pin) throw new Fault('argument-invalid', `card profile ${profile.id} has no PIN`);
-      const readerNames = await chosenReaders(options.reader);
-      await withKeys(options.keys, async (keys = withoutKeys()) => {
-        output.note('カードをリーダーに置いてください / put the card onto the reader, and leave it there');
-        const held = await holdCard({ readerNames, apduDeadlineMs });
-        try {
-          report(await change({ held, profile, keys, keypad: options.keypad, output }), output);
-        } finally {
-          await held.release();
-        }
-      });
+      const { reader, keypad } = options;
+      const waitFor = 'カードをリーダーに置いてください / put the card onto the reader, and leave it there';
+      await withKeys(options.keys, (keys = withoutKeys()) =>
+        withCardInHand({ reader, waitFor }, output, async (inHand) => {
+          report(await change({ inHand, profile, keys, keypad, output }), output);
+        }),
+      );
     });
 }
 
 interface Counter {
-  readonly held: HeldCard;
+  readonly inHand: CardInHand;
   readonly profile: CardProfile;
   readonly keys: KeyDerivation;
   readonly keypad: PinPadWiring;
@@ -77,16 +72,16 @@ const prompts: Readonly<Record<PinChangeStep, Text>> = {
   'new-again': { ja: '新しい暗証番号をもう一度', en: 'new PIN again' },
 };
 
-async function change({ held, profile, keys, keypad, output }: Counter): Promise<CounterPinChange> {
+async function change({ inHand, profile, keys, keypad, output }: Counter): Promise<CounterPinChange> {
+  const { card, randomBytes, monotonicUs } = inHand;
   const clock = new SystemClock();
-  const entropy = new SystemEntropy();
   const session = new CardSession({
-    transmit: held.transmit,
+    transmit: card.transmit,
     profiles: [profile],
-    cardKeys: (request) => keys.cardKeys(request),
-    randomBytes: (length) => entropy.bytes(length),
-    monotonicUs: () => clock.monotonicUs(),
-    presentedAtUs: clock.monotonicUs(),
+    cardKeys: keys.cardKeys.bind(keys),
+    randomBytes,
+    monotonicUs,
+    presentedAtUs: monotonicUs(),
   });
   const pinPad = new Keypad({
     wiring: keypad,

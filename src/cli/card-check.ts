@@ -1,15 +1,12 @@
 import { type Command, Option } from 'commander';
-import { SystemClock } from '#adapters/os/clock.ts';
-import { SystemEntropy } from '#adapters/os/entropy.ts';
-import { holdCard } from '#adapters/pcsc/held-card.ts';
 import { type ConformanceReport, checkCard } from '#core/card/conformance/check-card.ts';
 import type { Finding, Verdict } from '#core/card/conformance/finding.ts';
 import { type Language, languages } from '#core/texts/language.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import { loadCardProfile } from '#terminal/config.ts';
+import { withCardInHand } from './card-in-hand.ts';
 import { keysHelp, withKeys } from './key-options.ts';
 import { createOutput, type Output } from './output.ts';
-import { chosenReaders } from './pcsc-session.ts';
 
 interface CheckOptions {
   readonly profile: string;
@@ -19,11 +16,6 @@ interface CheckOptions {
   readonly wait?: boolean;
   readonly language: Language;
 }
-
-/** A slow card shall be seen, not cut off: the limit of an exchange, in milliseconds. */
-const apduDeadlineMs = 5_000;
-/** Without --wait: how long a card that lies in a reader may take to show. */
-const showLimitMs = 2_000;
 
 export function registerCardCheck(card: Command): void {
   card
@@ -46,31 +38,19 @@ export function registerCardCheck(card: Command): void {
 }
 
 async function check(options: CheckOptions, keys: KeyDerivation | undefined, output: Output): Promise<void> {
-  const { language, wait, wrongKeys = false } = options;
+  const { language, reader, wait, wrongKeys = false } = options;
   const profile = await loadCardProfile(options.profile);
-  const clock = new SystemClock();
-  const entropy = new SystemEntropy();
-  const readerNames = await chosenReaders(options.reader);
-  if (wait) output.note('hold the card to the reader, and leave it there');
-  const card = await holdCard({ readerNames, apduDeadlineMs, ...(wait ? {} : { waitMs: showLimitMs }) });
-  try {
-    const report = await checkCard({
-      card,
-      profile,
-      ...(keys && { cardKeys: (request) => keys.cardKeys(request) }),
-      wrongKeys,
-      randomBytes: (length) => entropy.bytes(length),
-      monotonicUs: () => clock.monotonicUs(),
-    });
+  const waitFor = wait ? 'hold the card to the reader, and leave it there' : undefined;
+  await withCardInHand({ reader, waitFor }, output, async ({ card, randomBytes, monotonicUs }) => {
+    const cardKeys = keys && { cardKeys: keys.cardKeys.bind(keys) };
+    const report = await checkCard({ card, profile, ...cardKeys, wrongKeys, randomBytes, monotonicUs });
     if (!report.conforms) process.exitCode = 1;
     const { readerName } = card;
     output.result(
       { readerName, profile: profile.id, ...inLanguage(report, language) },
       table(report, language, `${profile.id} — ${readerName}`),
     );
-  } finally {
-    await card.release();
-  }
+  });
 }
 
 const marks: Readonly<Record<Verdict, string>> = { holds: 'OK', fails: 'NG', noted: 'i', 'not-tried': '-' };

@@ -1,8 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { SystemClock } from '#adapters/os/clock.ts';
-import { SystemEntropy } from '#adapters/os/entropy.ts';
-import { holdCard } from '#adapters/pcsc/held-card.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import type { CardOutcome, PinOutcome } from '#core/card/reading.ts';
 import { CardSession } from '#core/card/session.ts';
@@ -11,10 +9,11 @@ import { TraceRecorder } from '#core/card/trace/trace-recorder.ts';
 import { Fault } from '#core/fault.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import { loadCardProfile } from '#terminal/config.ts';
+import { withCardInHand } from './card-in-hand.ts';
 import { counted } from './counted.ts';
 import { keysHelp, withKeys } from './key-options.ts';
 import { createOutput, type Output } from './output.ts';
-import { chosenReaders, withoutKeys } from './pcsc-session.ts';
+import { withoutKeys } from './pcsc-session.ts';
 import { readPinFile } from './pin-file.ts';
 
 interface TraceOptions {
@@ -27,11 +26,6 @@ interface TraceOptions {
   readonly keepProtected?: boolean;
   readonly wait?: boolean;
 }
-
-/** A slow card shall be seen, not cut off: the limit of an exchange, in milliseconds. */
-const apduDeadlineMs = 5_000;
-/** Without --wait: how long a card that lies in a reader may take to show. */
-const showLimitMs = 2_000;
 
 export function registerCardTrace(card: Command): void {
   card
@@ -82,7 +76,6 @@ async function traceCard(options: TraceOptions, output: Output, program: string)
   );
   try {
     const { readerName, recorder, outcome, pin } = recording;
-    demandSameCard(outcome, options.testCard);
     const protection = protectionOf(options, profiles, outcome, output);
     const header: TraceHeader = {
       kind: 'card-trace',
@@ -152,35 +145,33 @@ async function record(
   { profiles, keys }: { readonly profiles: readonly CardProfile[]; readonly keys: KeyDerivation },
   output: Output,
 ): Promise<Recording> {
+  const { reader, testCard } = options;
+  const waitFor = options.wait ? 'hold the test card to the reader' : undefined;
   const pin = options.pinFile === undefined ? undefined : await readPinFile(options.pinFile);
-  const clock = new SystemClock();
-  const entropy = new SystemEntropy();
-  const monotonicUs = () => clock.monotonicUs();
   try {
-    const readerNames = await chosenReaders(options.reader);
-    if (options.wait) output.note('hold the test card to the reader');
-    const card = await holdCard({
-      readerNames,
-      apduDeadlineMs,
-      ...(options.wait ? {} : { waitMs: showLimitMs }),
+    return await withCardInHand({ reader, waitFor }, output, async ({ card, randomBytes, monotonicUs }) => {
+      const recorder = new TraceRecorder({ transmit: card.transmit, profiles, monotonicUs });
+      const session = new CardSession({
+        transmit: recorder.transmit,
+        profiles,
+        cardKeys: keys.cardKeys.bind(keys),
+        randomBytes,
+        monotonicUs,
+        presentedAtUs: monotonicUs(),
+      });
+      try {
+        const outcome = await session.read();
+        // before the PIN: nobody else's card shall lose a try
+        demandSameCard(outcome, testCard);
+        const verified = pin && outcome.kind === 'reading' ? await session.verifyPin(pin) : undefined;
+        return { readerName: card.readerName, recorder, outcome, pin: verified };
+      } catch (error) {
+        recorder.close();
+        throw error;
+      } finally {
+        session.close();
+      }
     });
-    const recorder = new TraceRecorder({ transmit: card.transmit, profiles, monotonicUs });
-    const session = new CardSession({
-      transmit: recorder.transmit,
-      profiles,
-      cardKeys: (request) => keys.cardKeys(request),
-      randomBytes: (length) => entropy.bytes(length),
-      monotonicUs,
-      presentedAtUs: monotonicUs(),
-    });
-    try {
-      const outcome = await session.read();
-      const verified = pin && outcome.kind === 'reading' ? await session.verifyPin(pin) : undefined;
-      return { readerName: card.readerName, recorder, outcome, pin: verified };
-    } finally {
-      session.close();
-      await card.release();
-    }
   } finally {
     pin?.fill(0);
   }
