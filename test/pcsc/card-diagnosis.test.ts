@@ -75,9 +75,15 @@ test('cards that people carry are recorded only where the test card is named, an
     kazasu('card', 'trace', '--profile', realProfile, '--keys', keys, '--wait', ...more);
   const unnamed = await trace('--output', inFolder('1.jsonl'));
   expect(unnamed).toMatchObject({ code: 1, stderr: expect.stringContaining('--test-card') });
-  const another = await trace('--output', inFolder('2.jsonl'), '--test-card', 'T00000001');
+  const wrongPin = inFolder('wrong-pin');
+  await writeFile(wrongPin, '0000\n', { mode: 0o600 });
+  const of = ['--test-card', 'T00000001', '--pin-file', wrongPin];
+  const another = await trace('--output', inFolder('2.jsonl'), ...of);
   expect(another).toMatchObject({ code: 1, stderr: expect.stringContaining('nothing was written') });
   await expect(stat(inFolder('2.jsonl'))).rejects.toThrow('ENOENT');
+  // and that card has lost no PIN try
+  const checked = await kazasu('card', 'check', '--profile', typeA, '--keys', keys, '--language', 'en');
+  expect(checked.stdout).toContain('PIN tries left: 3 left');
   expect(await trace('--output', inFolder('3.jsonl'), '--test-card', 'E00012345')).toMatchObject({ code: 0 });
 });
 
@@ -129,4 +135,14 @@ test('a card that does not conform fails the command, with a table', async () =>
   expect(code).toBe(1);
   expect(stdout).toMatch(/^NG Authentication with the right keys: card-authentication-failed: /m);
   expect(stdout).toContain('the card does not conform to the profile');
+});
+
+test('without its keypad a PIN is not changed, and the card is asked for nothing', async () => {
+  await inReader('employee');
+  const words = ['card', 'change-pin', '--profile', typeA, '--keys', keys, '--keypad', '04d9:a02a'];
+  const { code, stdout, stderr } = await kazasu(...words);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: 'テンキーが使えません / the keypad cannot be used\n' });
+  expect(stderr).toContain('pin-pad-absent: no keypad 04d9:a02a is plugged in');
+  const odd = await kazasu(...words.slice(0, -1), 'keypad');
+  expect(odd.stderr).toMatch(/^kazasu: argument-invalid: .*lsusb/);
 });
