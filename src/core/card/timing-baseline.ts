@@ -50,19 +50,21 @@ const leastSpreadUs = 3_000;
 /** makes the median absolute deviation of a normal distribution its standard deviation */
 const deviationScale = 1.4826;
 
-function medianOf(sorted: readonly number[]): number {
+function medianOf(sorted: Float64Array): number {
   const middle = sorted.length >> 1;
   const upper = sorted[middle] ?? 0;
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
 }
 
-const ascending = (values: readonly number[]): number[] => [...values].sort((a, b) => a - b);
+/** Typed, since it is on the way of every tap: numbers sort faster without a comparator. */
+const ascending = (values: readonly number[]): Float64Array => Float64Array.from(values).sort();
 
 /** Median, spread and limit of the times that count as usual. */
 function measure(usual: readonly Sample[], { factor, limitUs }: TimingRules) {
-  const times = ascending(usual.map(({ us }) => us));
+  const unordered = usual.map(({ us }) => us);
+  const times = ascending(unordered);
   const medianUs = medianOf(times);
-  const deviation = medianOf(ascending(times.map((us) => Math.abs(us - medianUs))));
+  const deviation = medianOf(ascending(unordered.map((us) => Math.abs(us - medianUs))));
   const spreadUs = Math.max(deviationScale * deviation, leastSpreadUs);
   const rank = times.length < fewCards ? 1 : company;
   const known = times.at(-rank) ?? 0;
