@@ -27,7 +27,8 @@ export const cardStateSchema = z.strictObject({
       digits: z.string(),
     }),
   ),
-  sequences: z.array(z.strictObject({ aid: z.string(), sequence: z.int().min(0).max(0xffffff) })),
+  /** absent where no application has counted */
+  sequences: z.array(z.strictObject({ aid: z.string(), sequence: z.int().min(0).max(0xffffff) })).default([]),
 });
 export type CardState = z.infer<typeof cardStateSchema>;
 

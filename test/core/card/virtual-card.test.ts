@@ -361,6 +361,28 @@ describe('SCP03', () => {
     expect(last.replace(/^[0-9A-F]{16}9000$/, '')).toBe(answer);
   });
 
+  test('any bytes are answered, within a session and without', async () => {
+    const command = fc
+      .record({
+        cla: fc.constantFrom(0x00, 0x04, 0x0c, 0x10, 0x14, 0x80, 0x84, 0x90, 0x94),
+        ins: fc.constantFrom(0x20, 0x24, 0x50, 0x82, 0x84, 0xa4, 0xb0, 0xb2, 0xc0, 0xca),
+        rest: fc.uint8Array({ minLength: 2, maxLength: 60 }),
+      })
+      .map(({ cla, ins, rest }) => Uint8Array.of(cla, ins, ...rest));
+    await fc.assert(
+      fc.asyncProperty(fc.array(command, { maxLength: 6 }), fc.boolean(), async (sent, inSession) => {
+        const card = powered(deckCard('employee-type-d'));
+        if (inSession) {
+          expect(await session(card.transmit, { profiles: [typeD] }).read()).toMatchObject({
+            kind: 'reading',
+          });
+        } else await ask(card, selectD);
+        for (const one of sent) expect((await card.transmit(one)).length).toBeGreaterThanOrEqual(2);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   test('its sequence counter counts every challenge, outlives the process, and ends', async () => {
     const states: CardState[] = [];
     const stateChanged = (state: CardState) => states.push(state);
