@@ -53,15 +53,20 @@ async function residentMiBOf(pid: number | undefined): Promise<number> {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1_024;
 }
 
-/** A reading of the next card, or undefined when it is not told in time. */
-async function tapInTime(events: ReaderEvents): Promise<PresentedCard | undefined> {
+/** A reading of the next card, or undefined when it is not told in time; `progress` says what came instead. */
+async function tapInTime(
+  events: ReaderEvents,
+  progress: EnduranceOptions['progress'],
+): Promise<PresentedCard | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), tapLimitMs);
   });
   const card = await Promise.race([events.presented(), late]);
   clearTimeout(timer);
-  return card?.outcome.kind === 'reading' ? card : undefined;
+  if (card?.outcome.kind === 'reading') return card;
+  progress(`missed a tap: ${card ? JSON.stringify(card.outcome) : 'nothing was told'}`);
+  return undefined;
 }
 
 export async function runEndurance({
@@ -70,7 +75,8 @@ export async function runEndurance({
   progress,
 }: EnduranceOptions): Promise<EnduranceReport> {
   const fixture = await openPcscdFixture();
-  const readers = await fixture.readers();
+  // the deadlines of a real terminal: a busy machine is slow, and misses nothing
+  const readers = await fixture.readers({ apduDeadlineMs: 1_000, tapDeadlineMs: 3_000 });
   const events = new ReaderEvents();
   await readers.start(events);
   const card = await deckCard('employee');
@@ -78,7 +84,7 @@ export async function runEndurance({
   let missedTaps = 0;
   const insertAndRemove = async (): Promise<void> => {
     await link.insert(card);
-    const tap = await tapInTime(events);
+    const tap = await tapInTime(events, progress);
     if (tap) await tap.end();
     else missedTaps += 1;
     link.remove();
@@ -95,7 +101,7 @@ export async function runEndurance({
   const childMemoryGrowthMiB = (await residentMiBOf(readers.childPid())) - childBefore;
   let slowestRecoveryMs = 0;
   for (let i = 1; i <= restarts; i += 1) {
-    const recovery = await restartUnderCard(fixture, events, () => link.insert(card));
+    const recovery = await restartUnderCard({ fixture, events, progress }, () => link.insert(card));
     if (recovery === undefined) missedTaps += 1;
     else slowestRecoveryMs = Math.max(slowestRecoveryMs, recovery);
     link.remove();
@@ -120,14 +126,18 @@ export async function runEndurance({
 
 /** Restarts pcscd, holds a card up at once, and says how long after the start its tap came. */
 async function restartUnderCard(
-  fixture: PcscdFixture,
-  events: ReaderEvents,
+  parts: {
+    readonly fixture: PcscdFixture;
+    readonly events: ReaderEvents;
+    readonly progress: EnduranceOptions['progress'];
+  },
   insert: () => Promise<void>,
 ): Promise<number | undefined> {
+  const { fixture, events, progress } = parts;
   await fixture.restartPcscd();
   const up = performance.now();
   await insert();
-  const tap = await tapInTime(events);
+  const tap = await tapInTime(events, progress);
   await tap?.end();
   return tap && performance.now() - up;
 }
