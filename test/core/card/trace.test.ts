@@ -105,6 +105,16 @@ test('data in the clear is masked in either mode: of Type C, of other cards, of 
   }
 });
 
+test('of the answer to SELECT, proprietary information is masked, whatever its tags are', () => {
+  const mask = new TraceMask([typeA], 'masked');
+  const select = fromHex('00A404000AF04B415A415355010A0100');
+  mask.command(select);
+  const answer = '6F17840401020304A50BC0010184030A0B0C81010D800201009000';
+  expect(mask.response(select, fromHex(answer))).toBe(
+    '6F17840401020304A50BC001018403******8101**800201009000',
+  );
+});
+
 describe('SCP03', () => {
   const opened = (level: string) => {
     const mask = new TraceMask([typeA], 'kept');

@@ -52,6 +52,12 @@ class Window {
   }
 }
 
+/** Directly in the FCI or FCP template alone: inside proprietary information the same tags may mean anything. */
+function isHarmless([template, tag, ...deeper]: readonly number[]): boolean {
+  const known = template === 0x6f || template === 0x62;
+  return known && deeper.length === 0 && tag !== undefined && harmlessTags.has(tag);
+}
+
 function objectsOf(bytes: Uint8Array): readonly Tlv[] {
   try {
     return parseTlv(bytes);
@@ -134,7 +140,7 @@ export class TraceMask {
       const here = [...path, object.tag];
       window.revealHead(object);
       if (isTemplate(object.tag)) this.#controlInformation(window, object.value, here);
-      else if (harmlessTags.has(object.tag) || this.#isShown(here)) window.revealPart(object.value);
+      else if (isHarmless(here) || this.#isShown(here)) window.revealPart(object.value);
     }
   }
 
