@@ -47,8 +47,12 @@ async function challenges(bench: CardBench): Promise<Result> {
 async function rightKeys(bench: CardBench): Promise<Result> {
   const why = whyNotOpened(bench);
   if (why) return why;
-  (await bench.open()).close();
-  return holds('双方が相手を確認した', 'each side has proven itself to the other');
+  const { channel, keyVersion } = await bench.open();
+  channel.close();
+  return holds(
+    `双方が相手を確認した（鍵バージョン${keyVersion}）`,
+    `each side has proven itself to the other, by keys of version ${keyVersion}`,
+  );
 }
 
 /** What wrong keys make of our cryptogram, as far as a card can tell: one bit inverted is as wrong as all. */
@@ -71,14 +75,14 @@ async function wrongKeys(bench: CardBench): Promise<Result> {
   }
   const accepted = () => fails('誤った鍵を受け入れた', 'it accepted wrong keys');
   try {
-    (await bench.open(asByWrongKeys)).close();
+    (await bench.open(asByWrongKeys)).channel.close();
     return accepted();
   } catch (error) {
     if (!isFault(error, 'card-authentication-failed')) throw error;
     if (bench.lastStatus === statusWords.success) return accepted();
     const words = statusLabel(bench.lastStatus ?? 0);
     await bench.reset();
-    (await bench.open()).close();
+    (await bench.open()).channel.close();
     return holds(
       `拒否され（${words.ja}）、その後も正しい鍵が使える`,
       `refused (${words.en}), and the right keys still work`,

@@ -2,7 +2,7 @@ import { type Command, encodeCommand, parseCommand } from '#core/apdu/command.ts
 import { type Response, splitResponse } from '#core/apdu/response.ts';
 import { withResponseHandling } from '#core/apdu/response-handling.ts';
 import type { Transmit } from '#core/apdu/transmit.ts';
-import { authenticate } from '#core/card/authentication.ts';
+import { type Authenticated, authenticate } from '#core/card/authentication.ts';
 import {
   parseSelectAnswer,
   type SelectedApplication,
@@ -118,7 +118,7 @@ export class CardBench {
   }
 
   /** SELECT and authentication; the caller closes the channel. `tamper` may change our cryptogram on its way. */
-  async open(tamper: Tamper = untouched): Promise<SecureChannel> {
+  async open(tamper: Tamper = untouched): Promise<Authenticated> {
     const { profile } = this;
     const { cardKeys, randomBytes } = this.#parts;
     if (!profile.channel || !cardKeys) throw new Error('there is no channel to open, or no keys to open it');
@@ -126,7 +126,7 @@ export class CardBench {
     const transmit: Transmit = (apdu) =>
       this.#transmit(nameOf(apdu) === 'authenticate' ? tamper(apdu) : apdu);
     const parts = { profile, selected, transmit, cardKeys, randomBytes };
-    return (await authenticate(parts, profile.channel)).channel;
+    return authenticate(parts, profile.channel);
   }
 
   async #timed(apdu: Uint8Array): Promise<Uint8Array> {

@@ -32,7 +32,7 @@ export async function opened(
   }
   const why = whyNotOpened(bench);
   if (why) return why;
-  const channel = await bench.open();
+  const { channel } = await bench.open();
   try {
     return await action((command) => bench.inside(channel, command), channel);
   } finally {
