@@ -83,7 +83,7 @@ test('cards that people carry are recorded only where the test card is named, an
   await expect(stat(inFolder('2.jsonl'))).rejects.toThrow('ENOENT');
   // and that card has lost no PIN try
   const checked = await kazasu('card', 'check', '--profile', typeA, '--keys', keys, '--language', 'en');
-  expect(checked.stdout).toContain('PIN tries left: 3 left');
+  expect(checked.stdout + checked.stderr).toContain('PIN tries left: 3 left');
   expect(await trace('--output', inFolder('3.jsonl'), '--test-card', 'E00012345')).toMatchObject({ code: 0 });
 });
 

@@ -121,15 +121,30 @@ export class StatusWatch {
 }
 
 /**
+ * Native objects that have connected stay in memory and are used again: one that never watched a state has an
+ * uninitialized thread in it, which its destructor joins, so that the garbage collector would abort the process.
+ */
+const kept = new Set<NativeReader>();
+const idle = new Map<string, NativeReader[]>();
+
+/**
  * One reader's connection to the card in it, with a context of its own that the first `connect` makes. Calls run
  * in the thread pool, one at a time. Rejections are the binding's errors; pcsc-error.ts tells what they mean.
  */
 export class CardConnection {
+  readonly #name: string;
   readonly #native: NativeReader;
   #protocol = 0;
 
   constructor(readerName: string) {
-    this.#native = new native.CardReader(readerName);
+    this.#name = readerName;
+    this.#native = idle.get(readerName)?.pop() ?? new native.CardReader(readerName);
+    kept.add(this.#native);
+  }
+
+  /** Gives the native object to the next connection to this reader; this one is of no use any more. */
+  free(): void {
+    idle.set(this.#name, [...(idle.get(this.#name) ?? []), this.#native]);
   }
 
   /** SCardConnect, exclusive. `done` gets the error, or null. */

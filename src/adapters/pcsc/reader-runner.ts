@@ -147,8 +147,9 @@ export class ReaderRunner {
   #resetReader(): void {
     const connection = new CardConnection(this.#parts.reader.name);
     connection.connectReader((error) => {
-      if (error) return;
+      if (error) return connection.free();
       connection.disconnect('reset', () => {
+        connection.free();
         if (!this.#fresh) this.#renewWatch();
       });
     });
