@@ -2,7 +2,6 @@ import {
   createCipheriv,
   createDecipheriv,
   createHash,
-  createHmac,
   createPublicKey,
   diffieHellman,
   generateKeyPairSync,
@@ -10,11 +9,10 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { z } from 'zod';
-import { equalConstantTime } from '#core/bytes/bytes.ts';
 import type { CardKeys } from '#core/card/keys.ts';
 import { Fault } from '#core/fault.ts';
 
-/** Names a card: by profile, key version and diversifier. */
+/** Names a card: by profile, key version and diversifier (1 to 30 bytes). */
 export interface CardName {
   readonly profileId: string;
   readonly keyVersion: number;
@@ -39,121 +37,122 @@ const headerSchema = z.strictObject({
 export type CardKeyHeader = z.output<typeof headerSchema>;
 
 const magic = Buffer.from('KZCK\u0001', 'latin1');
-const lookupLength = 16;
 const tagLength = 16;
-const macLength = 32;
 const headerLimit = 4_096;
+const longestDiversifier = 30;
+/** Bytes that name a card: place of its profile in the list, key version, length of the diversifier, diversifier. */
+const nameLength = 3 + longestDiversifier;
+/** The key of a file serves that file alone, and so its one message: any fixed nonce will do. */
+const nonce = Buffer.alloc(12);
 
-/** Bytes of a record: what it is found by, then its length byte and two keys encrypted, then the tag. */
-const recordLength = (keyLength: number): number => lookupLength + 1 + 2 * keyLength + tagLength;
+/** Bytes of a record: its card's name, the length of a key, and two keys. */
+const recordLength = (keyLength: number): number => nameLength + 1 + 2 * keyLength;
 
-interface FileKeys {
-  readonly record: Uint8Array;
-  readonly lookup: Uint8Array;
-  readonly mac: Uint8Array;
-}
+/** What is encrypted: the length of the profile list, the list (JSON), and records in the order of their names. */
+const listLengthBytes = 4;
+const mostProfiles = 256;
+const profileListSchema = z.array(z.string().min(1)).max(mostProfiles);
 
 /** ECDH P-256 of a key made for this file with the terminal's; HKDF-SHA-256 over both public keys. */
-function fileKeys(privateKey: KeyObject, publicKey: KeyObject, publicKeys: readonly Uint8Array[]): FileKeys {
+function fileKey(privateKey: KeyObject, publicKey: KeyObject, publicKeys: readonly Uint8Array[]): Uint8Array {
   const shared = diffieHellman({ privateKey, publicKey });
   const salt = createHash('sha256').update(Buffer.concat(publicKeys)).digest();
-  const derived = new Uint8Array(hkdfSync('sha256', shared, salt, 'kazasu card keys 1', 96));
+  const derived = new Uint8Array(hkdfSync('sha256', shared, salt, 'kazasu card keys 1', 32));
   shared.fill(0);
-  return { record: derived.subarray(0, 32), lookup: derived.subarray(32, 64), mac: derived.subarray(64) };
+  return derived;
 }
 
 const spki = (key: KeyObject): Uint8Array => key.export({ format: 'der', type: 'spki' });
 
-/** What a record is found by: it tells nobody without the key which cards are in the file. */
-function lookupOf(key: Uint8Array, { profileId, keyVersion, diversifier }: CardName): Uint8Array {
-  return createHmac('sha256', key)
-    .update(`${profileId}\0${keyVersion}\0`)
-    .update(diversifier)
-    .digest()
-    .subarray(0, lookupLength);
-}
-
-function nonceOf(position: number): Buffer {
-  const nonce = Buffer.alloc(12);
-  nonce.writeUInt32BE(position, 8);
-  return nonce;
+/** The name of a card in a file whose list has its profile at `profile`. */
+function nameOf(profile: number, { keyVersion, diversifier }: CardName): Buffer {
+  if (diversifier.length > longestDiversifier) throw new TypeError('a diversifier has at most 30 bytes');
+  const name = Buffer.alloc(nameLength);
+  name.set([profile, keyVersion, diversifier.length]);
+  name.set(diversifier, 3);
+  return name;
 }
 
 /**
- * Collects the keys of cards into a file that one terminal alone can read: AES-256-GCM a record under keys agreed
- * with its public key, records in the order of what they are found by, and a MAC over the whole.
+ * Collects the keys of cards into a file that one terminal alone can read: AES-256-GCM under a key agreed with its
+ * public key. In clear it tells how many cards it has, and not which.
  */
 export class CardKeyWriter {
   readonly #recipient: KeyObject;
-  readonly #keys: FileKeys;
-  readonly #ephemeralKey: string;
-  readonly #cards = new Map<string, CardKeys>();
+  readonly #profiles: string[] = [];
+  readonly #cards = new Map<string, { readonly name: Buffer; readonly keys: CardKeys }>();
 
   /** `recipient`: the terminal's public key, ECDH P-256. */
   constructor(recipient: KeyObject) {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     this.#recipient = recipient;
-    this.#ephemeralKey = Buffer.from(spki(publicKey)).toString('base64');
-    this.#keys = fileKeys(privateKey, recipient, [spki(publicKey), spki(recipient)]);
   }
 
   /** Takes the keys of a card; of one named twice, the first. Returns whether it was new. */
   add(card: CardName, keys: CardKeys): boolean {
-    const lookup = Buffer.from(lookupOf(this.#keys.lookup, card)).toString('latin1');
-    if (this.#cards.has(lookup)) return false;
-    this.#cards.set(lookup, keys);
+    if (!this.#profiles.includes(card.profileId)) this.#profiles.push(card.profileId);
+    if (this.#profiles.length > mostProfiles) throw new TypeError('too many profiles for one file');
+    const name = nameOf(this.#profiles.indexOf(card.profileId), card);
+    const key = name.toString('latin1');
+    if (this.#cards.has(key)) return false;
+    this.#cards.set(key, { name, keys });
     return true;
   }
 
   /** The file; every key it was given is zeroed. */
   finish(about: Pick<CardKeyHeader, 'terminal' | 'exportId' | 'exportedAt'>): Uint8Array {
-    const cards = [...this.#cards].sort(([a], [b]) => (a < b ? -1 : 1));
-    const keyLength = cards.reduce((longest, [, keys]) => Math.max(longest, keys.encryption.length), 16);
+    const cards = [...this.#cards.values()].sort((a, b) => Buffer.compare(a.name, b.name));
+    const keyLength = cards.reduce((longest, { keys }) => Math.max(longest, keys.encryption.length), 16);
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const header: CardKeyHeader = {
       format: 'kazasu-card-keys',
       formatVersion: 1,
       ...about,
       count: cards.length,
       keyLength,
-      ephemeralKey: this.#ephemeralKey,
+      ephemeralKey: Buffer.from(spki(publicKey)).toString('base64'),
     };
-    const records = Buffer.concat(
-      cards.map(([lookup, keys], position) =>
-        this.#record(Buffer.from(lookup, 'latin1'), keys, position, keyLength),
-      ),
-    );
     const text = Buffer.from(JSON.stringify(header));
-    const prefix = Buffer.alloc(magic.length + 2);
-    magic.copy(prefix);
-    prefix.writeUInt16BE(text.length, magic.length);
-    const mac = macOf(this.#keys, spki(this.#recipient), [prefix, text, records]);
-    zero(this.#keys);
-    return Buffer.concat([prefix, text, mac, records]);
-  }
-
-  #record(lookup: Uint8Array, { encryption, mac }: CardKeys, position: number, keyLength: number): Buffer {
-    const plain = Buffer.alloc(1 + 2 * keyLength);
-    plain[0] = encryption.length;
-    plain.set(encryption, 1);
-    plain.set(mac, 1 + keyLength);
-    encryption.fill(0);
-    mac.fill(0);
-    const cipher = createCipheriv('aes-256-gcm', this.#keys.record, nonceOf(position)).setAAD(lookup);
-    const sealed = Buffer.concat([lookup, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(text.length);
+    const clear = Buffer.concat([magic, length, text]);
+    const key = fileKey(privateKey, this.#recipient, [spki(publicKey), spki(this.#recipient)]);
+    const plain = this.#plain(cards, keyLength);
+    const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(clear);
+    const sealed = Buffer.concat([clear, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    key.fill(0);
     plain.fill(0);
     return sealed;
   }
+
+  #plain(cards: readonly { readonly name: Buffer; readonly keys: CardKeys }[], keyLength: number): Buffer {
+    const list = Buffer.from(JSON.stringify(this.#profiles));
+    const plain = Buffer.alloc(listLengthBytes + list.length + cards.length * recordLength(keyLength));
+    plain.writeUInt32BE(list.length);
+    plain.set(list, listLengthBytes);
+    let at = listLengthBytes + list.length;
+    for (const { name, keys } of cards) {
+      plain.set(name, at);
+      plain[at + nameLength] = keys.encryption.length;
+      plain.set(keys.encryption, at + nameLength + 1);
+      plain.set(keys.mac, at + nameLength + 1 + keyLength);
+      keys.encryption.fill(0);
+      keys.mac.fill(0);
+      at += recordLength(keyLength);
+    }
+    return plain;
+  }
 }
 
-/** The keys of cards as a terminal has them in memory: encrypted, but for those of the card that is asked for. */
+/** The keys of cards as a terminal has them in memory, found without computing anything: a card is waiting. */
 export class CardKeyTable {
   readonly header: CardKeyHeader;
-  readonly #keys: FileKeys;
-  readonly #records: Uint8Array;
+  /** place in the list, by profile */
+  readonly #profiles: ReadonlyMap<string, number>;
+  readonly #records: Buffer;
 
-  private constructor(header: CardKeyHeader, keys: FileKeys, records: Uint8Array) {
+  private constructor(header: CardKeyHeader, profiles: readonly string[], records: Buffer) {
     this.header = header;
-    this.#keys = keys;
+    this.#profiles = new Map(profiles.map((profile, place) => [profile, place]));
     this.#records = records;
   }
 
@@ -163,64 +162,63 @@ export class CardKeyTable {
    * @throws Fault `key-file-invalid` for one that is damaged, cut, changed, or for another terminal
    */
   static open(content: Uint8Array, privateKey: KeyObject, name: string): CardKeyTable {
-    const { header, prefixAndText, mac, records } = parse(content, name);
-    const publicKey = createPublicKey(privateKey);
-    let keys: FileKeys;
+    const { header, clear, sealed, tag } = parse(content, name);
+    let plain: Buffer | undefined;
     try {
       const ephemeral = createPublicKey({
         key: Buffer.from(header.ephemeralKey, 'base64'),
         format: 'der',
         type: 'spki',
       });
-      keys = fileKeys(privateKey, ephemeral, [spki(ephemeral), spki(publicKey)]);
+      const key = fileKey(privateKey, ephemeral, [spki(ephemeral), spki(createPublicKey(privateKey))]);
+      const decipher = createDecipheriv('aes-256-gcm', key, nonce).setAAD(clear).setAuthTag(tag);
+      key.fill(0);
+      plain = decipher.update(sealed);
+      decipher.final();
+      const recordsAt = listLengthBytes + plain.readUInt32BE();
+      const profiles = profileListSchema.parse(
+        JSON.parse(plain.toString('utf8', listLengthBytes, recordsAt)),
+      );
+      const records = plain.subarray(recordsAt);
+      if (records.length !== header.count * recordLength(header.keyLength)) throw damaged(name);
+      return new CardKeyTable(header, profiles, records);
     } catch (cause) {
+      plain?.fill(0);
       throw damaged(name, cause);
     }
-    if (!equalConstantTime(mac, macOf(keys, spki(publicKey), [prefixAndText, records]))) {
-      zero(keys);
-      throw damaged(name);
-    }
-    return new CardKeyTable(header, keys, records);
   }
 
   /** The keys of a card, or undefined where it is not among those of the file. The receiver zeroes them. */
   find(card: CardName): CardKeys | undefined {
-    const wanted = lookupOf(this.#keys.lookup, card);
+    const profile = this.#profiles.get(card.profileId);
+    if (profile === undefined || card.diversifier.length > longestDiversifier) return undefined;
+    const wanted = nameOf(profile, card);
     const { count, keyLength } = this.header;
     const length = recordLength(keyLength);
     let [low, high] = [0, count - 1];
     while (low <= high) {
       const middle = (low + high) >> 1;
-      const record = this.#records.subarray(middle * length, (middle + 1) * length);
-      const order = Buffer.compare(record.subarray(0, lookupLength), wanted);
-      if (order === 0) return this.#openRecord(record, middle);
+      const at = middle * length;
+      const order = this.#records.compare(wanted, 0, nameLength, at, at + nameLength);
+      if (order === 0) return keysOf(this.#records.subarray(at + nameLength, at + length), keyLength);
       if (order < 0) low = middle + 1;
       else high = middle - 1;
     }
     return undefined;
   }
 
-  /** Zeroes what the records are read with. */
+  /** Zeroes the keys. */
   close(): void {
-    zero(this.#keys);
     this.#records.fill(0);
   }
+}
 
-  #openRecord(record: Uint8Array, position: number): CardKeys {
-    const { keyLength } = this.header;
-    const decipher = createDecipheriv('aes-256-gcm', this.#keys.record, nonceOf(position))
-      .setAAD(record.subarray(0, lookupLength))
-      .setAuthTag(record.subarray(-tagLength));
-    const plain = decipher.update(record.subarray(lookupLength, -tagLength));
-    decipher.final();
-    const length = plain[0] ?? 0;
-    const keys = {
-      encryption: new Uint8Array(plain.subarray(1, 1 + length)),
-      mac: new Uint8Array(plain.subarray(1 + keyLength, 1 + keyLength + length)),
-    };
-    plain.fill(0);
-    return keys;
-  }
+function keysOf(record: Uint8Array, keyLength: number): CardKeys {
+  const length = record[0] ?? 0;
+  return {
+    encryption: new Uint8Array(record.subarray(1, 1 + length)),
+    mac: new Uint8Array(record.subarray(1 + keyLength, 1 + keyLength + length)),
+  };
 }
 
 function parse(content: Uint8Array, name: string) {
@@ -231,28 +229,16 @@ function parse(content: Uint8Array, name: string) {
     throw new Fault('key-file-invalid', `${name} was written by another version of Kazasu`);
   }
   const textLength = bytes.readUInt16BE(magic.length);
-  const macAt = textAt + textLength;
-  if (textLength > headerLimit || bytes.length < macAt + macLength) throw damaged(name);
+  const sealedAt = textAt + textLength;
+  if (textLength > headerLimit || bytes.length < sealedAt + tagLength) throw damaged(name);
   let header: CardKeyHeader;
   try {
-    header = headerSchema.parse(JSON.parse(bytes.toString('utf8', textAt, macAt)));
+    header = headerSchema.parse(JSON.parse(bytes.toString('utf8', textAt, sealedAt)));
   } catch {
     throw damaged(name);
   }
-  const records = bytes.subarray(macAt + macLength);
-  if (records.length !== header.count * recordLength(header.keyLength)) throw damaged(name);
-  return {
-    header,
-    prefixAndText: bytes.subarray(0, macAt),
-    mac: bytes.subarray(macAt, macAt + macLength),
-    records,
-  };
-}
-
-function macOf({ mac }: FileKeys, recipient: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
-  const hmac = createHmac('sha256', mac).update(recipient);
-  for (const part of parts) hmac.update(part);
-  return hmac.digest();
+  const clear = bytes.subarray(0, sealedAt);
+  return { header, clear, sealed: bytes.subarray(sealedAt, -tagLength), tag: bytes.subarray(-tagLength) };
 }
 
 function damaged(name: string, cause?: unknown): Fault {
@@ -261,8 +247,4 @@ function damaged(name: string, cause?: unknown): Fault {
     `${name} is damaged, not complete, or was made for another terminal; export it again for this one`,
     { cause },
   );
-}
-
-function zero({ record, lookup, mac }: FileKeys): void {
-  for (const key of [record, lookup, mac]) key.fill(0);
 }
