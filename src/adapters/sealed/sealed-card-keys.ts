@@ -89,7 +89,9 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
   async install(content: Uint8Array): Promise<CardKeyHeader> {
     const { directory, sealing } = this.#options;
     const { privateKey, terminal } = await openReceivingKey(directory, sealing);
-    const { header } = CardKeyTable.open(content, privateKey, 'the file');
+    const table = await CardKeyTable.open(content, privateKey, 'the file');
+    const { header } = table;
+    table.close();
     if (header.terminal !== terminal) {
       throw new Fault('key-file-invalid', `the file is for terminal ${header.terminal}, this is ${terminal}`);
     }
@@ -133,7 +135,7 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
         throw new Fault('key-unavailable', `no card keys are installed in ${directory}`);
       });
       const { privateKey } = await openReceivingKey(directory, sealing);
-      const table = CardKeyTable.open(content, privateKey, this.#file);
+      const table = await CardKeyTable.open(content, privateKey, this.#file);
       if (this.#erasures !== erasures || !this.#watcher) return table.close();
       this.#table?.close();
       this.#table = table;
