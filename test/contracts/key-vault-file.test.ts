@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -39,9 +39,10 @@ keyVaultContract('file', { shared: 'served' }, async () => {
   };
 });
 
-/** Puts a credential where systemd would. */
+/** Puts a credential where systemd would, with the mode it has since version 254. */
 async function handOut(bytes: Uint8Array): Promise<void> {
-  await writeFile(join(folder, 'sealing'), bytes, { mode: 0o600 });
+  await rm(join(folder, 'sealing'), { force: true });
+  await writeFile(join(folder, 'sealing'), bytes, { mode: 0o440 });
   vi.stubEnv('CREDENTIALS_DIRECTORY', folder);
 }
 
@@ -95,7 +96,6 @@ describe('a sealed vault', () => {
   });
 
   test('others than the owner may read neither vault nor passphrase', async () => {
-    const { chmod } = await import('node:fs/promises');
     await sealed(byPassphrase());
     for (const name of ['vault', 'passphrase']) {
       await chmod(join(folder, name), 0o640);
@@ -105,6 +105,22 @@ describe('a sealed vault', () => {
       });
       await chmod(join(folder, name), 0o600);
     }
+  });
+
+  test('a credential that everybody may read is refused', async () => {
+    await handOut(new Uint8Array(32).fill(5));
+    await sealed(byCredential());
+    await chmod(join(folder, 'sealing'), 0o444);
+    await expect(byCredential().start()).rejects.toMatchObject({
+      code: 'key-file-invalid',
+      message: expect.stringContaining('has mode 444'),
+    });
+    // beside the credentials nothing but a credential has their modes
+    await mkdir(join(folder, 'below'));
+    await writeFile(join(folder, 'below/passphrase'), 'correct horse battery staple', { mode: 0o440 });
+    const below = new FileVault({ file, sealing: { passphraseFile: join(folder, 'below/passphrase') } });
+    await rm(file);
+    await expect(below.create()).rejects.toMatchObject({ code: 'key-file-invalid' });
   });
 
   test('whatever is changed in it, it does not open, and no message shows what is in it', async () => {

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -90,7 +90,6 @@ async function handOut(credential: string, tpm: string): Promise<void> {
   await mkdir(directory, { recursive: true });
   const file = join(directory, 'kazasu-sealing');
   await run('systemd-creds', ['decrypt', `--tpm2-device=${tpm}`, '--name=kazasu-sealing', credential, file]);
-  await chmod(file, 0o600);
   vi.stubEnv('CREDENTIALS_DIRECTORY', directory);
 }
 
