@@ -89,7 +89,9 @@ async function handOut(credential: string, tpm: string): Promise<void> {
   const directory = join(folder, 'credentials');
   await mkdir(directory, { recursive: true });
   const file = join(directory, 'kazasu-sealing');
-  await run('systemd-creds', ['decrypt', `--tpm2-device=${tpm}`, '--name=kazasu-sealing', credential, file]);
+  const decrypt = ['decrypt', `--tpm2-device=${tpm}`, '--name=kazasu-sealing', credential, '-'];
+  const { stdout } = await run('systemd-creds', decrypt, { encoding: 'buffer' });
+  await writeFile(file, stdout, { mode: 0o440 });
   vi.stubEnv('CREDENTIALS_DIRECTORY', directory);
 }
 
