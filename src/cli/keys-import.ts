@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { FileVault } from '#adapters/sealed/file-vault.ts';
+import { isMissing } from '#adapters/sealed/sealed-file.ts';
 import { toHex, xor } from '#core/bytes/bytes.ts';
 import { isMasterKeyLength } from '#core/card/diversification.ts';
 import { AesCmac } from '#core/crypto/cmac.ts';
-import { Fault, isFault } from '#core/fault.ts';
+import { Fault } from '#core/fault.ts';
 import { loadCardProfile, loadKeySource } from '#terminal/config.ts';
 import { keysHelp, withVault } from './key-options.ts';
 import { masterKeyText } from './keys-list.ts';
@@ -72,16 +73,7 @@ async function importKey(options: ImportOptions, note: (text: string) => void) {
 
 async function makeMissingVault(file: string): Promise<void> {
   const source = await loadKeySource(file);
-  if (source.kind !== 'vault-file') return;
-  const vault = new FileVault(source);
-  try {
-    await vault.start();
-  } catch (error) {
-    if (!isFault(error, 'file-unreadable')) throw error;
-    await vault.create();
-  } finally {
-    await vault.stop();
-  }
+  if (source.kind === 'vault-file' && (await isMissing(source.file))) await new FileVault(source).create();
 }
 
 /** The key that the components add up to; their check values are noted. */

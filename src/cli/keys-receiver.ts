@@ -1,7 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { describeReceiver, makeReceivingKey, receiverFingerprint } from '#adapters/sealed/receiving-key.ts';
-import { Fault, isFault } from '#core/fault.ts';
+import {
+  describeReceiver,
+  makeReceivingKey,
+  receiverFingerprint,
+  receivingKeyFile,
+} from '#adapters/sealed/receiving-key.ts';
+import { isMissing } from '#adapters/sealed/sealed-file.ts';
+import { Fault } from '#core/fault.ts';
 import { loadKeySource, loadTerminalConfig } from '#terminal/config.ts';
 import { createOutput } from './output.ts';
 
@@ -37,11 +43,7 @@ async function receiverOf(config: string) {
     throw new Fault('argument-invalid', `${config}: this terminal holds no card keys, but ${source.kind}`);
   }
   const { directory, sealing } = source;
-  try {
-    return await describeReceiver(directory, sealing);
-  } catch (error) {
-    if (!isFault(error, 'file-unreadable')) throw error;
-    const { terminal } = (await loadTerminalConfig(config)).config;
-    return makeReceivingKey(directory, { sealing, terminal });
-  }
+  if (!(await isMissing(receivingKeyFile(directory)))) return describeReceiver(directory, sealing);
+  const { terminal } = (await loadTerminalConfig(config)).config;
+  return makeReceivingKey(directory, { sealing, terminal });
 }

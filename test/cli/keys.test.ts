@@ -1,4 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -55,6 +65,10 @@ async function ok(...words: readonly string[]): Promise<{ out: string; err: stri
 
 describe('from the ceremony to the terminal and its loss', () => {
   const importing = ['keys', 'import', '--vault', at('vault.yaml'), '--profile', typeA, '--key-version'];
+  const receiver = [
+    ...['keys', 'receiver', '--config', at('terminal.yaml')],
+    ...['--out', at('entrance.json')],
+  ];
   let fingerprint = '';
   let fileFingerprint = '';
 
@@ -80,17 +94,8 @@ describe('from the ceremony to the terminal and its loss', () => {
   });
 
   test('keys go to the terminal whose fingerprint was compared', async () => {
-    const receiver = [
-      'keys',
-      'receiver',
-      '--config',
-      at('terminal.yaml'),
-      '--out',
-      at('entrance.json'),
-      '--json',
-    ];
-    fingerprint = JSON.parse((await ok(...receiver)).out).fingerprint;
-    expect(JSON.parse((await ok(...receiver)).out).fingerprint).toBe(fingerprint);
+    fingerprint = JSON.parse((await ok(...receiver, '--json')).out).fingerprint;
+    expect(JSON.parse((await ok(...receiver, '--json')).out).fingerprint).toBe(fingerprint);
     const exporting = [
       ...['keys', 'export-cards', '--vault', at('vault.yaml'), '--cards', at('holders.csv')],
       ...['--profile', typeA, profileFile('synthetic-type-c'), '--for-terminal', at('entrance.json')],
@@ -128,6 +133,25 @@ describe('from the ceremony to the terminal and its loss', () => {
     } as const;
     expect(await keys.cardKeys(request)).toEqual(deriveCardKeys(fromHex(master), 'an10922', diversifier));
     await keys.stop();
+  });
+
+  test.each([
+    ['a vault', 'vault', 'passphrase', [...importing, '2', '--component', at('one')]],
+    ['a receiving key', 'card-keys/receiving-key', 'sealing-passphrase', receiver],
+  ])('%s that cannot be opened is told, and never replaced', async (_name, stored, passphrase, command) => {
+    const before = readFileSync(at(stored));
+    chmodSync(at(stored), 0o000);
+    expect(await refusal(...command)).toMatch(new RegExp(`file-unreadable: .*${stored} .*no permission`));
+    chmodSync(at(stored), 0o600);
+    renameSync(at(passphrase), at('elsewhere'));
+    expect(await refusal(...command)).toMatch(new RegExp(`file-unreadable: .*${passphrase} .*not exist`));
+    renameSync(at('elsewhere'), at(passphrase));
+    renameSync(at(stored), at('elsewhere'));
+    mkdirSync(at(stored));
+    expect(await refusal(...command)).toContain(`key-file-invalid: ${at(stored)} is no file`);
+    rmSync(at(stored), { recursive: true });
+    renameSync(at('elsewhere'), at(stored));
+    expect(readFileSync(at(stored))).toEqual(before);
   });
 
   test('the loss of a terminal names the cards to give new keys', async () => {

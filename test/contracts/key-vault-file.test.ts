@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -168,7 +168,10 @@ describe('a sealed vault', () => {
     await handOut(new Uint8Array(32).fill(5));
     const vault = byCredential();
     await sealed(vault);
-    await expect(byCredential().create()).rejects.toMatchObject({ code: 'key-file-invalid' });
+    const before = await readFile(file);
+    await expect(byCredential().create()).rejects.toMatchObject({ code: 'key-refused' });
+    expect(await readFile(file)).toEqual(before);
+    expect((await readdir(folder)).sort()).toEqual(['passphrase', 'sealing', 'vault']);
     await vault.start();
     await writeFile(`${file}.lock`, '');
     await expect(vault.destroy({ profileId: 'p', version: 1 })).rejects.toMatchObject({

@@ -19,7 +19,14 @@ import type { Sealing } from '#core/config/key-source.ts';
 import { Fault } from '#core/fault.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { KeyVault, MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
-import { destroyFile, openSealed, type Sealed, writeSealed } from './sealed-file.ts';
+import {
+  createSealed,
+  destroyFile,
+  openSealed,
+  type Sealed,
+  type SealedFile,
+  writeSealed,
+} from './sealed-file.ts';
 
 const purpose = 'master keys';
 /** The keys in the order in which they stand in the secret. */
@@ -60,16 +67,13 @@ export class FileVault implements KeyVault, KeyErasure {
     this.#sealing = sealing;
   }
 
-  /** Makes a vault where there is none yet, with `keys`, which it zeroes. Rejects with `key-file-invalid` where there is a file. */
+  /** Makes a vault where there is none yet, with `keys`, which it zeroes. Rejects with `key-refused` where there is a file. */
   async create(keys: readonly NewMasterKey[] = []): Promise<void> {
     await this.#locked(async () => {
-      const taken = await open(this.#file, 'r').catch(() => undefined);
-      await taken?.close();
-      if (taken) throw new Fault('key-file-invalid', `${this.#file} is there already, and is left as it is`);
       const empty: Sealed<Attributes> = { attributes: { keys: [] }, secret: new Uint8Array() };
       const content = keys.reduce(withKey, empty);
       try {
-        await this.#write(content);
+        await createSealed(this.#sealedFile(), content);
       } finally {
         for (const secret of [content.secret, ...keys.map(({ key }) => key)]) secret.fill(0);
       }
@@ -145,11 +149,11 @@ export class FileVault implements KeyVault, KeyErasure {
   }
 
   #read(): Promise<Sealed<Attributes>> {
-    return openSealed({ file: this.#file, purpose, sealing: this.#sealing }, attributesSchema);
+    return openSealed(this.#sealedFile(), attributesSchema);
   }
 
-  #write(content: Sealed<Attributes>): Promise<void> {
-    return writeSealed({ file: this.#file, purpose, sealing: this.#sealing }, content);
+  #sealedFile(): SealedFile {
+    return { file: this.#file, purpose, sealing: this.#sealing };
   }
 
   /** Writes what `change` makes of the file's content, and holds it. */
@@ -165,7 +169,7 @@ export class FileVault implements KeyVault, KeyErasure {
     try {
       const after = change(before);
       try {
-        await this.#write(after);
+        await writeSealed(this.#sealedFile(), after);
         if (this.#held) await this.#hold({ ...after, secret: copyOf(after.secret) });
       } finally {
         after.secret.fill(0);

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { giveToOwnerOf } from '#adapters/process/ownership.ts';
@@ -8,7 +8,7 @@ import type { Sealing } from '#core/config/key-source.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { Fault } from '#core/fault.ts';
 import { unreadable } from '#core/file-fault.ts';
-import { openSealed, type SealedFile, writeSealed } from './sealed-file.ts';
+import { createSealed, openSealed, type SealedFile } from './sealed-file.ts';
 
 /** What a terminal tells the centre, so that keys can be exported for it alone. */
 export const receiverSchema = z.strictObject({
@@ -50,16 +50,11 @@ export async function makeReceivingKey(
       if (error.code !== 'EEXIST') throw unreadable(directory, error);
     },
   );
-  const taken = await open(receivingKeyFile(directory), 'r').catch(() => undefined);
-  await taken?.close();
-  if (taken) {
-    throw new Fault('key-refused', `${receivingKeyFile(directory)} is there already, and is left as it is`);
-  }
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const publicKey = pair.publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
   const secret = pair.privateKey.export({ format: 'der', type: 'pkcs8' });
   try {
-    await writeSealed(fileIn(directory, sealing), { attributes: { terminal, publicKey }, secret });
+    await createSealed(fileIn(directory, sealing), { attributes: { terminal, publicKey }, secret });
   } finally {
     secret.fill(0);
   }

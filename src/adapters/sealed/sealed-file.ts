@@ -1,5 +1,5 @@
 import { randomBytes, type webcrypto } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { link, lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Crypto } from '@peculiar/webcrypto';
 import { z } from 'zod';
@@ -92,10 +92,22 @@ export async function openSealed<S extends z.ZodType>(
 }
 
 /** Seals `secret` into a file that takes the place of the one there, whole or not at all. */
-export async function writeSealed(
-  { file, purpose, sealing }: SealedFile,
+export async function writeSealed(description: SealedFile, content: Sealed<unknown>): Promise<void> {
+  await replaceFile(description.file, await seal(description, content));
+}
+
+/**
+ * Seals `secret` into a new file, whole or not at all. Rejects with `key-refused` where one is there already, which is
+ * never replaced: whatever depends on it would be lost.
+ */
+export async function createSealed(description: SealedFile, content: Sealed<unknown>): Promise<void> {
+  await placeFile(description.file, await seal(description, content), link);
+}
+
+async function seal(
+  { purpose, sealing }: SealedFile,
   { attributes, secret }: Sealed<unknown>,
-): Promise<void> {
+): Promise<Uint8Array> {
   const derivation = newDerivation(sealing);
   const sealingKey = await deriveSealingKey(sealing, derivation);
   try {
@@ -114,14 +126,30 @@ export async function writeSealed(
       new Uint8Array(secret),
     );
     const sealed = Buffer.from(ciphertext).toString('base64');
-    await replaceFile(file, Buffer.from(`${JSON.stringify({ ...header, sealed })}\n`));
+    return Buffer.from(`${JSON.stringify({ ...header, sealed })}\n`);
   } finally {
     zero(sealingKey);
   }
 }
 
+/** Whether nothing is at `file`. Rejects with `file-unreadable` where that cannot be told. */
+export async function isMissing(file: string): Promise<boolean> {
+  try {
+    await lstat(file);
+    return false;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
+    throw unreadable(file, error);
+  }
+}
+
 /** Puts `content` in the place of `file` durably, whole or not at all, readable by its owner alone. */
-export async function replaceFile(file: string, content: Uint8Array): Promise<void> {
+export function replaceFile(file: string, content: Uint8Array): Promise<void> {
+  return placeFile(file, content, rename);
+}
+
+/** `place`: `rename`, which replaces, or `link`, which does not. */
+async function placeFile(file: string, content: Uint8Array, place: typeof rename): Promise<void> {
   const unfinished = `${file}.${randomBytes(6).toString('hex')}`;
   try {
     const handle = await open(unfinished, 'wx', 0o600);
@@ -132,7 +160,8 @@ export async function replaceFile(file: string, content: Uint8Array): Promise<vo
       await handle.close();
     }
     giveToOwnerOf(dirname(file), unfinished);
-    await rename(unfinished, file);
+    await place(unfinished, file);
+    await rm(unfinished, { force: true });
     await syncFolder(file);
   } catch (error) {
     await rm(unfinished, { force: true });
@@ -188,6 +217,7 @@ function damaged(file: string, cause?: unknown): Fault {
 
 function unwritable(file: string, error: unknown): Fault {
   const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+  if (code === 'EEXIST') return new Fault('key-refused', `${file} is there already, and is left as it is`);
   return new Fault('key-file-invalid', `${file} cannot be written or removed (${code})`, {
     cause: unreadable(file, error),
   });
