@@ -54,6 +54,7 @@ async function openMutual(parts: AuthenticationParts, parameters: ChannelParamet
     const answered = transmit(handshake.command(parseChallenge(challenge.value)));
     const { keyVersion = 0, diversifier } = selected;
     if (diversifier) parts.claimed?.(diversifier);
+    handshake.prepare();
     return { channel: handshake.complete(await answered), keyVersion, ...(diversifier && { diversifier }) };
   } finally {
     handshake?.close();

@@ -57,10 +57,10 @@ export class AesCbc {
     return this.encrypt(zeroBlock, data).subarray(-aesBlockLength);
   }
 
-  /** Makes both directions ready now, where there is time that the first message would not have. */
-  prepare(): void {
-    this.#encryptionReady();
-    this.#decryptionReady();
+  /** Makes one direction ready now, where there is time that its first message would not have. */
+  prepare(direction: 'encryption' | 'decryption'): void {
+    if (direction === 'encryption') this.#encryptionReady();
+    else this.#decryptionReady();
   }
 
   /** Zeroes the key and frees the ciphers; further use throws. Safe to call twice. */

@@ -38,7 +38,7 @@ export class HandshakeKeys {
 
   constructor(suite: ChannelSuite, keys: CardKeys) {
     this.#cipher = suite.cipher(keys.encryption);
-    this.#cipher.prepare();
+    this.#cipher.prepare('encryption');
     this.#mac = suite.mac(keys.mac);
     this.#zeroIv = new Uint8Array(suite.blockLength);
   }
@@ -61,6 +61,11 @@ export class HandshakeKeys {
     const nonce = plain.subarray(0, nonceLength);
     const ownNonce = plain.subarray(nonceLength, 2 * nonceLength);
     return { other: { nonce, keyMaterial: plain.subarray(2 * nonceLength) }, ownNonce };
+  }
+
+  /** Does now what `open` would have to wait for. */
+  prepareToOpen(): void {
+    this.#cipher.prepare('decryption');
   }
 
   close(): void {

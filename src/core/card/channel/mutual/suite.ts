@@ -16,8 +16,8 @@ export type ChannelCipher = 'aes-128' | '3des';
 export interface KeyedCipher {
   encrypt(iv: Uint8Array, data: Uint8Array): Uint8Array;
   decrypt(iv: Uint8Array, data: Uint8Array): Uint8Array;
-  /** does now what the first messages would have to wait for */
-  prepare(): void;
+  /** does now what the first message in this direction would have to wait for */
+  prepare(direction: 'encryption' | 'decryption'): void;
   /** IV of a protected message */
   messageIv(counter: Uint8Array): Uint8Array;
   close(): void;
@@ -75,7 +75,7 @@ function aesCipher(key: Uint8Array): KeyedCipher {
   return {
     encrypt: (iv, data) => aes.encrypt(iv, data),
     decrypt: (iv, data) => aes.decrypt(iv, data),
-    prepare: () => aes.prepare(),
+    prepare: (direction) => aes.prepare(direction),
     messageIv: (counter) => aes.lastBlock(counter),
     close: () => aes.close(),
   };

@@ -71,6 +71,11 @@ export class TerminalHandshake {
     return encodeCommand({ cla: 0, ins: 0x82, p1: 0, p2: 0, data, expected: authenticationLength });
   }
 
+  /** Does now, while the card computes, what its answer would have to wait for. */
+  prepare(): void {
+    this.#keys.prepareToOpen();
+  }
+
   /**
    * Checks the card's answer, the MAC first, and opens the channel.
    * Throws a Fault `card-authentication-failed` or `card-answer-malformed`.
