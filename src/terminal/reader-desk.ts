@@ -4,6 +4,8 @@ import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { Indication, Indicator } from '#ports/indicator.ts';
 import { type EarlySlice, runTap, type TapParts, type TapResult } from './tap.ts';
 
+/** a card that is read faster needs no sign that it is being read, and the lamp's way costs time while it is */
+const readingShownAfterMs = 50;
 /** how long the end of a tap stays shown; `granted` is the door's to show and to end */
 const shownForMs = 3_000;
 
@@ -36,8 +38,10 @@ export class ReaderDesk {
     this.#parts.clock.trusted();
     if (this.#answering) return;
     this.#cancelShown?.();
-    this.#cancelShown = undefined;
-    this.#show('reading');
+    this.#cancelShown = this.#parts.clock.after(readingShownAfterMs, () => {
+      this.#cancelShown = undefined;
+      this.#show('reading');
+    });
   }
 
   /** A card has said who it is: what the decision will need is looked up while the card proves it. */

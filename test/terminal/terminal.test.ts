@@ -30,7 +30,19 @@ describe('a card held up', () => {
     expect(card.ended).toBe(1);
     await bench.clock.advanceAsync(5_000);
     expect(bench.locked()).toBe(true);
-    expect(bench.shown.slice(-3)).toEqual(['reading', 'granted', 'idle']);
+    expect(bench.shown.slice(-3)).toEqual(['idle', 'granted', 'idle']);
+  });
+
+  it('shows that a card is being read when that takes a moment', async () => {
+    bench.claim();
+    await bench.clock.advanceAsync(49);
+    expect(bench.shown).not.toContain('reading');
+    await bench.clock.advanceAsync(1);
+    expect(bench.shown.at(-1)).toBe('reading');
+    await bench.tap({ kind: 'removed' });
+    expect(bench.shown.at(-1)).toBe('hold-again');
+    await bench.clock.advanceAsync(3_000);
+    expect(bench.shown.at(-1)).toBe('idle');
   });
 
   it('keeps the user number out of everything but the erasable field', async () => {

@@ -9,7 +9,7 @@ const rtcFile = '/sys/class/rtc/rtc0/hctosys';
 /** a battery that was ever empty restarts at 1970 or 2000: no RTC is believed that stands before this software */
 const softwareMs = Date.UTC(2026, 0, 1);
 /** how long a "not yet" is believed, in milliseconds */
-const recheckMs = 1_000;
+const recheckMs = 10_000;
 
 export interface SystemClockOptions {
   /**
