@@ -159,8 +159,8 @@ function outcomeText(outcome: CounterPinChange): Text {
     case 'removed':
     case 'timeout':
       return {
-        ja: '送る前にカードが離れました。カードは変わっていません',
-        en: 'the card left before; it is as it was',
+        ja: '変更の前にカードが離れました。暗証番号は変わっていませんが、照合1回に数えられたかもしれません',
+        en: 'the card left before the change; the PIN is as it was, but one try may have been counted',
       };
     case 'uncertain':
       return {

@@ -1,5 +1,5 @@
 import type { Command } from '#core/apdu/command.ts';
-import { describeStatus, statusWords, triesLeftOf } from '#core/apdu/response.ts';
+import { describeStatus, isSuccessOrWarning, statusWords, triesLeftOf } from '#core/apdu/response.ts';
 import type { Transmit } from '#core/apdu/transmit.ts';
 import { concat, equalConstantTime } from '#core/bytes/bytes.ts';
 import type { SecureChannel } from '#core/card/channel/secure-channel.ts';
@@ -16,7 +16,8 @@ export interface PinParts {
 
 type PinPolicy = NonNullable<CardProfile['pin']>;
 
-const blockedStatuses: ReadonlySet<number> = new Set([
+/** What cards answer of a PIN that is blocked (ISO 7816-4, 5.6). */
+export const blockedStatuses: ReadonlySet<number> = new Set([
   0x63c0,
   statusWords.pinBlocked,
   statusWords.referenceNotUsable,
@@ -28,15 +29,22 @@ function bareBlockedStatus(response: Uint8Array): number | undefined {
   return response.length === 2 && blockedStatuses.has(status) ? status : undefined;
 }
 
+/** Sends a PIN command and returns its status, which the card authenticated. */
+async function authenticStatus({ channel, transmit }: PinParts, command: Command): Promise<number> {
+  return authenticStatusIn(channel, await transmit(channel.wrap(command)));
+}
+
+function authenticStatusIn(channel: SecureChannel, response: Uint8Array): number {
+  const { status, authentic } = channel.unwrap(response);
+  if (authentic) return status;
+  const text = 'the channel of the card does not authenticate what the card says of a PIN';
+  throw new Fault('card-message-not-authentic', text);
+}
+
 async function pinStatus({ channel, transmit }: PinParts, command: Command): Promise<number> {
   const response = await transmit(channel.wrap(command));
   try {
-    const { status, authentic } = channel.unwrap(response);
-    if (!authentic) {
-      const text = 'the channel of the card does not authenticate what the card says of a PIN';
-      throw new Fault('card-message-not-authentic', text);
-    }
-    return status;
+    return authenticStatusIn(channel, response);
   } catch (error) {
     const status = bareBlockedStatus(response);
     if (status !== undefined && isFault(error, 'card-answer-status')) return status;
@@ -68,23 +76,17 @@ type Tried =
   | { readonly kind: 'blocked' };
 
 /**
- * Reads the tries left (VERIFY without data costs none), then sends the command that spends one, once; `sending` is
- * called before. Nothing is sent when fewer tries are left than the profile demands, or when the card does not tell.
+ * Reads the tries left (VERIFY without data costs none), then sends VERIFY with `digits`, once. Nothing is sent when
+ * fewer tries are left than the profile demands, or when the card does not tell.
  */
-async function spendTry(
-  parts: PinParts,
-  policy: PinPolicy,
-  command: Pick<Command, 'ins' | 'data'>,
-  sending: () => void = () => undefined,
-): Promise<Tried> {
-  const onPin = { cla: 0x00, p1: 0x00, p2: policy.reference };
-  const before = await pinStatus(parts, { ...onPin, ins: 0x20 });
+async function spendTry(parts: PinParts, policy: PinPolicy, digits: Uint8Array): Promise<Tried> {
+  const verify = { cla: 0x00, ins: 0x20, p1: 0x00, p2: policy.reference };
+  const before = await pinStatus(parts, verify);
   if (blockedStatuses.has(before)) return { kind: 'blocked' };
   const triesLeft = triesLeftOf(before);
   if (triesLeft === undefined) throw unexpected(before);
   if (triesLeft < policy.minimumTriesLeft) return { kind: 'withheld', triesLeft };
-  sending();
-  const after = await pinStatus(parts, { ...onPin, ...command });
+  const after = await pinStatus(parts, { ...verify, data: digits });
   if (blockedStatuses.has(after)) return { kind: 'blocked' };
   if (after === statusWords.success) return { kind: 'accepted' };
   const left = after === statusWords.authenticationFailed ? triesLeft - 1 : triesLeftOf(after);
@@ -103,16 +105,18 @@ export async function verifyPin(parts: PinParts, digits: Uint8Array): Promise<Pi
   if (!policy) return notSent(`card profile ${profile.id} has no PIN`);
   if (reading.assurance.includes('pin')) return notSent('the PIN was verified on this session before');
   if (!isPinOf(policy, digits)) return notOfProfile(policy);
-  const tried = await spendTry(parts, policy, { ins: 0x20, data: digits });
+  const tried = await spendTry(parts, policy, digits);
   return tried.kind === 'accepted'
     ? { kind: 'verified', reading: { ...reading, assurance: [...reading.assurance, 'pin'] } }
     : tried;
 }
 
 /**
- * Changes a PIN: CHANGE REFERENCE DATA, `00 24 00 P2` with the old PIN and the new one behind it (ISO 7816-4, 11.6.7),
- * sent at most once and encrypted always. The caller zeroes both. A fault after the command has gone is `uncertain`:
- * the card may have changed the PIN before it fell silent. Throws Faults of the channel from before that.
+ * Changes a PIN: VERIFY with `current`, then CHANGE REFERENCE DATA, `00 24 00 P2` with `current` and `fresh` behind it
+ * (ISO 7816-4, 11.6.7), each sent at most once and encrypted always. The card splits the data of the second by the
+ * length of its own PIN: VERIFY proves that `current` has it, or `12345` and `6789` would change a PIN `1234` to
+ * `56789`. The caller zeroes both. Throws Faults of the channel from before the change, and `card-answer-status` where
+ * the card refuses the new PIN.
  */
 export async function changePin(
   parts: PinParts,
@@ -125,17 +129,34 @@ export async function changePin(
   if (reading.assurance.includes('pin')) return notSent('the PIN was verified on this session before');
   if (!isPinOf(policy, current) || !isPinOf(policy, fresh)) return notOfProfile(policy);
   if (equalConstantTime(current, fresh)) return notSent('the new PIN is the old one');
-  const data = concat(current, fresh);
-  let sent = false;
+  const tried = await spendTry(parts, policy, current);
+  return tried.kind === 'accepted' ? replacePin(parts, policy, concat(current, fresh)) : tried;
+}
+
+/** Whether a command that ended so may have changed the card: warnings, and execution errors 65xx (ISO 7816-4, 5.6). */
+function mayHaveChanged(status: number): boolean {
+  return (isSuccessOrWarning(status) && triesLeftOf(status) === undefined) || status >> 8 === 0x65;
+}
+
+/**
+ * Sends the change once and zeroes `data`. A fault after that is `uncertain`: the card may have changed the PIN before
+ * it fell silent, and a refusal without a MAC may be anybody's.
+ */
+async function replacePin(
+  parts: PinParts,
+  { reference }: PinPolicy,
+  data: Uint8Array,
+): Promise<PinChangeOutcome> {
+  let status: number;
   try {
-    const tried = await spendTry(parts, policy, { ins: 0x24, data }, () => {
-      sent = true;
-    });
-    return tried.kind === 'accepted' ? { kind: 'changed' } : tried;
+    status = await authenticStatus(parts, { cla: 0x00, ins: 0x24, p1: 0x00, p2: reference, data });
   } catch (error) {
-    if (!sent || !isFault(error)) throw error;
+    if (!isFault(error)) throw error;
     return { kind: 'uncertain', fault: toFaultRecord(error) };
   } finally {
     data.fill(0);
   }
+  if (status === statusWords.success) return { kind: 'changed' };
+  if (mayHaveChanged(status)) return { kind: 'uncertain', fault: toFaultRecord(unexpected(status)) };
+  throw unexpected(status);
 }

@@ -76,5 +76,5 @@ export type PinChangeOutcome =
   | { readonly kind: 'changed' }
   /** the old PIN was wrong */
   | Extract<PinOutcome, { kind: 'wrong' | 'withheld' | 'blocked' | 'removed' | 'timeout' | 'refused' }>
-  /** the exchange broke off after the command had gone: either PIN may be the card's now, and the next try tells */
+  /** the exchange broke off, or no answer can be believed, after the change had gone: either PIN may be the card's now, and the next try tells */
   | { readonly kind: 'uncertain'; readonly fault: FaultRecord };

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { toHex } from '#core/bytes/bytes.ts';
+import { changePin } from '#core/card/pin.ts';
 import { parseCardProfile } from '#core/card/profile.ts';
 import { Fault } from '#core/fault.ts';
 import type { VirtualCard } from '#simulators/card/virtual-card.ts';
@@ -30,14 +31,22 @@ test('the old PIN is no longer good, the new one is', async () => {
   expect(await verifies(card, '1234')).toBe(false);
 });
 
-test('it goes out once, encrypted, after the counter was read, though the profile only authenticates', async () => {
+test('each goes out once, encrypted, after the counter was read, though the profile only authenticates', async () => {
   const { open, commands } = await opened(powered(deckCard('employee')));
   await open.changePin(pin('1234'), pin('5678'));
-  const [query = '', change = '', ...others] = commands.slice(4);
+  const [query = '', verify = '', change = '', ...others] = commands.slice(4);
   expect(others).toEqual([]);
   expect(query).toMatch(/^0C2000810A8E08.{16}00$/);
+  expect(verify).toMatch(/^0C2000811D871101.{32}8E08.{16}00$/);
   expect(change).toMatch(/^0C2400811D871101.{32}8E08.{16}00$/);
   expect(commands.join()).not.toMatch(/31323334|35363738/);
+});
+
+test('a current PIN mistyped with another length changes nothing: the card would split it elsewhere', async () => {
+  const card = powered(deckCard('employee'));
+  const { open } = await opened(card);
+  expect(await open.changePin(pin('12345'), pin('6789'))).toEqual({ kind: 'wrong', triesLeft: 2 });
+  expect(await verifies(card, '1234')).toBe(true);
 });
 
 test('both PINs are zeroed whatever happens', async () => {
@@ -104,7 +113,8 @@ test('a verified PIN and a profile without one are refused', async () => {
 test('what breaks off before the change is nothing; what breaks off during it is uncertain', async () => {
   for (const [at, kind] of [
     [5, 'removed'],
-    [6, 'uncertain'],
+    [6, 'removed'],
+    [7, 'uncertain'],
   ] as const) {
     const card = powered(deckCard('employee'));
     card.misbehave({ kind: 'removed', exchange: at });
@@ -125,13 +135,50 @@ test.each([
   ['a time-out', () => Promise.reject(new Fault('card-timeout', 'late'))],
   ['a bare success', () => Promise.resolve(Uint8Array.of(0x90, 0x00))],
   ['a bare refusal', () => Promise.resolve(Uint8Array.of(0x69, 0x82))],
+  ['a bare blocked PIN', () => Promise.resolve(Uint8Array.of(0x69, 0x83))],
   ['garbage', () => Promise.resolve(Uint8Array.of(0x01))],
 ])('%s in answer to the change is uncertain, and the session is over', async (_name, answer) => {
   const { open } = await opened(powered(deckCard('employee')), (count) =>
-    count === 6 ? answer() : undefined,
+    count === 7 ? answer() : undefined,
   );
   expect(await open.changePin(pin('1234'), pin('5678'))).toMatchObject({ kind: 'uncertain' });
   expect(await open.changePin(pin('1234'), pin('5678'))).toMatchObject({
     fault: { code: 'card-channel-closed' },
   });
 });
+
+/** Asks for a change of a card that answers CHANGE REFERENCE DATA with an authentic `status`. */
+async function changeAnswered(status: number) {
+  const answers = [0x63c3, 0x9000, status];
+  const reading = await session(powered(deckCard('employee')).transmit).read();
+  if (reading.kind !== 'reading') throw new Error('the card was not read');
+  const channel = {
+    wrap: () => new Uint8Array(),
+    unwrap: () => ({
+      data: new Uint8Array(),
+      status: answers.shift() ?? 0,
+      authentic: true,
+      encrypted: false,
+    }),
+    close: () => undefined,
+  };
+  const parts = { profile: typeA, channel, reading: reading.reading, transmit: async () => new Uint8Array() };
+  return changePin(parts, pin('1234'), pin('5678'));
+}
+
+test.each([0x6a80, 0x6985, 0x6982, 0x6983, 0x63c2, 0x6400])(
+  'an authentic %i to the change refuses it: the PIN is as it was',
+  async (status) => {
+    await expect(changeAnswered(status)).rejects.toMatchObject({ code: 'card-answer-status' });
+  },
+);
+
+test.each([0x6300, 0x6200, 0x6581])(
+  'an authentic %i to the change, after which the memory may have changed, is uncertain',
+  async (status) => {
+    expect(await changeAnswered(status)).toMatchObject({
+      kind: 'uncertain',
+      fault: { code: 'card-answer-status' },
+    });
+  },
+);
