@@ -1,17 +1,11 @@
-import type { webcrypto } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
-import { Crypto } from '@peculiar/webcrypto';
 import { z } from 'zod';
-import { concat, copyOf, toHex } from '#core/bytes/bytes.ts';
+import { concat, copyOf } from '#core/bytes/bytes.ts';
 import {
-  type CardDiversification,
   cardKeySteps,
-  checkValueSteps,
   diversifications,
   isMasterKeyLength,
-  type MasterKeyLength,
   masterKeyLengths,
-  masterOperations,
   runStepsAsync,
 } from '#core/card/diversification.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
@@ -19,6 +13,7 @@ import type { Sealing } from '#core/config/key-source.ts';
 import { Fault } from '#core/fault.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { KeyVault, MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
+import { checkValueOf, dropKeys, type HeldKey, holdKey, operationOf } from './held-key.ts';
 import {
   createSealed,
   destroyFile,
@@ -43,23 +38,13 @@ const attributesSchema = z.strictObject({
 type Attributes = z.output<typeof attributesSchema>;
 type KeyEntry = Attributes['keys'][number];
 
-/** A master key as this process holds it: where it is diversified, as a key object that does not give it out. */
-type HeldKey =
-  | {
-      readonly diversification: CardDiversification;
-      readonly length: MasterKeyLength;
-      readonly key: webcrypto.CryptoKey;
-    }
-  | { readonly diversification: 'none'; readonly length: MasterKeyLength; readonly key: Uint8Array };
-
-const crypto = new Crypto();
-const zeroIv = new Uint8Array(16);
-
 /** Master keys in a sealed file and, while it is open, in this process's memory: no hardware, so whoever has both has them. */
 export class FileVault implements KeyVault, KeyErasure {
   readonly #file: string;
   readonly #sealing: Sealing;
   #held: ReadonlyMap<string, HeldKey> | undefined;
+  /** what was under way when the vault was closed or erased must not bring its keys back */
+  #closings = 0;
   #lastChange: Promise<unknown> = Promise.resolve();
 
   constructor({ file, sealing }: { readonly file: string; readonly sealing: Sealing }) {
@@ -81,11 +66,13 @@ export class FileVault implements KeyVault, KeyErasure {
   }
 
   async start(): Promise<void> {
-    await this.#hold(await this.#read());
+    const closings = this.#closings;
+    await this.#hold(await this.#read(), closings);
   }
 
   async stop(): Promise<void> {
-    for (const held of this.#held?.values() ?? []) if (held.diversification === 'none') held.key.fill(0);
+    this.#closings += 1;
+    dropKeys(this.#held?.values() ?? []);
     this.#held = undefined;
   }
 
@@ -140,11 +127,15 @@ export class FileVault implements KeyVault, KeyErasure {
 
   async erase(): Promise<void> {
     await this.stop();
-    await destroyFile(this.#file);
+    await destroyFile(this.#file).finally(async () => {
+      // a change under way may have put a file back
+      await this.#lastChange;
+      await destroyFile(this.#file);
+    });
   }
 
   #opened(): ReadonlyMap<string, HeldKey> {
-    if (!this.#held) throw new Fault('key-unavailable', 'the vault is closed');
+    if (!this.#held) throw closed();
     return this.#held;
   }
 
@@ -159,18 +150,23 @@ export class FileVault implements KeyVault, KeyErasure {
   /** Writes what `change` makes of the file's content, and holds it. */
   async #change(change: (content: Sealed<Attributes>) => Sealed<Attributes>): Promise<void> {
     this.#opened();
-    const turn = this.#lastChange.then(() => this.#locked(() => this.#changeNow(change)));
+    const closings = this.#closings;
+    const turn = this.#lastChange.then(() => this.#locked(() => this.#changeNow(change, closings)));
     this.#lastChange = turn.catch(() => undefined);
     await turn;
   }
 
-  async #changeNow(change: (content: Sealed<Attributes>) => Sealed<Attributes>): Promise<void> {
+  async #changeNow(
+    change: (content: Sealed<Attributes>) => Sealed<Attributes>,
+    closings: number,
+  ): Promise<void> {
     const before = await this.#read();
     try {
       const after = change(before);
       try {
+        if (this.#closings !== closings) throw closed();
         await writeSealed(this.#sealedFile(), after);
-        if (this.#held) await this.#hold({ ...after, secret: copyOf(after.secret) });
+        await this.#hold({ ...after, secret: copyOf(after.secret) }, closings);
       } finally {
         after.secret.fill(0);
       }
@@ -197,18 +193,20 @@ export class FileVault implements KeyVault, KeyErasure {
     }
   }
 
-  /** Makes key objects of the masters, and zeroes `secret`. */
-  async #hold({ attributes, secret }: Sealed<Attributes>): Promise<void> {
+  /** Makes key objects of the masters, and zeroes `secret`; `closings` as they were when what was read was asked for. */
+  async #hold({ attributes, secret }: Sealed<Attributes>, closings: number): Promise<void> {
+    const held = new Map<string, HeldKey>();
     try {
-      const held = new Map<string, HeldKey>();
       for (const { entry, bytes } of entriesOf(attributes.keys, secret)) {
         held.set(nameOf({ profileId: entry.profile, version: entry.version }), await holdKey(entry, bytes));
       }
-      await this.stop();
-      this.#held = held;
     } finally {
       secret.fill(0);
     }
+    const late = this.#closings !== closings;
+    dropKeys((late ? held : this.#held)?.values() ?? []);
+    if (late) throw closed();
+    this.#held = held;
   }
 }
 
@@ -238,43 +236,6 @@ function* entriesOf(
   }
 }
 
-async function holdKey({ diversification, length }: KeyEntry, bytes: Uint8Array): Promise<HeldKey> {
-  if (diversification === 'none') return { diversification, length, key: copyOf(bytes) };
-  const [name, usage] =
-    masterOperations[diversification] === 'cmac'
-      ? (['AES-CMAC', 'sign'] as const)
-      : (['AES-CBC', 'encrypt'] as const);
-  const raw = new Uint8Array(bytes);
-  const key = await crypto.subtle.importKey('raw', raw, { name, length: 8 * length }, false, [usage]);
-  raw.fill(0);
-  return { diversification, length, key };
-}
-
-function operationOf(
-  diversification: CardDiversification,
-  key: webcrypto.CryptoKey,
-): (input: Uint8Array) => Promise<Uint8Array> {
-  if (masterOperations[diversification] === 'cmac') {
-    return async (input) =>
-      new Uint8Array(await crypto.subtle.sign({ name: 'AES-CMAC', length: 128 }, key, new Uint8Array(input)));
-  }
-  return async (input) => {
-    // Web Crypto appends a block of padding to whole blocks
-    const blocks = await crypto.subtle.encrypt({ name: 'AES-CBC', iv: zeroIv }, key, new Uint8Array(input));
-    return new Uint8Array(blocks).slice(input.length - 16, input.length);
-  };
-}
-
-async function checkValueOf(held: HeldKey): Promise<string> {
-  const keyed =
-    held.diversification === 'none'
-      ? await holdKey({ profile: '', version: 1, diversification: 'kdf3', length: held.length }, held.key)
-      : held;
-  if (keyed.diversification === 'none') throw new Error('a key object was made');
-  const operation = operationOf(keyed.diversification, keyed.key);
-  return toHex(await runStepsAsync(checkValueSteps(keyed.diversification), operation));
-}
-
 const nameOf = ({ profileId, version }: MasterKeyName): string => `${profileId}/${version}`;
 
 function parseName(name: string): MasterKeyName {
@@ -286,6 +247,8 @@ const isNamed = ({ profile, version }: KeyEntry, name: MasterKeyName): boolean =
   profile === name.profileId && version === name.version;
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+const closed = (): Fault => new Fault('key-unavailable', 'the vault is closed');
 
 const noKey = ({ profileId, version }: MasterKeyName): Fault =>
   new Fault('key-unavailable', `the vault has no master key of card profile ${profileId} version ${version}`);
