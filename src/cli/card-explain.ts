@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { CardProfile } from '#core/card/profile.ts';
-import { type ExplainedExchange, type ExplainedObject, explainExchange } from '#core/card/trace/explain.ts';
+import { type ExplainedExchange, type ExplainedObject, TraceExplainer } from '#core/card/trace/explain.ts';
 import type { OpenedMessage } from '#core/card/trace/opened-session.ts';
 import { type CardTrace, parseTrace, type TraceExchange } from '#core/card/trace/trace-format.ts';
 import { type OpenedExchange, TraceOpener } from '#core/card/trace/trace-opener.ts';
@@ -60,11 +60,12 @@ async function tell(
   profiles: readonly CardProfile[],
 ): Promise<readonly ToldExchange[]> {
   const opener = keys && new TraceOpener({ profiles, cardKeys: (request) => keys.cardKeys(request) });
+  const explainer = new TraceExplainer();
   const told: ToldExchange[] = [];
   try {
     for (const exchange of exchanges) {
       const opened = await opener?.open(exchange);
-      told.push({ exchange, explained: explainExchange(exchange), ...(opened && { opened }) });
+      told.push({ exchange, explained: explainer.explain(exchange), ...(opened && { opened }) });
     }
     return told;
   } finally {

@@ -3,7 +3,7 @@ import type { Transmit } from '#core/apdu/transmit.ts';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { type CardProfile, parseCardProfile } from '#core/card/profile.ts';
-import { explainExchange } from '#core/card/trace/explain.ts';
+import { TraceExplainer } from '#core/card/trace/explain.ts';
 import type { TraceExchange } from '#core/card/trace/trace-format.ts';
 import { type OpenedExchange, TraceOpener } from '#core/card/trace/trace-opener.ts';
 import { TraceRecorder } from '#core/card/trace/trace-recorder.ts';
@@ -88,7 +88,9 @@ test('a Type D session is opened, and its user number', async () => {
   const reading = await session(powered(deckCard('employee-type-d')).transmit, { profiles: [typeD] }).read();
   if (reading.kind !== 'reading' || last?.kind !== 'messages') throw new Error('expected a reading');
   expect(last.response?.data).toContain(inText(reading.reading.userNumber));
-  expect(explainExchange(exchanges[1] as TraceExchange).command.words.en).toContain('INITIALIZE UPDATE');
+  expect(new TraceExplainer().explain(exchanges[1] as TraceExchange).command.words.en).toContain(
+    'INITIALIZE UPDATE',
+  );
 });
 
 test.each([

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Transmit } from '#core/apdu/transmit.ts';
 import { concat, fromHex, toHex } from '#core/bytes/bytes.ts';
 import { parseCardProfile } from '#core/card/profile.ts';
-import { explainExchange } from '#core/card/trace/explain.ts';
+import { TraceExplainer } from '#core/card/trace/explain.ts';
 import {
   type CardTrace,
   formatTrace,
@@ -14,6 +14,7 @@ import {
 import { TraceMask } from '#core/card/trace/trace-mask.ts';
 import { TraceRecorder } from '#core/card/trace/trace-recorder.ts';
 import { Fault } from '#core/fault.ts';
+import { channelVariant, scp03Channels } from './channel-variants.ts';
 import { deckCard, pin, powered, session, typeA, typeC, withMutualKeys } from './rig.ts';
 
 const userNumber = toHex(new TextEncoder().encode('E00012345'));
@@ -118,6 +119,7 @@ test('of the answer to SELECT, proprietary information is masked, whatever its t
 describe('SCP03', () => {
   const opened = (level: string) => {
     const mask = new TraceMask([typeA], 'kept');
+    mask.command(fromHex(`8050000008${'01'.repeat(8)}00`));
     mask.command(fromHex(`8482${level}0010${'AB'.repeat(16)}`));
     return mask;
   };
@@ -131,6 +133,38 @@ describe('SCP03', () => {
     const answer = concat(fromHex('11'.repeat(24)), fromHex('9000'));
     expect(opened(level).response(read, answer).includes('*')).toBe(masked);
   });
+
+  test.each(scp03Channels.map((channel) => [channelVariant(channel).name, channel] as const))(
+    '%s: of a user number as long as a MAC nothing is shown, kept or not, but a MAC alone is kept',
+    async (_name, channel) => {
+      for (const text of ['CANARY73', 'CANARY7391024680']) {
+        const [minimumLength, maximumLength] = [text.length, text.length];
+        const format = { alphabet: 'uppercase-alphanumeric', minimumLength, maximumLength };
+        const { profile, card, cardKeys } = channelVariant(channel, {
+          userNumber: { length: text.length, padding: 'none', format },
+          file: { content: { text } },
+        });
+        const { transmit } = powered(card);
+        const recording = new TraceRecorder({ transmit, profiles: [profile], monotonicUs: () => 0 });
+        const outcome = await session(recording.transmit, { profiles: [profile], cardKeys }).read();
+        expect(outcome).toMatchObject({ reading: { userNumber: text } });
+        for (const protection of ['masked', 'kept'] as const) {
+          const exchanges = recording.exchanges(protection);
+          expect(JSON.stringify(exchanges)).not.toContain(toHex(new TextEncoder().encode(text)));
+          if (protection === 'kept') expect(exchanges.at(-1)?.command).not.toContain('*');
+        }
+      }
+    },
+  );
+
+  test.each(['00A404000AF04B415A415355010A0100', `8050000008${'01'.repeat(8)}00`])(
+    'with %s the session is over, and nothing of another is taken for its cryptograms',
+    (command) => {
+      const mask = opened('33');
+      mask.command(fromHex(command));
+      expect(mask.response(read, fromHex(`${'11'.repeat(8)}9000`))).toBe(`${'**'.repeat(8)}9000`);
+    },
+  );
 
   test('a PIN is masked at every level, with its MAC', () => {
     const verify = `0420008118${'22'.repeat(24)}`;
@@ -161,7 +195,7 @@ test('whatever a card answers, masks keep the length, the header and the status 
         ]);
         expect(shownCommand.slice(0, 8)).toBe(toHex(command.subarray(0, 4)));
         expect(shownResponse.slice(-4)).toBe(toHex(response.subarray(-2)));
-        explainExchange({
+        new TraceExplainer().explain({
           kind: 'exchange',
           number: 1,
           atUs: 0,
@@ -230,7 +264,7 @@ describe('the format', () => {
 
 describe('words', () => {
   const words = (command: string, response = '9000') => {
-    const explained = explainExchange(exchange(command, response));
+    const explained = new TraceExplainer().explain(exchange(command, response));
     return `${explained.command.words.en} | ${explained.command.words.ja} | ${explained.response?.words?.en}`;
   };
 
@@ -270,6 +304,20 @@ describe('words', () => {
     ['00A4000002****', '6FFF', /SELECT file.*undefined$/],
   ])('%s', (command, response, said) => {
     expect(words(command, response)).toMatch(said);
+  });
+
+  test('a read protected by SCP03 tells its length by Le, which stays outside', () => {
+    expect(words('04B0810008****************0C')).toContain('up to 12 bytes');
+  });
+
+  test.each([8, 16])('with MACs of %i bytes, VERIFY without data and with it are told apart', (length) => {
+    const explainer = new TraceExplainer();
+    const said = (command: string) => explainer.explain(exchange(command, '9000')).command.words.en;
+    const hexLength = (bytes: number) => bytes.toString(16).padStart(2, '0');
+    said(`80500000${hexLength(length)}${'01'.repeat(length)}00`);
+    expect(said(`04200081${hexLength(length)}${'**'.repeat(length)}`)).toContain('asks for the tries left');
+    const verify = `04200081${hexLength(16 + length)}${'**'.repeat(16 + length)}`;
+    expect(said(verify)).toContain('VERIFY the PIN');
   });
 
   test("a protected read tells its length by DO'97'", () => {

@@ -55,3 +55,8 @@ export function apduKind(command: Command): ApduKind {
   if ((cla & 0x44) === 0x04) return 'protected-gp';
   return proprietary ? 'other' : instructionKind(command);
 }
+
+/** Bytes of the MACs of an SCP03 session: as many as its INITIALIZE UPDATE has of host challenge (Amendment D, 5.1). */
+export function macLengthOf({ data }: Command): number {
+  return data?.length ?? 0;
+}

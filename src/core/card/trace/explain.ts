@@ -4,7 +4,7 @@ import { isFault } from '#core/fault.ts';
 import { commandText, objectName, protectionText } from '#core/texts/apdu-words.ts';
 import type { Text } from '#core/texts/language.ts';
 import { statusText } from '#core/texts/status-words.ts';
-import { apduKind } from './apdu-kind.ts';
+import { type ApduKind, apduKind, macLengthOf } from './apdu-kind.ts';
 import { MaskedBytes } from './masked-bytes.ts';
 import type { TraceExchange } from './trace-format.ts';
 
@@ -69,25 +69,34 @@ function objectsOf(
 
 /** The command that a protected one carries, as far as it shows: data is only known to be there. */
 function carried(
-  command: Command,
+  { cla, ins, p1, p2, data = new Uint8Array(), expected }: Command,
+  kind: ApduKind,
   objects: readonly ExplainedObject[],
+  macLength: number,
 ): { command: Command; hasData: boolean } {
-  const { cla, ins, p1, p2, data = new Uint8Array() } = command;
+  const header = { cla, ins, p1, p2 };
+  // the GlobalPlatform form has no objects and leaves Le as it was: what is more than a MAC is data
+  if (kind === 'protected-gp') {
+    const command = { ...header, ...(expected !== undefined && { expected }) };
+    return { command, hasData: data.length > macLength };
+  }
   const le = objects.find(({ tag }) => tag === '97')?.value;
-  const expected = le === undefined ? undefined : Number.parseInt(le, 16) || 256;
-  const plain = { cla, ins, p1, p2, ...(expected !== undefined && { expected }) };
-  const dataTags = ['81', '85', '87'];
-  // the GlobalPlatform form has no objects: what is more than a MAC is data
-  const hasData = objects.length > 0 ? objects.some(({ tag }) => dataTags.includes(tag)) : data.length > 8;
-  return { command: plain, hasData };
+  const command = { ...header, ...(le !== undefined && { expected: Number.parseInt(le, 16) || 256 }) };
+  return { command, hasData: objects.some(({ tag }) => ['81', '85', '87'].includes(tag)) };
 }
 
-function explainCommand(apdu: MaskedBytes, command: Command): ExplainedExchange['command'] {
+function explainCommand(
+  apdu: MaskedBytes,
+  command: Command,
+  macLength: number,
+): ExplainedExchange['command'] {
   const { data = new Uint8Array() } = command;
   const protection = protectionText(command.cla);
   const kind = apduKind(command);
   const objects = kind === 'protected-iso' ? objectsOf(apdu, data, true) : [];
-  const meant = protection ? carried(command, objects) : { command, hasData: data.length > 0 };
+  const meant = protection
+    ? carried(command, kind, objects, macLength)
+    : { command, hasData: data.length > 0 };
   const named = kind === 'select-application' || kind === 'select-file';
   return {
     words: commandText({ ...meant, shownData: named ? apdu.show(data) : '' }),
@@ -117,12 +126,21 @@ function explainResponse(
   };
 }
 
-/** One exchange of a trace in words and fields. Never fails: what cannot be understood is shown as it is. */
-export function explainExchange({ command, response }: TraceExchange): ExplainedExchange {
-  const commandApdu = new MaskedBytes(command);
-  const parsed = parseCommand(commandApdu.bytes);
-  return {
-    command: parsed ? explainCommand(commandApdu, parsed) : { words: noCommand, objects: [], data: command },
-    ...(response !== undefined && { response: explainResponse(new MaskedBytes(response), parsed) }),
-  };
+/** Explains the exchanges of one trace, in their order. */
+export class TraceExplainer {
+  /** bytes of a MAC of the SCP03 session; 8 where the trace does not show how it was opened */
+  #macLength = 8;
+
+  /** One exchange in words and fields. Never fails: what cannot be understood is shown as it is. */
+  explain({ command, response }: TraceExchange): ExplainedExchange {
+    const apdu = new MaskedBytes(command);
+    const parsed = parseCommand(apdu.bytes);
+    if (parsed && apduKind(parsed) === 'initialize-update') this.#macLength = macLengthOf(parsed);
+    return {
+      command: parsed
+        ? explainCommand(apdu, parsed, this.#macLength)
+        : { words: noCommand, objects: [], data: command },
+      ...(response !== undefined && { response: explainResponse(new MaskedBytes(response), parsed) }),
+    };
+  }
 }

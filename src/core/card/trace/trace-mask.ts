@@ -4,14 +4,19 @@ import { parseTlv, type Tlv } from '#core/bytes/tlv.ts';
 import { objectTags } from '#core/card/channel/mutual/secure-messaging.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import { isFault } from '#core/fault.ts';
-import { type ApduKind, apduKind, instructionKind } from './apdu-kind.ts';
+import { type ApduKind, apduKind, instructionKind, macLengthOf } from './apdu-kind.ts';
 import type { TraceHeader } from './trace-format.ts';
 
 /** DF name, file identifier, life cycle status, file size: they tell the card AP, not the card (ISO 7816-4, 5.3.3) */
 const harmlessTags: ReadonlySet<number> = new Set([0x84, 0x83, 0x8a, 0x80, 0x81]);
 
 /** of the security level (GlobalPlatform Amendment D, table 7-2) */
-const levels = { commandsEncrypted: 0x02, responsesEncrypted: 0x20 } as const;
+const levels = {
+  commandMac: 0x01,
+  commandsEncrypted: 0x02,
+  responseMac: 0x10,
+  responsesEncrypted: 0x20,
+} as const;
 
 /** their data is a PIN, whatever protects it */
 const pinKinds: ReadonlySet<ApduKind> = new Set(['verify', 'change-reference-data', 'reset-retry-counter']);
@@ -78,8 +83,9 @@ export class TraceMask {
   readonly #profiles: readonly CardProfile[];
   readonly #keep: boolean;
   #selected: CardProfile | undefined;
-  /** security level of the SCP03 session: P1 of EXTERNAL AUTHENTICATE */
+  /** security level of the SCP03 session: P1 of EXTERNAL AUTHENTICATE; 0 without a session */
   #level = 0;
+  #macLength = 0;
 
   constructor(profiles: readonly CardProfile[], protection: TraceHeader['protection']) {
     this.#profiles = profiles;
@@ -100,6 +106,11 @@ export class TraceMask {
     if (kind === 'select-application') {
       const aid = toHex(data);
       this.#selected = this.#profiles.find(({ application }) => application.aid === aid);
+      this.#level = 0;
+    }
+    if (kind === 'initialize-update') {
+      this.#level = 0;
+      this.#macLength = macLengthOf(command);
     }
     if (kind.startsWith('select-') || kind === 'initialize-update') window.revealPart(data);
     else if (kind === 'protected-iso')
@@ -108,8 +119,8 @@ export class TraceMask {
       this.#level = command.p1;
       if (this.#keep) window.revealPart(data);
     } else if (kind === 'protected-gp' && this.#keep && !pinKinds.has(instructionKind(command))) {
-      // without C-DECRYPTION the data crosses in the clear: then only a MAC alone is shown
-      if ((this.#level & levels.commandsEncrypted) !== 0 || data.length === 8) window.revealPart(data);
+      const { commandsEncrypted, commandMac } = levels;
+      if (this.#saysNothing(data, commandsEncrypted, commandMac)) window.revealPart(data);
     }
     return window.text();
   }
@@ -130,9 +141,16 @@ export class TraceMask {
     else if (kind === 'authenticate') {
       if (this.#keep) window.revealPart(data);
     } else if (kind === 'protected-gp' && this.#keep) {
-      if ((this.#level & levels.responsesEncrypted) !== 0 || data.length === 8) window.revealPart(data);
+      const { responsesEncrypted, responseMac } = levels;
+      if (this.#saysNothing(data, responsesEncrypted, responseMac)) window.revealPart(data);
     }
     return window.text();
+  }
+
+  /** Encrypted, or a MAC and nothing in the clear before it: without R-MAC, 8 bytes may be a user number. */
+  #saysNothing(data: Uint8Array, encrypted: number, mac: number): boolean {
+    if ((this.#level & encrypted) !== 0) return true;
+    return (this.#level & mac) !== 0 && data.length === this.#macLength;
   }
 
   #controlInformation(window: Window, data: Uint8Array, path: readonly number[]): void {
