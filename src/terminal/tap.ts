@@ -64,6 +64,19 @@ export async function runTap(
   removed: AbortSignal,
   early?: EarlySlice,
 ): Promise<TapResult> {
+  const result = await decideAndOpen(parts, card, removed, early);
+  // only observed, a time costs the tap nothing: the decision is durable and the strike has moved
+  if (!parts.timing?.denies && card.outcome.kind === 'reading')
+    watchTiming(parts, card.tapId, card.outcome.reading);
+  return result;
+}
+
+async function decideAndOpen(
+  parts: TapParts,
+  card: PresentedCard,
+  removed: AbortSignal,
+  early: EarlySlice | undefined,
+): Promise<TapResult> {
   let result: TapResult;
   try {
     result = await decideTap(parts, card, removed, early);
@@ -101,7 +114,7 @@ async function decideTap(
   if (outcome.kind !== 'reading') return resultWithoutReading(parts, outcome);
 
   let reading = outcome.reading;
-  const timing = watchTiming(parts, card.tapId, reading);
+  const timing = parts.timing?.denies ? watchTiming(parts, card.tapId, reading) : undefined;
   let openByUs = card.presentedAtUs + parts.settings.decisionDeadlineMs * 1_000;
   let decision = decideBy(
     parts,
@@ -134,9 +147,10 @@ function watchTiming(
   reading: Reading,
 ): JudgedTiming | undefined {
   const judged = timing?.judge(reading);
-  if (judged?.kind !== 'slow') return judged;
-  const { medianUs, spreadUs, limitUs, answeredUs, refused, shifted } = judged;
-  const figures = { answeredUs, medianUs, spreadUs: Math.round(spreadUs), limitUs: Math.round(limitUs) };
+  if (!judged || (judged.kind !== 'slow' && !judged.shifted)) return judged;
+  const { against, medianUs, spreadUs, limitUs, answeredUs, refused, shifted } = judged;
+  const measured = { medianUs, spreadUs: Math.round(spreadUs), limitUs: Math.round(limitUs) };
+  const figures = { answeredUs, against, ...measured };
   const { doorId: door, readerId } = reader;
   const profile = reading.profileId;
   journal.note({

@@ -1,11 +1,5 @@
 import type { Reading } from '#core/card/reading.ts';
-import {
-  judgeTiming,
-  noBaseline,
-  type TimingBaseline,
-  type TimingRules,
-  type TimingVerdict,
-} from '#core/card/timing-baseline.ts';
+import { TimingBaseline, type TimingRules, type TimingVerdict } from '#core/card/timing-baseline.ts';
 
 export interface TimingSettings extends TimingRules {
   /** `observe` records what is unusual; `deny` also refuses it */
@@ -32,18 +26,21 @@ export class TimingWatch {
     this.#settings = settings;
   }
 
+  /** whether a tap has to wait for the judgement; one that is only observed is judged when it is over */
+  get denies(): boolean {
+    return this.#settings.mode === 'deny';
+  }
+
   /** Judges a reading and learns from it; undefined for one without authentication, whose card anybody can copy. */
   judge({ profileId, diversifier, userNumber, timings }: Reading): JudgedTiming | undefined {
     const us = timings.authenticateCardUs;
     if (us === 0) return undefined;
-    const before = this.#baselines.get(profileId) ?? noBaseline;
-    const { baseline, verdict } = judgeTiming(
-      before,
-      { card: diversifier ?? userNumber, us },
-      this.#settings,
-    );
-    this.#baselines.set(profileId, baseline);
-    const refused = verdict.kind === 'slow' && this.#settings.mode === 'deny';
-    return { ...verdict, answeredUs: us, refused };
+    let baseline = this.#baselines.get(profileId);
+    if (!baseline) {
+      baseline = new TimingBaseline(this.#settings);
+      this.#baselines.set(profileId, baseline);
+    }
+    const verdict = baseline.judge(diversifier ?? userNumber, us);
+    return { ...verdict, answeredUs: us, refused: verdict.kind === 'slow' && this.denies };
   }
 }

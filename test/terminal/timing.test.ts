@@ -49,6 +49,7 @@ test('observed, a slow authentication is let in and has an entry of its own', as
       reader: 'r1',
       profile: 'type-a',
       answeredUs: 200_000,
+      against: 'reader',
       medianUs: 80_500,
       spreadUs: 3_000,
       limitUs: 104_500,
@@ -72,12 +73,36 @@ test('denied, it is refused with a reason of its own, the door stays locked, and
   expect(bench.decisions().at(-1)).toMatchObject({ result: 'granted' });
 });
 
-test('a third slow card says that the reader has changed: the limit is raised and the fourth comes in', async () => {
+test('observed, a time is judged when the decision is durable and the strike has moved', async () => {
+  await start('observe');
+  await learn();
+  await bench.tap(took(200_000, 7));
+  expect(bench.journal.records.map(({ kind }) => kind).slice(0, 3)).toEqual([
+    'decision',
+    'actuation',
+    'timing',
+  ]);
+});
+
+test('a third slow card says that the cards have changed: it comes in, and the rise of the limit is journalled', async () => {
   await start('deny');
   await learn();
   for (const card of [7, 8, 9, 10]) await bench.tap(took(200_000, card));
-  expect(bench.decisions().map(({ result }) => result)).toEqual(['denied', 'denied', 'denied', 'granted']);
-  expect(timings().map(({ limitRaised }) => limitRaised)).toEqual([false, false, true]);
+  expect(bench.decisions().map(({ result }) => result)).toEqual(['denied', 'denied', 'granted', 'granted']);
+  expect(timings()).toMatchObject([
+    { refused: true, limitRaised: false },
+    { refused: true, limitRaised: false },
+    { refused: false, limitRaised: true },
+  ]);
+});
+
+test('a card known at the reader is held against its own times', async () => {
+  await start('deny');
+  await learn();
+  for (let tap = 0; tap < 2; tap += 1) await bench.tap(took(60_000, 7));
+  await bench.tap(took(95_000, 7));
+  expect(bench.decisions().at(-1)).toMatchObject({ reason: 'timing-unusual' });
+  expect(timings()).toMatchObject([{ against: 'card', medianUs: 60_000, limitUs: 84_000 }]);
 });
 
 test('a denial of the policy keeps its reason, and no PIN is asked for on a slow card', async () => {

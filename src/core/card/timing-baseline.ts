@@ -1,127 +1,167 @@
 /**
  * Learns how long the authentication commands take at one reader with the cards of one profile, and tells what is
- * unusually long: a relay adds the way to the distant card to every exchange. No clock, no randomness; the state is
- * a plain value that `judgeTiming` returns anew.
+ * unusually long: a relay adds the way to the distant card to every exchange. No clock, no randomness. A card that is
+ * known here is judged by its own times, any other by those of the reader's other cards.
  */
 
 export interface TimingRules {
-  /** spreads above the median from which a time is unusual */
+  /** spreads above what is expected from which a time is unusual */
   readonly factor: number;
   /** limit that holds before anything is learned, and above which no time is ever usual, in microseconds */
   readonly limitUs: number;
 }
 
-interface Sample {
-  /** tells cards apart; never leaves the terminal's memory */
-  readonly card: string;
-  readonly us: number;
-}
-
-/** `usual`: the latest time of each of the cards that count; `slow`: those found too slow, waiting for company. */
-export interface TimingBaseline {
-  readonly usual: readonly Sample[];
-  readonly slow: readonly Sample[];
-  /** times taken in so far */
-  readonly taken: number;
-}
-
-export interface TimingVerdict {
-  readonly kind: 'learning' | 'usual' | 'slow';
+/** What a time is held against. */
+interface Measure {
+  /** `card`: the times of this very card here; `reader`: those of the cards seen last */
+  readonly against: 'card' | 'reader';
   readonly medianUs: number;
   readonly spreadUs: number;
   /** times above it are unusual */
   readonly limitUs: number;
-  /** so many different cards were slow that it is the reader or the cards that have changed: they count as usual now */
+}
+
+export interface TimingVerdict extends Measure {
+  readonly kind: 'learning' | 'usual' | 'slow';
+  /** so many different cards were slow that it is the reader or the cards that have changed: the limit has risen */
   readonly shifted: boolean;
 }
 
-export const noBaseline: TimingBaseline = { usual: [], slow: [], taken: 0 };
+interface Latest {
+  readonly us: number;
+  /** how far from what was expected of the card */
+  readonly offUs: number;
+}
 
 /** times before anything is enforced */
 const learnTaps = 50;
-/** cards whose latest times count; older ones make room */
-const mostCards = 256;
-/** a time that this many different cards have taken is not unusual, whatever the median says */
+/** cards whose latest times make the reader's median and spread; older ones make room */
+const recentCards = 256;
+/** cards whose own times are remembered, those seen last: a large site's; some 250 bytes each */
+const mostCards = 20_000;
+/** own times that are remembered, and how many make a card known */
+const ownTimes = 5;
+const knownFrom = 3;
+/** what this many different cards do is no relay but a change of the cards or of the reader */
 const company = 3;
-/** with fewer cards than this, the slowest one known is company enough: a server room has four, of two generations */
+/** among fewer cards than this, one that was slow while learning is company enough: a server room has four cards */
 const fewCards = 25;
 /** a reader answers no more evenly than this, in microseconds: polling, scheduling, one retransmission on the air */
 const leastSpreadUs = 3_000;
 /** makes the median absolute deviation of a normal distribution its standard deviation */
 const deviationScale = 1.4826;
 
-function medianOf(sorted: Float64Array): number {
+/** Typed, since it is on the way of every tap: numbers sort faster without a comparator. */
+function medianOf(values: readonly number[]): number {
+  const sorted = Float64Array.from(values).sort();
   const middle = sorted.length >> 1;
   const upper = sorted[middle] ?? 0;
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
 }
 
-/** Typed, since it is on the way of every tap: numbers sort faster without a comparator. */
-const ascending = (values: readonly number[]): Float64Array => Float64Array.from(values).sort();
+const spreadOf = (deviations: readonly number[]) =>
+  Math.max(deviationScale * medianOf(deviations), leastSpreadUs);
 
-/** Median, spread and limit of the times that count as usual. */
-function measure(usual: readonly Sample[], { factor, limitUs }: TimingRules) {
-  const unordered = usual.map(({ us }) => us);
-  const times = ascending(unordered);
-  const medianUs = medianOf(times);
-  const deviation = medianOf(ascending(unordered.map((us) => Math.abs(us - medianUs))));
-  const spreadUs = Math.max(deviationScale * deviation, leastSpreadUs);
-  const rank = times.length < fewCards ? 1 : company;
-  const known = times.at(-rank) ?? 0;
-  // what several cards have taken is usual, with the room that a reader's unevenness needs
-  const learned = Math.max(medianUs + factor * spreadUs, known + leastSpreadUs);
-  return { medianUs, spreadUs, limitUs: Math.min(learned, limitUs) };
+/** Sets the newest entry and drops the oldest beyond `most`. */
+function putLast<Value>(map: Map<string, Value>, key: string, value: Value, most: number): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size <= most) return;
+  for (const oldest of map.keys()) {
+    map.delete(oldest);
+    return;
+  }
 }
 
-function withSample(samples: readonly Sample[], sample: Sample): Sample[] {
-  return [...samples.filter(({ card }) => card !== sample.card), sample].slice(-mostCards);
-}
+export class TimingBaseline {
+  readonly #rules: TimingRules;
+  /** usual times by card, never leaving the terminal's memory; a card counts once, by its latest */
+  readonly #recent = new Map<string, Latest>();
+  readonly #own = new Map<string, readonly number[]>();
+  /** cards not known here that were slow, and not usual since */
+  readonly #strangers = new Map<string, number>();
+  /** known cards that were slow one after the other, no known card having been usual since */
+  readonly #run = new Map<string, number>();
+  /** times that cards in company have taken are usual for whoever is not known, as long as this lives */
+  #raisedUs = 0;
+  /** taps learned from at first, `learnTaps` at most */
+  #taken = 0;
 
-/**
- * Judges one time and learns from it. A card counts once, by its latest time, so that nobody moves the limit by
- * holding one card again and again. Slow times are learned from when three different cards have been slow; one above
- * the absolute limit never is.
- */
-export function judgeTiming(
-  baseline: TimingBaseline,
-  sample: Sample,
-  rules: TimingRules,
-): { readonly baseline: TimingBaseline; readonly verdict: TimingVerdict } {
-  const { usual, slow } = baseline;
-  const taken = baseline.taken + 1;
-  if (sample.us > rules.limitUs) {
-    const verdict: TimingVerdict = {
-      kind: 'slow',
-      ...measure(usual, rules),
-      limitUs: rules.limitUs,
-      shifted: false,
-    };
-    return { baseline, verdict };
+  constructor(rules: TimingRules) {
+    this.#rules = rules;
   }
-  if (baseline.taken < learnTaps) {
-    const learned = withSample(usual, sample);
-    const verdict: TimingVerdict = {
-      kind: 'learning',
-      ...measure(learned, rules),
-      limitUs: rules.limitUs,
-      shifted: false,
-    };
-    return { baseline: { usual: learned, slow, taken }, verdict };
+
+  /**
+   * Judges one time, in microseconds, and learns from it. `card` tells cards apart. What is slow is not learned from,
+   * unless three different cards are: cards not known here at any time, or known ones without a usual one between
+   * them. The time that completes the three is usual already. One above the absolute limit never is.
+   */
+  judge(card: string, us: number): TimingVerdict {
+    const own = this.#own.get(card) ?? [];
+    const measure = own.length < knownFrom ? this.#byReader() : this.#byItself(own);
+    const absolute = { ...measure, limitUs: this.#rules.limitUs };
+    if (us > absolute.limitUs) return { kind: 'slow', ...absolute, shifted: false };
+    if (this.#taken < learnTaps) {
+      this.#learn(card, us, measure.medianUs);
+      this.#taken += 1;
+      if (this.#taken === learnTaps) this.#raiseByLearned();
+      return { kind: 'learning', ...absolute, shifted: false };
+    }
+    if (us <= measure.limitUs) {
+      this.#learn(card, us, measure.medianUs);
+      this.#strangers.delete(card);
+      if (measure.against === 'card') this.#run.clear();
+      return { kind: 'usual', ...measure, shifted: false };
+    }
+    const shifted = this.#gather(card, us, measure);
+    return { kind: shifted ? 'usual' : 'slow', ...measure, shifted };
   }
-  const measured = measure(usual, rules);
-  if (sample.us <= measured.limitUs) {
-    const others = slow.filter(({ card }) => card !== sample.card);
-    return {
-      baseline: { usual: withSample(usual, sample), slow: others, taken },
-      verdict: { kind: 'usual', ...measured, shifted: false },
-    };
+
+  #byReader(): Measure {
+    const times = Array.from(this.#recent.values(), ({ us }) => us);
+    const medianUs = medianOf(times);
+    const spreadUs = spreadOf(times.map((us) => Math.abs(us - medianUs)));
+    const limitUs = Math.max(medianUs + this.#rules.factor * spreadUs, this.#raisedUs);
+    return { against: 'reader', medianUs, spreadUs, limitUs: Math.min(limitUs, this.#rules.limitUs) };
   }
-  const gathered = withSample(slow, sample);
-  const shifted = gathered.length >= company;
-  return {
-    baseline: shifted
-      ? { usual: gathered.reduce(withSample, [...usual]), slow: [], taken }
-      : { usual, slow: gathered, taken },
-    verdict: { kind: 'slow', ...measured, shifted },
-  };
+
+  /** The spread is that of cards about their own times, so that two generations do not widen each other's limits. */
+  #byItself(own: readonly number[]): Measure {
+    const medianUs = medianOf(own);
+    const spreadUs = spreadOf(Array.from(this.#recent.values(), ({ offUs }) => offUs));
+    const limitUs = medianUs + this.#rules.factor * spreadUs;
+    return { against: 'card', medianUs, spreadUs, limitUs: Math.min(limitUs, this.#rules.limitUs) };
+  }
+
+  #learn(card: string, us: number, expectedUs: number): void {
+    putLast(this.#recent, card, { us, offUs: Math.abs(us - expectedUs) }, recentCards);
+    const own = [...(this.#own.get(card) ?? []), us].slice(-ownTimes);
+    putLast(this.#own, card, own, mostCards);
+  }
+
+  /** Cards of a slower generation that were there from the start. */
+  #raiseByLearned(): void {
+    const { limitUs, spreadUs } = this.#byReader();
+    const slow = Array.from(this.#recent.values(), ({ us }) => us).filter((us) => us > limitUs);
+    const enough = this.#recent.size < fewCards ? 1 : company;
+    if (slow.length >= enough) this.#raise(slow, spreadUs);
+  }
+
+  /** Keeps a slow time until it has company; true when that is complete. */
+  #gather(card: string, us: number, { against, medianUs, spreadUs }: Measure): boolean {
+    const group = against === 'card' ? this.#run : this.#strangers;
+    group.set(card, us);
+    if (group.size < company) return false;
+    this.#raise([...group.values()], spreadUs);
+    // the reader has changed: what cards took before says nothing any more
+    if (against === 'card') this.#own.clear();
+    for (const [each, slowUs] of group) this.#learn(each, slowUs, medianUs);
+    group.clear();
+    return true;
+  }
+
+  /** From the slowest, since three say little about how far their generation reaches. */
+  #raise(slow: readonly number[], spreadUs: number): void {
+    this.#raisedUs = Math.max(this.#raisedUs, Math.max(...slow) + this.#rules.factor * spreadUs);
+  }
 }
