@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { FileVault } from '#adapters/sealed/file-vault.ts';
 import { isMissing } from '#adapters/sealed/sealed-file.ts';
-import { toHex, xor } from '#core/bytes/bytes.ts';
+import { equalConstantTime, toHex } from '#core/bytes/bytes.ts';
 import { isMasterKeyLength } from '#core/card/diversification.ts';
 import { AesCmac } from '#core/crypto/cmac.ts';
 import { Fault } from '#core/fault.ts';
@@ -23,8 +23,9 @@ interface ImportOptions {
 
 const help = `
 A component is a file of mode 0600 with 32, 48 or 64 hexadecimal digits. Several are added (XOR) to the master key, so
-that no one who holds one of them knows it. The check value is the first five bytes of the AES-CMAC of 16 zero bytes
-(ANSI X9.24-1), of each component and of the key. A vault file that is not there yet is made.`;
+that no one who holds one of them knows it; one that adds nothing is refused. The check value is the first five bytes
+of the AES-CMAC of 16 zero bytes (ANSI X9.24-1), of each component and of the key. A vault file that is not there yet is
+made.`;
 
 /** `keys import`: a master key, from its components, into a vault. */
 export function registerKeysImport(keys: Command): void {
@@ -78,40 +79,65 @@ async function makeMissingVault(file: string): Promise<void> {
 
 /** The key that the components add up to; their check values are noted. */
 async function joined(files: readonly string[], note: (text: string) => void): Promise<Uint8Array> {
-  let key: Uint8Array | undefined;
-  for (const file of files) {
-    const component = await readComponent(file);
-    if (files.length > 1) note(`${file}: check value ${checkValueOf(component)}`);
-    if (key && key.length !== component.length) {
-      throw new Fault('argument-invalid', `${file} has another length than the component before it`);
+  const components: { readonly file: string; readonly bytes: Uint8Array }[] = [];
+  try {
+    for (const file of files) {
+      const bytes = await readComponent(file);
+      components.push({ file, bytes });
+      if (files.length > 1) note(`${file}: check value ${checkValueOf(bytes)}`);
     }
-    const sum: Uint8Array = key ? xor(key, component) : component.slice();
-    key?.fill(0);
-    component.fill(0);
-    key = sum;
+    return sum(components);
+  } finally {
+    for (const { bytes } of components) bytes.fill(0);
   }
-  if (!key) throw new Fault('argument-invalid', 'name at least one component');
+}
+
+/**
+ * The components added up. What would leave the key to fewer custodians than there are components is refused: one that
+ * is all zeros, two that are equal and so cancel out, a key that is all zeros.
+ */
+function sum(components: readonly { readonly file: string; readonly bytes: Uint8Array }[]): Uint8Array {
+  const key = new Uint8Array(components[0]?.bytes.length ?? 0);
+  for (const [i, { file, bytes }] of components.entries()) {
+    if (bytes.length !== key.length) {
+      throw new Fault('key-refused', `${file} has another length than the component before it`);
+    }
+    if (isZero(bytes)) throw new Fault('key-refused', `the component in ${file} is all zeros`);
+    const twin = components.slice(0, i).find((it) => equalConstantTime(it.bytes, bytes));
+    if (twin) throw new Fault('key-refused', `${twin.file} and ${file} hold the same component`);
+  }
+  for (const { bytes } of components) {
+    for (const [i, byte] of bytes.entries()) key[i] = (key[i] ?? 0) ^ byte;
+  }
+  if (isZero(key)) throw new Fault('key-refused', 'the components add up to zeros');
   return key;
 }
+
+const isZero = (bytes: Uint8Array): boolean => equalConstantTime(bytes, new Uint8Array(bytes.length));
 
 /** Hexadecimal digits, spaces between them allowed; they never become a string. */
 async function readComponent(file: string): Promise<Uint8Array> {
   const content = await readSecretFile(file);
-  const nibbles: number[] = [];
-  for (const byte of content) {
-    if (byte === 0x20 || byte === 0x0a || byte === 0x0d) continue;
-    const value = '0123456789abcdef'.indexOf(String.fromCharCode(byte).toLowerCase());
-    nibbles.push(value);
-  }
+  const nibbles = content.filter((byte) => ![0x20, 0x0a, 0x0d].includes(byte));
   content.fill(0);
-  const bytes = Uint8Array.from(
-    { length: Math.floor(nibbles.length / 2) },
+  for (const [i, byte] of nibbles.entries()) nibbles[i] = nibbleOf(byte);
+  const bytes = new Uint8Array(nibbles.length >> 1).map(
     (_, i) => ((nibbles[2 * i] ?? 0) << 4) | (nibbles[2 * i + 1] ?? 0),
   );
-  const whole = nibbles.length === 2 * bytes.length && !nibbles.includes(-1);
+  const whole = nibbles.length === 2 * bytes.length && !nibbles.includes(noNibble);
   nibbles.fill(0);
   if (whole && isMasterKeyLength(bytes.length)) return bytes;
-  throw new Fault('argument-invalid', `${file} is not 32, 48 or 64 hexadecimal digits`);
+  bytes.fill(0);
+  throw new Fault('key-refused', `${file} is not 32, 48 or 64 hexadecimal digits`);
+}
+
+const noNibble = 0xff;
+
+/** The value of a hexadecimal digit in ASCII, or `noNibble`. */
+function nibbleOf(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : noNibble;
 }
 
 function checkValueOf(key: Uint8Array): string {

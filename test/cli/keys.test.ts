@@ -88,6 +88,24 @@ describe('from the ceremony to the terminal and its loss', () => {
     });
   });
 
+  test.each([
+    ['a component twice', ['one', 'two', 'again'], /one and .*again hold the same component/],
+    ['one file twice', ['one', 'one'], /one and .*one hold the same component/],
+    ['a component of zeros', ['one', 'zeros'], /zeros is all zeros/],
+    ['zeros alone', ['zeros'], /zeros is all zeros/],
+    ['components that cancel out', ['one', 'two', 'sum'], /the components add up to zeros/],
+    ['components of two lengths', ['one', 'long'], /long has another length/],
+  ])('%s makes no key', async (_name, files, message) => {
+    secret('again', components[0]?.toLowerCase() ?? '');
+    secret('zeros', '0'.repeat(32));
+    secret('sum', master);
+    secret('long', '11'.repeat(24));
+    const said = await refusal(...importing, '2', '--component', ...files.map(at));
+    expect(said).toMatch(message);
+    expect(said).toContain('key-refused');
+    for (const text of [...secrets, '0'.repeat(32)]) expect(said.toUpperCase()).not.toContain(text);
+  });
+
   test('the terminal says plainly that nothing seals its keys', async () => {
     const { out } = await ok('config', 'check', at('terminal.yaml'));
     expect(out).toContain('keys not sealed');
