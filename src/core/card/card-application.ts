@@ -20,6 +20,18 @@ const absentStatuses: ReadonlySet<number> = new Set([
   statusWords.classNotSupported,
 ]);
 
+/**
+ * Refusals by which a card may also mean to say that it has no such card AP: deactivated (6283), or a SELECT that
+ * another application, which was selected before, does not take.
+ */
+const refusedStatuses: ReadonlySet<number> = new Set([
+  0x6283, // selected file deactivated
+  statusWords.conditionsNotSatisfied,
+  statusWords.wrongParameters,
+  0x6a87, // Lc inconsistent with P1-P2
+  statusWords.wrongLength,
+]);
+
 const aidPath = [0x6f, 0x84];
 
 function malformed(what: string): Fault {
@@ -31,6 +43,11 @@ export function selectApplication({ application: { aid, answer } }: CardProfile)
   const data = fromHex(aid);
   const select = { cla: 0x00, ins: 0xa4, p1: 0x04, data };
   return encodeCommand(answer === 'fci' ? { ...select, p2: 0x00, expected: 256 } : { ...select, p2: 0x0c });
+}
+
+/** True for an answer to SELECT after which the card AP of another profile may still be there: a bare refusal. */
+export function leavesOthers({ data, status }: Response): boolean {
+  return refusedStatuses.has(status) && data.length === 0;
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Transmit } from '#core/apdu/transmit.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import { type Authenticated, authenticate } from '#core/card/authentication.ts';
 import {
+  leavesOthers,
   parseSelectAnswer,
   type SelectedApplication,
   selectApplication,
@@ -96,21 +97,20 @@ export class CardSession {
     });
   }
 
-  /** Reads the user number by the first profile whose card AP the card has. To be called once. */
+  /**
+   * Reads the user number by the first profile whose card AP the card has. A bare refusal of SELECT goes on to the
+   * next profile, and is the outcome where no other is found. To be called once.
+   */
   async read(): Promise<CardOutcome> {
     if (this.#state.kind !== 'new') throw new Error('a card session reads once');
     this.#state = { kind: 'busy' };
     try {
       const start = this.#parts.monotonicUs();
-      for (const profile of this.#parts.profiles) {
-        const selected = parseSelectAnswer(
-          profile,
-          splitResponse(await this.#transmit(selectApplication(profile))),
-        );
-        if (!selected) continue;
+      const found = await this.#select();
+      if (found) {
         const selectedAt = this.#parts.monotonicUs();
         const marks = { start, selected: selectedAt, authenticated: selectedAt, authenticateCardUs: 0 };
-        return { kind: 'reading', reading: await this.#readBy(profile, selected, marks) };
+        return { kind: 'reading', reading: await this.#readBy(found.profile, found.selected, marks) };
       }
       this.close();
       return { kind: 'unknown-card' };
@@ -176,6 +176,23 @@ export class CardSession {
   /** Throws once the session was closed while the card was answering. */
   #demandBusy(): void {
     if (this.#state.kind !== 'busy') throw closed();
+  }
+
+  /** The first card AP that the card has; throws the first refusal of a SELECT where it has none. */
+  async #select(): Promise<{ profile: CardProfile; selected: SelectedApplication } | undefined> {
+    let refusal: unknown;
+    for (const profile of this.#parts.profiles) {
+      const answer = splitResponse(await this.#transmit(selectApplication(profile)));
+      try {
+        const selected = parseSelectAnswer(profile, answer);
+        if (selected) return { profile, selected };
+      } catch (error) {
+        if (!leavesOthers(answer)) throw error;
+        refusal ??= error;
+      }
+    }
+    if (refusal !== undefined) throw refusal;
+    return undefined;
   }
 
   async #readBy(profile: CardProfile, selected: SelectedApplication, marks: Marks): Promise<Reading> {

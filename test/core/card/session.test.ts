@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { concat, fromHex, toHex } from '#core/bytes/bytes.ts';
 import { buildTlv } from '#core/bytes/tlv.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
@@ -143,6 +143,35 @@ test('profiles are tried in order of preference, and only the first that fits is
   const second = await session(powered(card).transmit, { profiles: [typeA, typeC] }).read();
   expect(first).toMatchObject({ reading: { method: 'type-c', userNumber: 'L00012345' } });
   expect(second).toMatchObject({ reading: { method: 'type-a', userNumber: 'E00012345' } });
+});
+
+describe('a SELECT that is refused without data', () => {
+  const refused = ['6283', '6985', '6A86', '6A87', '6700'];
+  const number = `${text('L00067890   ')}9000`;
+
+  test.each(refused)('with %s goes on to the card AP of the next profile', async (status) => {
+    const outcome = await session(scripted(status, typeCFci, number).transmit).read();
+    expect(outcome).toMatchObject({ reading: { userNumber: 'L00067890', method: 'type-c' } });
+  });
+
+  test.each(refused)('with %s is the outcome where no other card AP is found', async (status) => {
+    for (const answers of [
+      [status, '6A82'],
+      ['6A82', status],
+      [status, '6985'],
+    ]) {
+      const outcome = await session(scripted(...answers).transmit).read();
+      expect(outcome).toMatchObject({ kind: 'refused', fault: { code: 'card-answer-status' } });
+      expect(JSON.stringify(outcome)).toContain(status);
+    }
+  });
+
+  test.each([
+    ['with data', ['006985']],
+    ['by a card that fails', ['6F00']],
+  ])('%s ends the reading', async (_name, answers) => {
+    expect(await session(scripted(...answers).transmit).read()).toMatchObject({ kind: 'refused' });
+  });
 });
 
 test('a Type A card AP that does not authenticate is refused, and Type C does not stand in for it', async () => {
