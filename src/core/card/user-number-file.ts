@@ -72,8 +72,9 @@ async function readRecord(profile: CardProfile, record: number, exchange: Exchan
   const p2 = ((file.shortFileId ?? 0) << 3) | 0x04;
   const { data, status, ...way } = await exchange({ cla: 0, ins: 0xb2, p1: record, p2, expected: 256 });
   demandStatus(status, statusWords.success, statusWords.endOfFile);
-  // a data object that was cut off does not parse
-  if (at === undefined && data.length < offset + length && mayBeCutOff(profile)) throw tooShort();
+  // a data object that was cut off does not parse; 6282 says that the record itself is no longer
+  const isShort = at === undefined && data.length < offset + length;
+  if (isShort && status !== statusWords.endOfFile && mayBeCutOff(profile)) throw tooShort();
   return { bytes: data.subarray(offset, offset + length), ...way };
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { concat, fromHex, toHex } from '#core/bytes/bytes.ts';
 import { buildTlv } from '#core/bytes/tlv.ts';
 import type { CardProfile } from '#core/card/profile.ts';
+import { readUserNumber } from '#core/card/user-number-file.ts';
 import {
   channelVariant,
   mutualChannels,
@@ -350,6 +351,18 @@ describe('a card that says the file has ended', () => {
     expect((await read('E00054321')).outcome).toMatchObject({ reading: { userNumber: 'E00054321' } });
     expect((await read('E0005432')).outcome).toMatchObject({ fault: { code: 'card-answer-malformed' } });
     expect((await read('')).outcome).toMatchObject({ fault: { code: 'card-answer-status' } });
+  });
+
+  test('after a record that is no longer than its user number is believed, and 9000 is not', async () => {
+    const format = { alphabet: 'alphanumeric', minimumLength: 4, maximumLength: 12 };
+    const userNumber = { file: { shortFileId: 1, record: 1 }, length: 12, padding: '20', format };
+    const { profile } = channelVariant(scp03, { userNumber });
+    const answered = (status: number) =>
+      readUserNumber(profile, async () => {
+        return { data: new TextEncoder().encode('E00054321'), status, authentic: true, encrypted: true };
+      });
+    expect(await answered(0x6282)).toMatchObject({ userNumber: 'E00054321', authentic: true });
+    await expect(answered(0x9000)).rejects.toMatchObject({ code: 'card-answer-malformed' });
   });
 
   test('past the last piece, in the clear or in secure messaging, ends the reading of a file', async () => {
