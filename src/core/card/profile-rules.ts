@@ -95,12 +95,24 @@ function checkKeyPlaces({ application: { answer }, channel, keys }: ProfileShape
   }
 }
 
+/** A card refuses INITIALIZE UPDATE for a version that it does not have: cards of every other one would be denied. */
+function checkAskedKeyVersion({ channel, keys }: ProfileShape, report: Report): void {
+  if (channel?.mechanism !== 'scp03' || channel.askedKeyVersion === 0 || !keys) return;
+  const path = ['channel', 'askedKeyVersion'];
+  if (!keys.versions.includes(channel.askedKeyVersion)) {
+    report(path, 'is not among keys.versions (correct it, or set 0: the card chooses)');
+  } else if (keys.versions.length > 1) {
+    report(path, 'must be 0 while more than one key version is accepted: the card chooses (set 0)');
+  }
+}
+
 function checkKeys(profile: ProfileShape, report: Report): void {
   const { channel, keys } = profile;
   if (channel && !keys) report(['keys'], 'is missing: the channel needs them (name versions)');
   if (keys && !channel) report(['keys'], 'has no channel to use it (add channel, or remove keys)');
   if (!keys) return;
   if (channel) checkKeyPlaces(profile, report);
+  checkAskedKeyVersion(profile, report);
   if (new Set(keys.versions).size !== keys.versions.length) {
     report(['keys', 'versions'], 'names a version twice');
   }

@@ -75,7 +75,7 @@ const scp03Channel = z.strictObject({
   level: z.enum(scp03Levels),
   /** challenges, cryptograms and MACs of 8 (`s8`) or 16 bytes (`s16`) */
   mode: z.enum(scp03Modes),
-  /** P1 of INITIALIZE UPDATE; 0 leaves the choice of the key version to the card */
+  /** P1 of INITIALIZE UPDATE; 0 leaves the choice of the key version to the card, as it must be while several are accepted */
   askedKeyVersion: z.int().min(0).max(127),
 });
 

@@ -87,6 +87,18 @@ describe('a channel by SCP03', () => {
     }
   });
 
+  test('asks for a key version only where no other is accepted', () => {
+    const asking = (askedKeyVersion: number, versions: number[]) => ({
+      ...typeD,
+      channel: { ...typeD.channel, askedKeyVersion },
+      keys: { ...typeD.keys, versions, until: undefined },
+    });
+    expect(parseCardProfile(asking(1, [1]), 'x').channel).toMatchObject({ askedKeyVersion: 1 });
+    expect(parseCardProfile(asking(0, [1, 2]), 'x').channel).toMatchObject({ askedKeyVersion: 0 });
+    expect(refusal(asking(3, [1]))).toContain('channel.askedKeyVersion: is not among keys.versions');
+    expect(refusal(asking(1, [1, 2]))).toContain('channel.askedKeyVersion: must be 0 while more than one');
+  });
+
   test.each([
     ['an unknown mechanism', { mechanism: 'scp02' }, 'must have a mechanism'],
     ['an unknown cipher', { cipher: '3des' }, 'channel.cipher'],
