@@ -396,6 +396,19 @@ describe('what is worth knowing is noted', () => {
     expect(few.conforms).toBe(true);
   });
 
+  test.each(['6983', '6984'])(
+    'a blocked PIN that the card tells outside the protection: %s',
+    async (status) => {
+      const question = (command: Uint8Array) => command[0] === 0x0c && command[1] === 0x20;
+      const report = await walk({ answer: answering(question, () => status) });
+      expect(detail(report, 'pin-counter')).toMatchObject({
+        verdict: 'noted',
+        detail: { en: 'the PIN is blocked' },
+      });
+      expect(report.conforms).toBe(true);
+    },
+  );
+
   test('a file that goes on where it should have ended', async () => {
     const past = (command: Uint8Array) => command[1] === 0xb0 && command[3] === 0xff;
     const report = await walk({ profile: typeC, answer: answering(past, () => '419000') });

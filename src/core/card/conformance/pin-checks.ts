@@ -1,4 +1,6 @@
-import { statusWords, triesLeftOf } from '#core/apdu/response.ts';
+import { type Response, triesLeftOf } from '#core/apdu/response.ts';
+import { blockedStatuses } from '#core/card/pin.ts';
+import { isFault } from '#core/fault.ts';
 import { statusLabel } from '#core/texts/status-words.ts';
 import type { CardBench } from './bench.ts';
 import { type Check, fails, holds, noted, notTried, type Result } from './finding.ts';
@@ -8,17 +10,24 @@ const noPin = () => notTried('暗証番号のないプロファイル', 'the pro
 /** VERIFY without data: it asks for the tries left and spends none (ISO 7816-4, 7.5.6) */
 const askTries = (reference: number) => ({ cla: 0x00, ins: 0x20, p1: 0x00, p2: reference });
 
-function isBlocked(status: number): boolean {
-  return status === 0x63c0 || status === statusWords.pinBlocked || status === statusWords.referenceNotUsable;
+/** The answer to the question; cards may leave the channel to say that a PIN is blocked, which ends the session. */
+async function triesStatus(bench: CardBench, ask: () => Promise<Response>): Promise<number> {
+  try {
+    return (await ask()).status;
+  } catch (error) {
+    const bare = isFault(error, 'card-answer-status') ? bench.lastStatus : undefined;
+    if (bare !== undefined && blockedStatuses.has(bare)) return bare;
+    throw error;
+  }
 }
 
 function counter(bench: CardBench): Promise<Result> {
   const { pin } = bench.profile;
   if (!pin) return Promise.resolve(noPin());
   return opened(bench, async (send) => {
-    const first = (await send(askTries(pin.reference))).status;
+    const first = await triesStatus(bench, () => send(askTries(pin.reference)));
+    if (blockedStatuses.has(first)) return noted('暗証番号はロックされている', 'the PIN is blocked');
     const second = (await send(askTries(pin.reference))).status;
-    if (isBlocked(first)) return noted('暗証番号はロックされている', 'the PIN is blocked');
     const left = triesLeftOf(first);
     if (left === undefined) {
       const words = statusLabel(first);
