@@ -37,7 +37,7 @@ interface Latest {
 const learnTaps = 50;
 /** cards whose latest times make the reader's median and spread; older ones make room */
 const recentCards = 256;
-/** cards whose own times are remembered, those seen last: a large site's; some 250 bytes each */
+/** cards whose own times are remembered, those seen last: a large site's; some 230 bytes each */
 const mostCards = 20_000;
 /** own times that are remembered, and how many make a card known */
 const ownTimes = 5;
@@ -117,8 +117,14 @@ export class TimingBaseline {
     return { kind: shifted ? 'usual' : 'slow', ...measure, shifted };
   }
 
+  #latest(figure: keyof Latest): number[] {
+    const figures: number[] = [];
+    for (const latest of this.#recent.values()) figures.push(latest[figure]);
+    return figures;
+  }
+
   #byReader(): Measure {
-    const times = Array.from(this.#recent.values(), ({ us }) => us);
+    const times = this.#latest('us');
     const medianUs = medianOf(times);
     const spreadUs = spreadOf(times.map((us) => Math.abs(us - medianUs)));
     const limitUs = Math.max(medianUs + this.#rules.factor * spreadUs, this.#raisedUs);
@@ -128,7 +134,7 @@ export class TimingBaseline {
   /** The spread is that of cards about their own times, so that two generations do not widen each other's limits. */
   #byItself(own: readonly number[]): Measure {
     const medianUs = medianOf(own);
-    const spreadUs = spreadOf(Array.from(this.#recent.values(), ({ offUs }) => offUs));
+    const spreadUs = spreadOf(this.#latest('offUs'));
     const limitUs = medianUs + this.#rules.factor * spreadUs;
     return { against: 'card', medianUs, spreadUs, limitUs: Math.min(limitUs, this.#rules.limitUs) };
   }
@@ -142,7 +148,7 @@ export class TimingBaseline {
   /** Cards of a slower generation that were there from the start. */
   #raiseByLearned(): void {
     const { limitUs, spreadUs } = this.#byReader();
-    const slow = Array.from(this.#recent.values(), ({ us }) => us).filter((us) => us > limitUs);
+    const slow = this.#latest('us').filter((us) => us > limitUs);
     const enough = this.#recent.size < fewCards ? 1 : company;
     if (slow.length >= enough) this.#raise(slow, spreadUs);
   }

@@ -78,8 +78,8 @@ describe.each([1, 10])('times spread by %i ms', (spreadMs) => {
 test.each([
   { spreadMs: 1, relayMs: 30 },
   { spreadMs: 3, relayMs: 45 },
-  { spreadMs: 5, relayMs: 65 },
-  { spreadMs: 10, relayMs: 120 },
+  { spreadMs: 5, relayMs: 70 },
+  { spreadMs: 10, relayMs: 130 },
 ])('times spread by $spreadMs ms: nineteen in twenty relays of $relayMs ms are found', (given) => {
   const building = new Building(0.01, given.spreadMs);
   expect(building.afterFourDays().slower).toBeLessThanOrEqual(2);
