@@ -15,7 +15,7 @@ import type { ListedCard } from '#core/card/card-list.ts';
 import type { CardDiversification } from '#core/card/diversification.ts';
 import { Fault } from '#core/fault.ts';
 import { unreadable } from '#core/file-fault.ts';
-import type { KeyVault } from '#ports/key-vault.ts';
+import type { KeyVault, MasterKeyName } from '#ports/key-vault.ts';
 import { loadCardProfile } from '#terminal/config.ts';
 import { readCardList } from './card-list-file.ts';
 import { counted } from './counted.ts';
@@ -78,6 +78,12 @@ async function exportCards(options: ExportOptions) {
   }
   const profiles = await readProfiles(options.profile);
   const { cards, without } = await readCardList(options.cards, new Set(profiles.keys()));
+  if (cards.length === 0) {
+    throw new Fault(
+      'argument-invalid',
+      `${options.cards} names no card that gets keys; nothing was exported`,
+    );
+  }
   const writer = new CardKeyWriter(receiverKey(receiver));
   const registered = await withVault(options.vault, (vault) => derive(vault, { cards, profiles, writer }));
   const exportedAt = new Date().toISOString();
@@ -99,16 +105,7 @@ async function derive(
   },
 ): Promise<readonly RegisteredCard[]> {
   const { cards, profiles, writer } = parts;
-  const had = new Set((await vault.list()).map(({ profileId, version }) => `${profileId}/${version}`));
-  const wanted = cards.flatMap(({ profileId, keyVersion, diversifier }) => {
-    const known = profiles.get(profileId);
-    const versions = known?.versions.filter((version) => had.has(`${profileId}/${version}`)) ?? [];
-    return (keyVersion === undefined ? versions : [keyVersion]).map((version) => ({
-      profileId,
-      keyVersion: version,
-      diversifier,
-    }));
-  });
+  const wanted = wantedKeys(cards, profiles, await vault.list());
   const exported: RegisteredCard[] = [];
   for (let start = 0; start < wanted.length; start += batch) {
     const some = wanted.slice(start, start + batch);
@@ -125,6 +122,46 @@ async function derive(
     });
   }
   return exported;
+}
+
+/**
+ * Every version of every card to derive keys for. Throws `argument-invalid` with everything that cannot be had: an
+ * export that left a card out would keep its holder out.
+ */
+function wantedKeys(
+  cards: readonly ListedCard[],
+  profiles: ReadonlyMap<string, ProfileKeys>,
+  stored: readonly MasterKeyName[],
+): readonly RegisteredCard[] {
+  const problems = new Set<string>();
+  const wanted = cards.flatMap((card) => {
+    const { profileId, diversifier } = card;
+    const versions = versionsOf(card, profiles.get(profileId)?.versions ?? [], stored);
+    if (!('problem' in versions))
+      return versions.map((keyVersion) => ({ profileId, keyVersion, diversifier }));
+    problems.add(versions.problem);
+    return [];
+  });
+  if (problems.size > 0) throw new Fault('argument-invalid', [...problems].join('\n'));
+  return wanted;
+}
+
+/** The version that is listed for a card, or where none is, those of its profile that are stored. */
+function versionsOf(
+  { profileId, keyVersion }: ListedCard,
+  listed: readonly number[],
+  stored: readonly MasterKeyName[],
+): readonly number[] | { readonly problem: string } {
+  const profile = `card profile ${profileId}, which lists the versions ${listed.join(', ')}`;
+  if (keyVersion !== undefined && !listed.includes(keyVersion)) {
+    return { problem: `the list names key version ${keyVersion} of ${profile}` };
+  }
+  const versions = (keyVersion === undefined ? listed : [keyVersion]).filter((version) =>
+    stored.some((key) => key.profileId === profileId && key.version === version),
+  );
+  if (versions.length > 0) return versions;
+  const version = keyVersion === undefined ? '' : `key version ${keyVersion} of `;
+  return { problem: `the vault has no master key of ${version}${profile}` };
 }
 
 async function readReceiver(file: string): Promise<Receiver> {

@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -17,6 +18,7 @@ import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import { deriveCardKeys } from '#core/card/diversification.ts';
 import { AesCmac } from '#core/crypto/cmac.ts';
 import { profileFile } from '../contracts/deck.ts';
+import { makeTestVault } from '../contracts/test-vault.ts';
 import { kazasu, refusal } from './kazasu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'kazasu-keys-'));
@@ -199,40 +201,66 @@ describe('from the ceremony to the terminal and its loss', () => {
   });
 });
 
-test.each([
-  ['a column is missing', 'profile,diversifier\n', /:1: no column key_version/],
-  [
-    'a diversifier is none',
-    'profile,key_version,diversifier\nsynthetic-type-a,1,XY\n',
-    /:2: the diversifier is not/,
-  ],
-  [
-    'a version is none',
-    'profile,key_version,diversifier\nsynthetic-type-a,300,01020304\n',
-    /:2: the key version/,
-  ],
-  [
-    'an Individual Number stands for a diversifier',
-    'profile,key_version,diversifier\nsynthetic-type-a,1,123456789018\n',
-    /:2: .*Individual Number/,
-  ],
-])('a list in which %s exports nothing', async (_name, list, message) => {
-  writeFileSync(at('list.csv'), list);
-  const receiver = ['keys', 'receiver', '--config', at('terminal.yaml'), '--out', at('again.json'), '--json'];
-  const { fingerprint } = JSON.parse((await ok(...receiver)).out);
-  const said = await refusal(
-    ...['keys', 'export-cards', '--vault', at('vault.yaml'), '--cards', at('list.csv'), '--profile', typeA],
-    ...[
-      '--for-terminal',
-      at('again.json'),
-      '--fingerprint',
-      fingerprint,
-      '--register',
-      at('none'),
-      '--out',
-      at('no'),
+describe('a list of cards', () => {
+  let exporting: readonly string[];
+  beforeAll(async () => {
+    mkdirSync(at('lists'));
+    const key = fromHex(master);
+    const vault = await makeTestVault(at('lists'), [
+      { profileId: 'synthetic-type-a', version: 1, diversification: 'an10922', key },
+    ]);
+    const receiver = ['keys', 'receiver', '--config', at('terminal.yaml'), '--out', at('again.json')];
+    const { fingerprint } = JSON.parse((await ok(...receiver, '--json')).out);
+    exporting = [
+      ...['keys', 'export-cards', '--vault', vault, '--cards', at('list.csv')],
+      ...['--profile', typeA, profileFile('synthetic-type-d')],
+      ...['--for-terminal', at('again.json'), '--fingerprint', fingerprint],
+      ...['--register', at('none'), '--out', at('no')],
+    ];
+  });
+
+  test.each([
+    ['a column is missing', 'profile,diversifier\n', /:1: no column key_version/],
+    [
+      'a diversifier is none',
+      'profile,key_version,diversifier\nsynthetic-type-a,1,XY\n',
+      /:2: the diversifier is not/,
     ],
-  );
-  expect(said).toMatch(message);
-  expect(said).not.toContain('123456789018');
+    [
+      'a version is none',
+      'profile,key_version,diversifier\nsynthetic-type-a,300,01020304\n',
+      /:2: the key version/,
+    ],
+    [
+      'an Individual Number stands for a diversifier',
+      'profile,key_version,diversifier\nsynthetic-type-a,1,123456789018\n',
+      /:2: .*Individual Number/,
+    ],
+    [
+      'no card has keys of its own',
+      'profile,key_version,diversifier\nsynthetic-type-c,,\n',
+      /list\.csv names no card that gets keys/,
+    ],
+    [
+      'a card has a version that its profile does not',
+      'profile,key_version,diversifier\nsynthetic-type-a,1,01020304\nsynthetic-type-a,7,01020304\n',
+      /the list names key version 7 of card profile synthetic-type-a, which lists the versions 1, 2/,
+    ],
+    [
+      'a card has a version that the vault does not',
+      'profile,key_version,diversifier\nsynthetic-type-a,1,01020304\nsynthetic-type-a,2,01020304\n',
+      /the vault has no master key of key version 2 of card profile synthetic-type-a/,
+    ],
+    [
+      'a card has a profile that the vault has nothing of',
+      'profile,key_version,diversifier\nsynthetic-type-a,1,01020304\nsynthetic-type-d,,01020304\n',
+      /the vault has no master key of card profile synthetic-type-d, which lists the versions 1, 2/,
+    ],
+  ])('in which %s exports nothing', async (_name, list, message) => {
+    writeFileSync(at('list.csv'), list);
+    const said = await refusal(...exporting);
+    expect(said).toMatch(message);
+    expect(said).not.toContain('123456789018');
+    expect(existsSync(at('none')) || existsSync(at('no'))).toBe(false);
+  });
 });
