@@ -127,10 +127,15 @@ export function* checkValueSteps(diversification: CardDiversification): MasterKe
   let input: Uint8Array = zeroBlock;
   if (masterOperations[diversification] === 'encryption') {
     const [encryptedZeros = zeroBlock] = yield [zeroBlock];
-    input = cmacInput(zeroBlock, 1, cmacSubkeys(encryptedZeros));
+    const subkeys = cmacSubkeys(encryptedZeros);
+    input = cmacInput(zeroBlock, 1, subkeys);
+    zero([encryptedZeros, subkeys.k1, subkeys.k2]);
   }
   const [mac = zeroBlock] = yield [input];
-  return mac.slice(0, checkValueLength);
+  const checkValue = mac.slice(0, checkValueLength);
+  // the masked block of zeros is a subkey
+  zero([input, mac]);
+  return checkValue;
 }
 
 /** Runs `steps` with a master key whose operation answers at once. */

@@ -24,8 +24,8 @@ export class AesCbc {
   readonly #key: Uint8Array;
   #encryption: Cipheriv | undefined;
   #decryption: Decipheriv | undefined;
-  #encryptionChain: Uint8Array = zeroBlock;
-  #decryptionChain: Uint8Array = zeroBlock;
+  readonly #encryptionChain = new Uint8Array(aesBlockLength);
+  readonly #decryptionChain = new Uint8Array(aesBlockLength);
   #closed = false;
 
   /** Copies `key`. */
@@ -40,7 +40,7 @@ export class AesCbc {
     addToFirstBlock(input, iv, this.#encryptionChain);
     const encrypted = plainBytes(encryption.update(input));
     input.fill(0);
-    this.#encryptionChain = encrypted.slice(-aesBlockLength);
+    this.#encryptionChain.set(encrypted.subarray(-aesBlockLength));
     return encrypted;
   }
 
@@ -48,7 +48,7 @@ export class AesCbc {
     demandWholeBlocks(data);
     const decrypted = plainBytes(this.#decryptionReady().update(data));
     addToFirstBlock(decrypted, iv, this.#decryptionChain);
-    this.#decryptionChain = copyOf(data.subarray(-aesBlockLength));
+    this.#decryptionChain.set(data.subarray(-aesBlockLength));
     return decrypted;
   }
 
@@ -63,9 +63,10 @@ export class AesCbc {
     else this.#decryptionReady();
   }
 
-  /** Zeroes the key and frees the ciphers; further use throws. Safe to call twice. */
+  /** Zeroes the key and what was encrypted last, and frees the ciphers; further use throws. Safe to call twice. */
   close(): void {
     this.#key.fill(0);
+    this.#encryptionChain.fill(0);
     this.#encryption?.final();
     this.#decryption?.final();
     this.#encryption = undefined;

@@ -45,13 +45,21 @@ export class AesCmac {
   /** Copies `key`. */
   constructor(key: Uint8Array) {
     this.#cipher = new AesCbc(key);
-    this.#subkeys = cmacSubkeys(this.#cipher.lastBlock(new Uint8Array(aesBlockLength)));
+    const encryptedZeros = this.#cipher.lastBlock(new Uint8Array(aesBlockLength));
+    this.#subkeys = cmacSubkeys(encryptedZeros);
+    encryptedZeros.fill(0);
   }
 
   /** The 16 bytes of the MAC (NIST SP 800-38B, 6.2). */
   mac(message: Uint8Array): Uint8Array {
     const count = Math.max(1, Math.ceil(message.length / aesBlockLength));
-    return this.#cipher.lastBlock(cmacInput(message, count, this.#subkeys));
+    const input = cmacInput(message, count, this.#subkeys);
+    try {
+      return this.#cipher.lastBlock(input);
+    } finally {
+      // the message is known: its masked block would tell a subkey
+      input.fill(0);
+    }
   }
 
   /** Zeroes keys and subkeys. Safe to call twice. */

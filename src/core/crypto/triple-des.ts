@@ -13,26 +13,46 @@ function threeKeys(key: Uint8Array): Uint8Array {
   return concat(key, key.subarray(0, 8));
 }
 
+function inCbc(
+  create: typeof createCipheriv | typeof createDecipheriv,
+  key: Uint8Array,
+  iv: Uint8Array,
+  data: Uint8Array,
+): Uint8Array {
+  const keys = threeKeys(key);
+  try {
+    return plainBytes(create('des-ede3-cbc', keys, iv).setAutoPadding(false).update(data));
+  } finally {
+    keys.fill(0);
+  }
+}
+
 export function tripleDesCbcEncrypt(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
-  return plainBytes(createCipheriv('des-ede3-cbc', threeKeys(key), iv).setAutoPadding(false).update(data));
+  return inCbc(createCipheriv, key, iv, data);
 }
 
 export function tripleDesCbcDecrypt(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
-  return plainBytes(createDecipheriv('des-ede3-cbc', threeKeys(key), iv).setAutoPadding(false).update(data));
+  return inCbc(createDecipheriv, key, iv, data);
+}
+
+/** The last block of CBC with single DES, which is triple DES with one key three times. */
+function singleDesLastBlock(key: Uint8Array, data: Uint8Array): Uint8Array {
+  const twice = concat(key, key);
+  try {
+    return tripleDesCbcEncrypt(twice, zeroBlock, data).subarray(-desBlockLength);
+  } finally {
+    twice.fill(0);
+  }
 }
 
 /**
  * Retail MAC, 8 bytes: ISO/IEC 9797-1 MAC algorithm 3 with DES, padding method 2, IV 0. All blocks but the last go
- * through single DES, which is triple DES with one key three times, and the last through triple DES.
+ * through single DES, and the last through triple DES.
  */
 export function retailMac(key: Uint8Array, message: Uint8Array): Uint8Array {
   const padded = padIso9797(message, desBlockLength);
   const last = padded.length - desBlockLength;
-  const first = key.subarray(0, 8);
-  const chained =
-    last === 0
-      ? zeroBlock
-      : tripleDesCbcEncrypt(concat(first, first), zeroBlock, padded.subarray(0, last)).subarray(-8);
+  const chained = last === 0 ? zeroBlock : singleDesLastBlock(key.subarray(0, 8), padded.subarray(0, last));
   return tripleDesCbcEncrypt(key, chained, padded.subarray(last));
 }
 

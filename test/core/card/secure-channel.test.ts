@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Command, encodeCommand, parseCommand } from '#core/apdu/command.ts';
 import { joinResponse } from '#core/apdu/response.ts';
-import { concat, toHex } from '#core/bytes/bytes.ts';
+import { concat, fromHex, toHex, xor } from '#core/bytes/bytes.ts';
 import { buildTlv } from '#core/bytes/tlv.ts';
 import { CardChannel } from '#core/card/channel/mutual/card-channel.ts';
 import { answerMutualAuthentication } from '#core/card/channel/mutual/card-side.ts';
@@ -16,7 +16,9 @@ import { Scp03CardHandshake } from '#core/card/channel/scp03/card-side.ts';
 import { type Scp03Parameters, scp03KeyLengths, scp03Protection } from '#core/card/channel/scp03/messages.ts';
 import { Scp03TerminalHandshake } from '#core/card/channel/scp03/terminal-side.ts';
 import type { CardSecureChannel, SecureChannel } from '#core/card/channel/secure-channel.ts';
+import { digest } from '#core/crypto/digest.ts';
 import { isFault } from '#core/fault.ts';
+import { erasedBy } from '../erased.ts';
 import { mutualChannels, scp03Channels } from './channel-variants.ts';
 import { secondAuthenticate } from './second-implementation.ts';
 
@@ -310,6 +312,21 @@ describe('the handshake', () => {
       const sealed = new HandshakeKeys(channelSuites['aes-128'], keys).seal(card, echo);
       return () => handshake.complete(joinResponse(sealed, 0x9000));
     }
+
+    test('its key material is zeroed, whatever becomes of its answer', () => {
+      const material = toHex(honest.keyMaterial);
+      expect(erasedBy(answered(honest, own.nonce))).toContain(material);
+      const refused = answered(honest, bytes(8));
+      expect(erasedBy(() => expect(refused).toThrow())).toContain(material);
+    });
+
+    test('what the session keys are cut from is zeroed', () => {
+      const erased = erasedBy(() => deriveSession(shipped, own, honest));
+      const seed = toHex(xor(own.keyMaterial, honest.keyMaterial));
+      const inputs = ['00000001', '00000002'].map((c) => seed + c);
+      const digests = inputs.map((input) => toHex(digest(shipped.sessionKeys, fromHex(input))));
+      expect(erased).toEqual(expect.arrayContaining([seed, ...inputs, ...digests]));
+    });
 
     test('its answer is taken', () => {
       expect(answered(honest, own.nonce)()).toBeInstanceOf(TerminalChannel);

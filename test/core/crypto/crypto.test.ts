@@ -3,9 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import { AesCbc } from '#core/crypto/aes.ts';
+import { AesCmac } from '#core/crypto/cmac.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { padIso9797, unpadIso9797 } from '#core/crypto/padding.ts';
-import { retailMac, withDesParity } from '#core/crypto/triple-des.ts';
+import { retailMac, tripleDesCbcEncrypt, withDesParity } from '#core/crypto/triple-des.ts';
+import { erasedBy } from '../erased.ts';
 
 const fixed = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 const blocks = fc.integer({ min: 1, max: 6 }).chain((count) => fixed(16 * count));
@@ -97,4 +99,31 @@ test('SHA-1 and SHA-256 of "abc" (FIPS 180-4)', () => {
   expect(toHex(digest('sha-256', abc))).toBe(
     'BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD',
   );
+});
+
+describe('copies of keys, and what they follow from, are zeroed', () => {
+  const [first, second] = ['0123456789ABCDEF', 'FEDCBA9876543210'] as const;
+  const key = fromHex(first + second);
+
+  test('the three keys of triple DES, and of the single DES of a retail MAC, of refused ones too', () => {
+    const erased = erasedBy(() => retailMac(key, new Uint8Array(20)));
+    expect(erased).toEqual([first.repeat(3), first.repeat(2), first + second + first]);
+    expect(erasedBy(() => expect(() => tripleDesCbcEncrypt(key, key, key)).toThrow())).toContain(
+      first + second + first,
+    );
+  });
+
+  test('the block that the subkeys of CMAC follow from, where it was made and in the chain of the cipher', () => {
+    const encryptedZeros = toHex(new AesCbc(key).lastBlock(new Uint8Array(16)));
+    const erased = erasedBy(() => new AesCmac(key).close());
+    expect(erased.filter((piece) => piece === encryptedZeros)).toHaveLength(2);
+  });
+
+  test('a block masked with a subkey of CMAC, which tells it', () => {
+    const cmac = new AesCmac(key);
+    const erased = erasedBy(() => cmac.mac(new Uint8Array(16)));
+    const [, , subkey] = erasedBy(() => cmac.close());
+    expect(subkey).toMatch(/^[0-9A-F]{32}$/);
+    expect(erased).toContain(subkey);
+  });
 });

@@ -2,6 +2,7 @@ import { equalConstantTime } from '#core/bytes/bytes.ts';
 import { CardChannel } from '#core/card/channel/mutual/card-channel.ts';
 import {
   type ChannelParameters,
+  type Contribution,
   deriveSession,
   HandshakeKeys,
   isReflection,
@@ -28,15 +29,18 @@ export function answerMutualAuthentication(
 ): { readonly answer: Uint8Array; readonly channel: CardChannel } | undefined {
   const { parameters, cardNonce, random } = parts;
   const keys = new HandshakeKeys(channelSuites[parameters.cipher], parts.keys);
+  const card = { nonce: cardNonce, keyMaterial: random(keyMaterialLength) };
+  let terminal: Contribution | undefined;
   try {
     const opened = keys.open(sealed);
-    if (!opened || !equalConstantTime(opened.ownNonce, cardNonce)) return undefined;
-    const { other: terminal } = opened;
-    const card = { nonce: cardNonce, keyMaterial: random(keyMaterialLength) };
+    terminal = opened?.other;
+    if (!opened || !terminal || !equalConstantTime(opened.ownNonce, cardNonce)) return undefined;
     if (isReflection(card, terminal)) return undefined;
     const answer = keys.seal(card, terminal.nonce);
     return { answer, channel: new CardChannel(parameters, deriveSession(parameters, terminal, card)) };
   } finally {
+    terminal?.keyMaterial.fill(0);
+    card.keyMaterial.fill(0);
     keys.close();
   }
 }

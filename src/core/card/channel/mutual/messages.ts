@@ -46,12 +46,15 @@ export class HandshakeKeys {
   /** E || M with E = CBC(Kenc, IV 0, own nonce || other nonce || own key material), M = MAC(Kmac, E). */
   seal(own: Contribution, otherNonce: Uint8Array): Uint8Array {
     const plain = concat(own.nonce, otherNonce, own.keyMaterial);
-    const cryptogram = this.#cipher.encrypt(this.#zeroIv, plain);
-    plain.fill(0);
-    return concat(cryptogram, this.#mac.ofHandshake(cryptogram));
+    try {
+      const cryptogram = this.#cipher.encrypt(this.#zeroIv, plain);
+      return concat(cryptogram, this.#mac.ofHandshake(cryptogram));
+    } finally {
+      plain.fill(0);
+    }
   }
 
-  /** Opens the other side's E || M, the MAC first; undefined when it is not authentic. */
+  /** Opens the other side's E || M, the MAC first; undefined when it is not authentic. The caller zeroes its key material. */
   open(sealed: Uint8Array): { readonly other: Contribution; readonly ownNonce: Uint8Array } | undefined {
     if (sealed.length !== authenticationLength) return undefined;
     const cryptogram = sealed.subarray(0, cryptogramLength);
@@ -82,9 +85,13 @@ export interface SessionSecrets extends CardKeys {
 /** key(c) = hash(seed || 0000000c)[0..15], c = 1 encryption, 2 MAC (ICAO Doc 9303-11, 9.7.1). */
 function sessionKey(suite: ChannelSuite, hash: DigestName, seed: Uint8Array, c: 1 | 2): Uint8Array {
   const input = concat(seed, Uint8Array.of(0, 0, 0, c));
-  const key = suite.adjustKey(digest(hash, input).subarray(0, 16));
-  input.fill(0);
-  return key;
+  const digested = digest(hash, input);
+  try {
+    return suite.adjustKey(digested.subarray(0, 16));
+  } finally {
+    input.fill(0);
+    digested.fill(0);
+  }
 }
 
 /** The secrets both sides reach: seed = K.IFD xor K.ICC. */
@@ -95,13 +102,15 @@ export function deriveSession(
 ): SessionSecrets {
   const suite = channelSuites[cipher];
   const seed = xor(terminal.keyMaterial, card.keyMaterial);
-  const secrets = {
-    encryption: sessionKey(suite, sessionKeys, seed, 1),
-    mac: sessionKey(suite, sessionKeys, seed, 2),
-    counter: suite.initialCounter(card.nonce, terminal.nonce),
-  };
-  seed.fill(0);
-  return secrets;
+  try {
+    return {
+      encryption: sessionKey(suite, sessionKeys, seed, 1),
+      mac: sessionKey(suite, sessionKeys, seed, 2),
+      counter: suite.initialCounter(card.nonce, terminal.nonce),
+    };
+  } finally {
+    seed.fill(0);
+  }
 }
 
 /** True when the other side only returned what it was sent; the seed would be zero. */

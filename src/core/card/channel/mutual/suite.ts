@@ -38,7 +38,7 @@ export interface ChannelSuite {
   mac(key: Uint8Array): KeyedMac;
   /** send sequence counter before the first command */
   initialCounter(cardNonce: Uint8Array, terminalNonce: Uint8Array): Uint8Array;
-  /** a session key from the first 16 bytes of the key derivation's hash */
+  /** a session key, in memory of its own, from the first 16 bytes of the key derivation's hash */
   adjustKey(key: Uint8Array): Uint8Array;
 }
 
@@ -96,7 +96,7 @@ const aes128: ChannelSuite = {
   cipher: aesCipher,
   mac: aesMac,
   initialCounter: () => new Uint8Array(aesBlockLength),
-  adjustKey: (key) => key,
+  adjustKey: copyOf,
 };
 
 export const channelSuites: Readonly<Record<ChannelCipher, ChannelSuite>> = {

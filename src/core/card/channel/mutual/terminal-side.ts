@@ -94,12 +94,14 @@ export class TerminalHandshake {
     const opened = this.#keys.open(data);
     if (!opened) throw failed('the answer is not authentic (key, key version or card AP differ)');
     const { other: card, ownNonce } = opened;
-    const echoed = equalConstantTime(ownNonce, this.#own.nonce) && equalConstantTime(card.nonce, cardNonce);
-    if (!echoed) throw failed('the answer belongs to another authentication');
-    if (isReflection(this.#own, card)) throw failed('the answer is our own, sent back');
-    const secrets = deriveSession(this.#parameters, this.#own, card);
-    card.keyMaterial.fill(0);
-    return new TerminalChannel(this.#parameters, secrets);
+    try {
+      const echoed = equalConstantTime(ownNonce, this.#own.nonce) && equalConstantTime(card.nonce, cardNonce);
+      if (!echoed) throw failed('the answer belongs to another authentication');
+      if (isReflection(this.#own, card)) throw failed('the answer is our own, sent back');
+      return new TerminalChannel(this.#parameters, deriveSession(this.#parameters, this.#own, card));
+    } finally {
+      card.keyMaterial.fill(0);
+    }
   }
 
   /** Zeroes the keys. */

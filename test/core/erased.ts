@@ -1,0 +1,21 @@
+import { vi } from 'vitest';
+import { toHex } from '#core/bytes/bytes.ts';
+
+/** What `action` overwrote with zeros, in hexadecimal and in order, one entry for each piece of memory. */
+export function erasedBy(action: () => unknown): readonly string[] {
+  const erased: string[] = [];
+  const fill = Uint8Array.prototype.fill;
+  const spy = vi.spyOn(Uint8Array.prototype, 'fill').mockImplementation(function (
+    this: Uint8Array<ArrayBuffer>,
+    ...given
+  ) {
+    if (given[0] === 0 && this.some((byte) => byte !== 0)) erased.push(toHex(this));
+    return fill.apply(this, given);
+  });
+  try {
+    action();
+  } finally {
+    spy.mockRestore();
+  }
+  return erased;
+}
