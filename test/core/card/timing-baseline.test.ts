@@ -86,6 +86,23 @@ test('slow taps of known cards between which others are usual never add up to a 
   }
 });
 
+test('a card that was slow once and usual since is no company for others', () => {
+  const reader = new Reader().regulars();
+  for (const card of ['a', 'b', 'c', 'd']) {
+    expect(reader.tap(card, 180_000)).toMatchObject({ kind: 'slow', shifted: false });
+    expect(reader.tap(card, 80_000).kind).toBe('usual');
+  }
+});
+
+test('each rise of the limit takes three cards anew, and leaves known cards bound to their own times', () => {
+  const reader = new Reader().regulars();
+  for (const card of ['a', 'b', 'c']) reader.tap(card, 180_000);
+  expect(reader.tap('d', 180_000)).toMatchObject({ kind: 'usual', limitUs: 204_000 });
+  for (const card of ['d', 'e'])
+    expect(reader.tap(card, 300_000)).toMatchObject({ kind: 'slow', shifted: false });
+  expect(reader.tap(7, 180_000)).toMatchObject({ kind: 'slow', against: 'card' });
+});
+
 describe('nobody is kept out for long by a change that is no attack', () => {
   test('a reader that has become slower refuses two cards that it knows, and no more', () => {
     const reader = new Reader().regulars();
