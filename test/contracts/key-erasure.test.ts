@@ -1,4 +1,6 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -87,6 +89,44 @@ describe.each([
   test('wins over a start under way', async () => {
     await erasedDuring<DeviceKeys & KeyErasure>(make, (keys) => keys.start());
   });
+
+  test('takes what a power cut left of replacements with it', async () => {
+    const keys = await make();
+    for (const name of await readdir(directory)) {
+      await copyFile(join(directory, name), join(directory, `${name}.new-0123456789ab`));
+    }
+    await keys.erase();
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  test('destroys the rest where something cannot be destroyed, and tells what', async () => {
+    const keys = await make();
+    const [file = ''] = (await readdir(directory)).sort();
+    await rename(join(directory, file), join(directory, `${file}.new-0123456789ab`));
+    await mkdir(join(directory, file));
+    await expect(keys.erase()).rejects.toMatchObject({
+      code: 'key-file-invalid',
+      message: expect.stringContaining(join(directory, file)),
+    });
+    expect(await readdir(directory)).toEqual([file]);
+  });
+});
+
+test('a file that cannot be overwritten is removed all the same, and told', async () => {
+  await mkdir(directory);
+  const file = join(directory, 'vault');
+  // a running program can be removed, and not be written: ETXTBSY
+  await copyFile('/bin/sleep', file);
+  const running = spawn(file, ['60']);
+  await once(running, 'spawn');
+  try {
+    const erased = new FileVault({ file, sealing }).erase();
+    await expect(erased).rejects.toMatchObject({ message: expect.stringContaining('ETXTBSY') });
+    expect(await readdir(directory)).toEqual([]);
+  } finally {
+    running.kill();
+    await once(running, 'exit');
+  }
 });
 
 test('erasing a vault wins over changes under way', async () => {

@@ -179,7 +179,9 @@ describe('a sealed vault', () => {
       message: expect.stringContaining(`remove ${file}.lock`),
     });
     await rm(`${file}.lock`);
+    await writeFile(`${file}.new-0123456789ab`, 'what a power cut left');
     await vault.destroy({ profileId: 'p', version: 1 });
+    expect((await readdir(folder)).sort()).toEqual(['passphrase', 'sealing', 'vault']);
     await vault.stop();
   });
 

@@ -1,6 +1,6 @@
 import { randomBytes, type webcrypto } from 'node:crypto';
-import { link, lstat, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { link, lstat, open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { Crypto } from '@peculiar/webcrypto';
 import { z } from 'zod';
 import { giveToOwnerOf } from '#adapters/process/ownership.ts';
@@ -148,10 +148,14 @@ export function replaceFile(file: string, content: Uint8Array): Promise<void> {
   return placeFile(file, content, rename);
 }
 
-/** `place`: `rename`, which replaces, or `link`, which does not. */
+/**
+ * `place`: `rename`, which replaces, or `link`, which does not. Every writer has an unfinished file of its own, so that
+ * of two at once each puts its own whole one in place; what a power cut left is removed.
+ */
 async function placeFile(file: string, content: Uint8Array, place: typeof rename): Promise<void> {
-  const unfinished = `${file}.${randomBytes(6).toString('hex')}`;
+  const unfinished = `${unfinishedPrefix(file)}${randomBytes(6).toString('hex')}`;
   try {
+    for (const left of await unfinishedOf(file)) await rm(left, { force: true });
     const handle = await open(unfinished, 'wx', 0o600);
     try {
       await handle.writeFile(content);
@@ -169,24 +173,45 @@ async function placeFile(file: string, content: Uint8Array, place: typeof rename
   }
 }
 
+const unfinishedPrefix = (file: string): string => `${file}.new-`;
+
+async function unfinishedOf(file: string): Promise<readonly string[]> {
+  const names = await readdir(dirname(file));
+  const prefix = unfinishedPrefix(basename(file));
+  return names.filter((name) => name.startsWith(prefix)).map((name) => join(dirname(file), name));
+}
+
 /**
- * Destroys a file: overwritten, then removed. On flash memory the old bytes may survive being overwritten; what was
- * in it was encrypted, and its sealing key is what counts. A file that is not there is no fault.
+ * Destroys a file and what replacements of it left: overwritten, then removed, each tried whatever became of the
+ * others. On flash memory the old bytes may survive being overwritten; what was in it was encrypted, and its sealing
+ * key is what counts. A file that is not there is no fault.
+ *
+ * @throws Fault `key-file-invalid` with what failed first
  */
 export async function destroyFile(file: string): Promise<void> {
+  const failures: unknown[] = [];
+  const attempt = <T>(step: Promise<T>): Promise<T | undefined> =>
+    step.catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') failures.push(error);
+      return undefined;
+    });
+  // unfinished ones first: a writer that still has one cannot put it in place any more
+  for (const path of [...((await attempt(unfinishedOf(file))) ?? []), file]) {
+    await attempt(overwrite(path));
+    await attempt(rm(path));
+  }
+  await attempt(syncFolder(file));
+  if (failures.length > 0) throw unwritable(file, failures[0]);
+}
+
+async function overwrite(file: string): Promise<void> {
+  const handle = await open(file, 'r+');
   try {
-    const handle = await open(file, 'r+');
-    try {
-      const { size } = await handle.stat();
-      await handle.write(randomBytes(size), 0, size, 0);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rm(file);
-    await syncFolder(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unwritable(file, error);
+    const { size } = await handle.stat();
+    await handle.writeFile(randomBytes(size));
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 
