@@ -95,8 +95,9 @@ describe.each([
     for (const name of await readdir(directory)) {
       await copyFile(join(directory, name), join(directory, `${name}.new-0123456789ab`));
     }
+    await writeFile(join(directory, 'vault.new-owner'), 'of somebody else');
     await keys.erase();
-    expect(await readdir(directory)).toEqual([]);
+    expect(await readdir(directory)).toEqual(['vault.new-owner']);
   });
 
   test('destroys the rest where something cannot be destroyed, and tells what', async () => {

@@ -150,10 +150,10 @@ export function replaceFile(file: string, content: Uint8Array): Promise<void> {
 
 /**
  * `place`: `rename`, which replaces, or `link`, which does not. Every writer has an unfinished file of its own, so that
- * of two at once each puts its own whole one in place; what a power cut left is removed.
+ * of two at once none puts half a file of the other in place; what a power cut left is removed.
  */
 async function placeFile(file: string, content: Uint8Array, place: typeof rename): Promise<void> {
-  const unfinished = `${unfinishedPrefix(file)}${randomBytes(6).toString('hex')}`;
+  const unfinished = `${file}${unfinishedMark}${randomBytes(6).toString('hex')}`;
   try {
     for (const left of await unfinishedOf(file)) await rm(left, { force: true });
     const handle = await open(unfinished, 'wx', 0o600);
@@ -173,12 +173,14 @@ async function placeFile(file: string, content: Uint8Array, place: typeof rename
   }
 }
 
-const unfinishedPrefix = (file: string): string => `${file}.new-`;
+const unfinishedMark = '.new-';
 
 async function unfinishedOf(file: string): Promise<readonly string[]> {
-  const names = await readdir(dirname(file));
-  const prefix = unfinishedPrefix(basename(file));
-  return names.filter((name) => name.startsWith(prefix)).map((name) => join(dirname(file), name));
+  const folder = dirname(file);
+  const start = `${basename(file)}${unfinishedMark}`;
+  const unfinished = (name: string) =>
+    name.startsWith(start) && /^[0-9a-f]{12}$/.test(name.slice(start.length));
+  return (await readdir(folder)).filter(unfinished).map((name) => join(folder, name));
 }
 
 /**
