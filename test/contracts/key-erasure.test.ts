@@ -101,15 +101,19 @@ describe.each([
   });
 
   test('destroys the rest where something cannot be destroyed, and tells what', async () => {
-    const keys = await make();
-    const [file = ''] = (await readdir(directory)).sort();
-    await rename(join(directory, file), join(directory, `${file}.new-0123456789ab`));
-    await mkdir(join(directory, file));
-    await expect(keys.erase()).rejects.toMatchObject({
-      code: 'key-file-invalid',
-      message: expect.stringContaining(join(directory, file)),
-    });
-    expect(await readdir(directory)).toEqual([file]);
+    const files = await make().then(() => readdir(directory));
+    await rm(directory, { recursive: true });
+    for (const file of files) {
+      const keys = await make();
+      await rename(join(directory, file), join(directory, `${file}.new-0123456789ab`));
+      await mkdir(join(directory, file));
+      await expect(keys.erase()).rejects.toMatchObject({
+        code: 'key-file-invalid',
+        message: expect.stringContaining(join(directory, file)),
+      });
+      expect(await readdir(directory)).toEqual([file]);
+      await rm(directory, { recursive: true });
+    }
   });
 });
 

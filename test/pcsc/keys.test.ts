@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => fixture.close());
 afterEach(() => vi.unstubAllEnvs());
 
-/** Holds a card of the deck to the first reader, read with `keys`. */
+/** Holds a card of the deck to the first reader, read with `keys`. One that was there before may still be seen to leave. */
 async function tap(keys: KeyDerivation, card: string): Promise<CardOutcome> {
   const profileIds = profiles.map(({ id }) => id);
   const readers = await fixture.readers({
@@ -46,7 +46,9 @@ async function tap(keys: KeyDerivation, card: string): Promise<CardOutcome> {
       readerChanged: () => undefined,
       cardDetected: () => undefined,
       cardClaimed: () => undefined,
-      cardPresented: (held) => presented?.(held.outcome),
+      cardPresented: (held) => {
+        if (held.outcome.kind !== 'removed') presented?.(held.outcome);
+      },
       cardRemoved: () => undefined,
     });
     fixture.link(readerNames[0]).insert(await deckCard(card));

@@ -103,8 +103,7 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
     this.#erasures += 1;
     this.#drop(new Fault('key-unavailable', 'the keys of this terminal have been erased'));
     // the key that opens the rest goes first: it is short, and without it the rest is noise
-    await destroyFile(receivingKeyFile(this.#options.directory));
-    await destroyFile(this.#file);
+    await destroyFile(receivingKeyFile(this.#options.directory)).finally(() => destroyFile(this.#file));
   }
 
   #readAgain(): void {

@@ -240,9 +240,8 @@ describe.each(variants)('$name', (variant) => {
     });
   });
 
-  test.skipIf(!variant.profile.pin)(
-    'no flipped bit, cut or replay of the answers to VERIFY verifies',
-    async () => {
+  if (variant.profile.pin)
+    test('no flipped bit, cut or replay of the answers to VERIFY verifies', async () => {
       const genuine = await recorded(variant);
       for (const at of [5, 6]) {
         const original = genuine.responses[at - 1] ?? new Uint8Array();
@@ -263,12 +262,10 @@ describe.each(variants)('$name', (variant) => {
           await expectDead(result);
         }
       }
-    },
-  );
+    });
 
-  test.skipIf(!variant.profile.pin)(
-    'the answer to the counter query does not pass for the answer to the PIN',
-    async () => {
+  if (variant.profile.pin)
+    test('the answer to the counter query does not pass for the answer to the PIN', async () => {
       const seen: Uint8Array[] = [];
       const result = await attacked(variant, (exchange, response) => {
         seen[exchange] = response;
@@ -278,8 +275,7 @@ describe.each(variants)('$name', (variant) => {
         kind: 'refused',
         fault: { code: 'card-message-not-authentic' },
       });
-    },
-  );
+    });
 
   test.each([
     [0x9000, 'card-message-not-authentic'],
