@@ -106,6 +106,8 @@ export class ReaderDesk {
     else if (result.decision.kind === 'denied' && result.decision.reason === 'timing-unusual')
       this.#show('hold-again');
     else this.#show('denied');
+    // a card that came while the strike was driven has its own sign pending
+    this.#cancelShown?.();
     this.#cancelShown = this.#parts.clock.after(shownForMs, () => {
       this.#cancelShown = undefined;
       this.rest();

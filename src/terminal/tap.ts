@@ -4,13 +4,13 @@ import type { Decision, DecisionBasis, DenialReason } from '#core/access/decisio
 import type { PolicySlice } from '#core/access/policy.ts';
 import type { CardClaim, CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
 import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
-import type { JsonValue } from '#core/journal/record.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Indicator } from '#ports/indicator.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
-import type { JournalWriter, Occurrence } from './journal-writer.ts';
+import type { JournalWriter } from './journal-writer.ts';
+import { actuationEntry, decisionEntry } from './tap-entries.ts';
 import type { ReaderSettings, TerminalSettings } from './terminal.ts';
 import type { JudgedTiming, TimingWatch } from './timing-watch.ts';
 
@@ -86,21 +86,22 @@ async function decideAndOpen(
     result = denied(parts, reason, isFault(error) ? toFaultRecord(error) : undefined);
   }
   try {
-    await parts.journal.decided(decisionOccurrence(parts.reader, card, result));
+    await parts.journal.decided(decisionEntry(parts.reader, card, result));
   } catch (error) {
     parts.log.error({ tapId: card.tapId, err: error }, 'decision could not be journalled: nothing opens');
     if (result.kind === 'decided')
       result = denied(parts, 'fault', isFault(error) ? toFaultRecord(error) : undefined);
-    parts.journal.note(decisionOccurrence(parts.reader, card, result));
+    parts.journal.note(decisionEntry(parts.reader, card, result));
     return result;
   }
   if (result.kind === 'hold-again' || result.decision.kind !== 'granted') return result;
   if (parts.clock.monotonicUs() > result.openByUs) {
-    noteActuation(parts, card, { result: 'not-opened', reason: 'too-late' });
+    parts.journal.note(actuationEntry(parts.reader, card, { result: 'not-opened', reason: 'too-late' }));
     return denied(parts, 'too-late');
   }
   const fault = await parts.open(card.tapId);
-  noteActuation(parts, card, fault ? { result: 'failed', fault: fault.code } : { result: 'unlocked' });
+  const done = fault ? { result: 'failed', fault: fault.code } : { result: 'unlocked' };
+  parts.journal.note(actuationEntry(parts.reader, card, done));
   return fault ? { ...result, fault } : result;
 }
 
@@ -288,47 +289,4 @@ function denied(
     },
   };
   return { kind: 'decided', decision, ...(fault ? { fault } : {}), openByUs: 0 };
-}
-
-function noteActuation(
-  parts: TapParts,
-  card: PresentedCard,
-  body: { readonly [key: string]: JsonValue },
-): void {
-  parts.journal.note({ kind: 'actuation', tapId: card.tapId, body: { door: parts.reader.doorId, ...body } });
-}
-
-function decisionOccurrence(reader: ReaderSettings, card: PresentedCard, result: TapResult): Occurrence {
-  const body: { [key: string]: JsonValue } = { door: reader.doorId, reader: reader.readerId };
-  if (reader.from !== undefined) body.from = reader.from;
-  if (reader.to !== undefined) body.to = reader.to;
-  if (result.kind === 'hold-again') {
-    body.result = 'hold-again';
-  } else {
-    const { decision } = result;
-    body.result = decision.kind;
-    if (decision.kind === 'denied') body.reason = decision.reason;
-    if (result.fault) body.fault = result.fault.code;
-    const { demanded, permission, ...basis } = decision.basis;
-    body.basis = {
-      ...basis,
-      demanded: [...demanded],
-      ...(permission ? { permission: { ...permission } } : {}),
-    };
-  }
-  const read = card.outcome.kind === 'reading' ? card.outcome.reading : undefined;
-  const reading = (result.kind === 'decided' ? result.reading : undefined) ?? read;
-  if (!reading) return { kind: 'decision', tapId: card.tapId, body };
-  body.card = {
-    organization: reading.organization,
-    profile: reading.profileId,
-    method: reading.method,
-    assurance: [...reading.assurance],
-    ...(reading.keyVersion === undefined ? {} : { keyVersion: reading.keyVersion }),
-    timings: { ...reading.timings },
-  };
-  const personal: { [field: string]: string } = { userNumber: reading.userNumber };
-  // the diversifier tells cards apart and could track one: it is as personal as the number
-  if (reading.diversifier !== undefined) personal.diversifier = reading.diversifier;
-  return { kind: 'decision', tapId: card.tapId, body, personal };
 }

@@ -147,6 +147,18 @@ describe('a card held up', () => {
     expect(bench.shown).toContain('fault');
   });
 
+  it('says that the strike failed for as long as it says so, though the next card came meanwhile', async () => {
+    bench.doors.get('door-1')?.misbehave({ stuck: 'locked', slowMs: 20 });
+    await bench.tap();
+    bench.claim();
+    await bench.clock.advanceAsync(20);
+    expect(bench.shown.at(-1)).toBe('fault');
+    await bench.clock.advanceAsync(100);
+    expect(bench.shown.at(-1)).toBe('fault');
+    bench.doors.get('door-1')?.misbehave({});
+    await bench.clock.advanceAsync(1_000);
+  });
+
   it('raises forced open and held open as two different alarms', async () => {
     bench.doors.get('door-2')?.force();
     await bench.tap();

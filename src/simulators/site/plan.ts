@@ -10,7 +10,7 @@ export const sitePlan: readonly DoorPlan[] = [
     readerId: 'front-reader',
     deviceName: 'Virtual PCD 00 00',
     title: { ja: '正面玄関', en: 'Front entrance' },
-    demand: { ja: 'Type A または Type C', en: 'Type A or Type C' },
+    demand: { ja: 'Type A・C・D', en: 'Type A, C or D' },
   },
   {
     doorId: 'server-room',

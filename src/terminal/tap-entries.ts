@@ -1,0 +1,50 @@
+import type { JsonValue } from '#core/journal/record.ts';
+import type { PresentedCard } from '#ports/card-reader.ts';
+import type { Occurrence } from './journal-writer.ts';
+import type { TapResult } from './tap.ts';
+import type { ReaderSettings } from './terminal.ts';
+
+/** The entry of what the strike did for a tap. */
+export function actuationEntry(
+  { doorId }: ReaderSettings,
+  { tapId }: PresentedCard,
+  body: { readonly [key: string]: JsonValue },
+): Occurrence {
+  return { kind: 'actuation', tapId, body: { door: doorId, ...body } };
+}
+
+/** The entry of a tap's end; what is personal stands in the fields that can be erased. */
+export function decisionEntry(reader: ReaderSettings, card: PresentedCard, result: TapResult): Occurrence {
+  const body: { [key: string]: JsonValue } = { door: reader.doorId, reader: reader.readerId };
+  if (reader.from !== undefined) body.from = reader.from;
+  if (reader.to !== undefined) body.to = reader.to;
+  if (result.kind === 'hold-again') {
+    body.result = 'hold-again';
+  } else {
+    const { decision } = result;
+    body.result = decision.kind;
+    if (decision.kind === 'denied') body.reason = decision.reason;
+    if (result.fault) body.fault = result.fault.code;
+    const { demanded, permission, ...basis } = decision.basis;
+    body.basis = {
+      ...basis,
+      demanded: [...demanded],
+      ...(permission ? { permission: { ...permission } } : {}),
+    };
+  }
+  const read = card.outcome.kind === 'reading' ? card.outcome.reading : undefined;
+  const reading = (result.kind === 'decided' ? result.reading : undefined) ?? read;
+  if (!reading) return { kind: 'decision', tapId: card.tapId, body };
+  body.card = {
+    organization: reading.organization,
+    profile: reading.profileId,
+    method: reading.method,
+    assurance: [...reading.assurance],
+    ...(reading.keyVersion === undefined ? {} : { keyVersion: reading.keyVersion }),
+    timings: { ...reading.timings },
+  };
+  const personal: { [field: string]: string } = { userNumber: reading.userNumber };
+  // the diversifier tells cards apart and could track one: it is as personal as the number
+  if (reading.diversifier !== undefined) personal.diversifier = reading.diversifier;
+  return { kind: 'decision', tapId: card.tapId, body, personal };
+}
