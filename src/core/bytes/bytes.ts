@@ -48,6 +48,12 @@ export function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
   return a.map((byte, i) => byte ^ (b[i] ?? 0));
 }
 
+/** Adds `mask` to as many first bytes of `target`, in place. */
+export function xorInto(target: Uint8Array, mask: Uint8Array): void {
+  if (mask.length > target.length) throw new TypeError(`xor of ${mask.length} bytes into ${target.length}`);
+  for (let i = 0; i < mask.length; i += 1) target[i] = (target[i] ?? 0) ^ (mask[i] ?? 0);
+}
+
 /** Adds one to a big-endian counter in place; behind its last value it begins again. */
 export function increment(counter: Uint8Array): void {
   for (let i = counter.length - 1; i >= 0; i -= 1) {

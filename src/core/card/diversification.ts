@@ -1,4 +1,4 @@
-import { concat } from '#core/bytes/bytes.ts';
+import { concat, xorInto } from '#core/bytes/bytes.ts';
 import type { CardKeys } from '#core/card/keys.ts';
 import { AesCbc, aesBlockLength } from '#core/crypto/aes.ts';
 import { AesCmac, cmacInput, cmacSubkeys } from '#core/crypto/cmac.ts';
@@ -115,10 +115,8 @@ function joinBlocks(
 ): Uint8Array {
   if (length === 16) return first.slice();
   if (length === 32) return concat(first, second);
-  const joined = new Uint8Array(24);
-  joined.set(first);
-  joined.set(second.subarray(8), 16);
-  for (let i = 0; i < 8; i += 1) joined[8 + i] = (first[8 + i] ?? 0) ^ (second[i] ?? 0);
+  const joined = concat(first, second.subarray(8));
+  xorInto(joined.subarray(8), second.subarray(0, 8));
   return joined;
 }
 

@@ -1,14 +1,9 @@
 import { type Cipheriv, createCipheriv, createDecipheriv, type Decipheriv } from 'node:crypto';
-import { copyOf, plainBytes } from '#core/bytes/bytes.ts';
+import { copyOf, plainBytes, xorInto } from '#core/bytes/bytes.ts';
 
 export const aesBlockLength = 16;
 
 const zeroBlock = new Uint8Array(aesBlockLength);
-
-/** Adds `a` and `b` to the first block of `data`. */
-function addToFirstBlock(data: Uint8Array, a: Uint8Array, b: Uint8Array): void {
-  for (let i = 0; i < aesBlockLength; i += 1) data[i] = (data[i] ?? 0) ^ (a[i] ?? 0) ^ (b[i] ?? 0);
-}
 
 function demandWholeBlocks(data: Uint8Array): void {
   if (data.length === 0 || data.length % aesBlockLength !== 0)
@@ -37,7 +32,8 @@ export class AesCbc {
     demandWholeBlocks(data);
     const encryption = this.#encryptionReady();
     const input = copyOf(data);
-    addToFirstBlock(input, iv, this.#encryptionChain);
+    xorInto(input, iv);
+    xorInto(input, this.#encryptionChain);
     const encrypted = plainBytes(encryption.update(input));
     input.fill(0);
     this.#encryptionChain.set(encrypted.subarray(-aesBlockLength));
@@ -47,7 +43,8 @@ export class AesCbc {
   decrypt(iv: Uint8Array, data: Uint8Array): Uint8Array {
     demandWholeBlocks(data);
     const decrypted = plainBytes(this.#decryptionReady().update(data));
-    addToFirstBlock(decrypted, iv, this.#decryptionChain);
+    xorInto(decrypted, iv);
+    xorInto(decrypted, this.#decryptionChain);
     this.#decryptionChain.set(data.subarray(-aesBlockLength));
     return decrypted;
   }

@@ -1,12 +1,11 @@
+import { xorInto } from '#core/bytes/bytes.ts';
 import { AesCbc, aesBlockLength } from '#core/crypto/aes.ts';
 
 /** Multiplication by x in GF(2^128) (NIST SP 800-38B, 6.1). */
 function double(block: Uint8Array): Uint8Array {
-  const doubled = new Uint8Array(aesBlockLength);
-  for (let i = 0; i < aesBlockLength; i += 1) {
-    doubled[i] = ((block[i] ?? 0) << 1) | ((block[i + 1] ?? 0) >> 7);
-  }
-  doubled[aesBlockLength - 1] = (doubled[aesBlockLength - 1] ?? 0) ^ (-((block[0] ?? 0) >> 7) & 0x87);
+  const doubled = block.map((byte, i) => (byte << 1) | ((block[i + 1] ?? 0) >> 7));
+  const reduction = block.subarray(0, 1).map((first) => -(first >> 7) & 0x87);
+  xorInto(doubled.subarray(-1), reduction);
   return doubled;
 }
 
@@ -31,9 +30,7 @@ export function cmacInput(message: Uint8Array, count: number, { k1, k2 }: CmacSu
   blocks.set(message);
   const whole = message.length === blocks.length;
   if (!whole) blocks[message.length] = 0x80;
-  const subkey = whole ? k1 : k2;
-  const last = blocks.length - aesBlockLength;
-  for (let i = 0; i < aesBlockLength; i += 1) blocks[last + i] = (blocks[last + i] ?? 0) ^ (subkey[i] ?? 0);
+  xorInto(blocks.subarray(-aesBlockLength), whole ? k1 : k2);
   return blocks;
 }
 

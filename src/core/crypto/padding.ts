@@ -8,7 +8,7 @@ export function padIso9797(data: Uint8Array, blockLength: number): Uint8Array {
 
 /** Removes padding method 2; undefined unless the padding is whole and within the last block. */
 export function unpadIso9797(padded: Uint8Array, blockLength: number): Uint8Array | undefined {
-  if (padded.length === 0 || padded.length % blockLength !== 0) return undefined;
+  if (padded.length % blockLength !== 0) return undefined;
   let end = padded.length - 1;
   const lowest = padded.length - blockLength;
   while (end > lowest && padded[end] === 0x00) end -= 1;

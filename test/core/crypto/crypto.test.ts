@@ -1,9 +1,10 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { fromHex, toHex } from '#core/bytes/bytes.ts';
+import { fromHex, toHex, xorInto } from '#core/bytes/bytes.ts';
 import { AesCbc } from '#core/crypto/aes.ts';
-import { AesCmac } from '#core/crypto/cmac.ts';
+import { AesCmac, cmacSubkeys } from '#core/crypto/cmac.ts';
+import { counterKdf } from '#core/crypto/counter-kdf.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { padIso9797, unpadIso9797 } from '#core/crypto/padding.ts';
 import { retailMac, tripleDesCbcEncrypt, withDesParity } from '#core/crypto/triple-des.ts';
@@ -40,14 +41,39 @@ describe('AES in CBC mode on one cipher object for each direction', () => {
     key.fill(0);
     expect(toHex(aes.encrypt(iv, iv))).toBe(expected);
     for (const length of [0, 15, 17]) {
-      expect(() => aes.encrypt(iv, new Uint8Array(length))).toThrow(TypeError);
-      expect(() => aes.decrypt(iv, new Uint8Array(length))).toThrow(TypeError);
+      expect(() => aes.encrypt(iv, new Uint8Array(length))).toThrow('whole blocks');
+      expect(() => aes.decrypt(iv, new Uint8Array(length))).toThrow('whole blocks');
     }
     aes.close();
     aes.close();
     expect(() => aes.encrypt(iv, iv)).toThrow('closed');
     expect(() => aes.decrypt(iv, iv)).toThrow('closed');
   });
+
+  test.each(['encryption', 'decryption'] as const)('%s prepared ahead comes to the same', (direction) => {
+    const key = new Uint8Array(16).fill(1);
+    const [iv, data] = [new Uint8Array(16).fill(2), new Uint8Array(32).fill(3)];
+    const both = (aes: AesCbc) => [toHex(aes.encrypt(iv, data)), toHex(aes.decrypt(iv, data))];
+    const prepared = new AesCbc(key);
+    prepared.prepare(direction);
+    expect(both(prepared)).toEqual(both(new AesCbc(key)));
+    prepared.close();
+    expect(() => prepared.prepare(direction)).toThrow('closed');
+  });
+
+  test('what it was given to encrypt stays where it was and nowhere else', () => {
+    const aes = new AesCbc(new Uint8Array(16));
+    const secret = new Uint8Array(16).fill(0x5a);
+    expect(erasedBy(() => aes.encrypt(new Uint8Array(16), secret))).toEqual([toHex(secret)]);
+    expect(toHex(secret)).toBe('5A'.repeat(16));
+  });
+});
+
+test('bytes are added to the first ones, and to no more than there are', () => {
+  const target = fromHex('0F0F0F');
+  xorInto(target, fromHex('FF01'));
+  expect(toHex(target)).toBe('F00E0F');
+  expect(() => xorInto(target, new Uint8Array(4))).toThrow('4 bytes into 3');
 });
 
 describe('padding method 2', () => {
@@ -70,6 +96,7 @@ describe('padding method 2', () => {
     '1122334455667788',
     '8000000000000001',
     '80000000000000000000000000000000',
+    '11223344556677800000000000000000',
     '112233445566778000',
   ])('%j is not padded to 8 bytes', (hex) => {
     expect(unpadIso9797(fromHex(hex), 8)).toBeUndefined();
@@ -82,7 +109,7 @@ test('the retail MAC of ISO 9797-1 MAC algorithm 3, one block and many', () => {
   const message = fromHex('887022120C06C2270CA4020C800000008709016375432908C044F6');
   expect(toHex(retailMac(key, message))).toBe('BF8B92D635FF24F8');
   expect(retailMac(key, new Uint8Array())).toHaveLength(8);
-  expect(() => retailMac(key.subarray(0, 8), message)).toThrow(TypeError);
+  expect(() => retailMac(key.subarray(0, 8), message)).toThrow('a key of 16 bytes');
 });
 
 test('DES parity is odd in every byte and changes the lowest bit alone', () => {
@@ -117,6 +144,16 @@ describe('copies of keys, and what they follow from, are zeroed', () => {
     const encryptedZeros = toHex(new AesCbc(key).lastBlock(new Uint8Array(16)));
     const erased = erasedBy(() => new AesCmac(key).close());
     expect(erased.filter((piece) => piece === encryptedZeros)).toHaveLength(2);
+  });
+
+  test('the blocks that keys are derived by, and both subkeys of CMAC', () => {
+    const cmac = new AesCmac(key);
+    const after = Uint8Array.of(7);
+    const block = cmac.mac(Uint8Array.of(1, 7));
+    expect(erasedBy(() => counterKdf(cmac, { after }, 16))).toContain(toHex(block));
+    const subkeys = cmacSubkeys(new AesCbc(key).lastBlock(new Uint8Array(16)));
+    const erased = erasedBy(() => cmac.close());
+    expect(erased).toEqual(expect.arrayContaining([toHex(subkeys.k1), toHex(subkeys.k2)]));
   });
 
   test('a block masked with a subkey of CMAC, which tells it', () => {
