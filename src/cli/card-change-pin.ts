@@ -5,8 +5,9 @@ import { nodeHid } from '#adapters/hid/node-hid.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import type { PinPadWiring } from '#core/access/door-wiring.ts';
 import type { CardProfile } from '#core/card/profile.ts';
+import type { CardOutcome } from '#core/card/reading.ts';
 import { CardSession } from '#core/card/session.ts';
-import { Fault } from '#core/fault.ts';
+import { Fault, fromFaultRecord } from '#core/fault.ts';
 import type { Language, Text } from '#core/texts/language.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import { loadCardProfile } from '#terminal/config.ts';
@@ -92,7 +93,7 @@ async function change({ inHand, profile, keys, keypad, output }: Counter): Promi
   });
   try {
     const outcome = await session.read();
-    if (outcome.kind !== 'reading') throw unread(outcome.kind === 'refused' ? outcome.fault : outcome.kind);
+    if (outcome.kind !== 'reading') throw unread(outcome);
     const { minimumDigits = 4, maximumDigits = 12 } = profile.pin ?? {};
     return await changePinAtCounter(
       {
@@ -110,15 +111,21 @@ async function change({ inHand, profile, keys, keypad, output }: Counter): Promi
 }
 
 /** Why the card could not even be read. */
-function unread(
-  why: { code: Fault['code']; message: string } | 'unknown-card' | 'removed' | 'timeout',
-): Fault {
-  if (typeof why === 'object') return new Fault(why.code, why.message);
-  if (why === 'unknown-card') return new Fault('card-answer-status', 'the card does not have this card AP');
-  return new Fault(
-    why === 'removed' ? 'card-removed' : 'card-timeout',
-    'the card could not be read: hold it again',
-  );
+function unread(outcome: Exclude<CardOutcome, { kind: 'reading' }>): Fault {
+  switch (outcome.kind) {
+    case 'refused':
+      return fromFaultRecord(outcome.fault);
+    case 'unknown-card':
+      return new Fault('card-answer-status', 'the card does not have this card AP');
+    case 'removed':
+      return new Fault('card-removed', 'the card could not be read: hold it again');
+    case 'timeout':
+      return new Fault('card-timeout', 'the card did not answer: hold it again');
+    case 'too-slow':
+      return new Fault('reading-too-slow', 'the card could not be read in time: hold it again');
+    default:
+      return outcome satisfies never;
+  }
 }
 
 function report(outcome: CounterPinChange, output: Output): void {

@@ -119,6 +119,8 @@ function describeFailure(outcome: CardOutcome, pin: PinOutcome | undefined): str
       return 'the card was taken away too early: hold it up again';
     case 'timeout':
       return 'the card did not answer in time';
+    case 'too-slow':
+      return `the reading took too long: ${outcome.exchanges} exchanges, of which the card took ${outcome.cardUs} µs`;
     case 'refused':
       return `refused: ${outcome.fault.code}: ${outcome.fault.message}`;
     case 'reading':

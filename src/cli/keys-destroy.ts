@@ -29,7 +29,7 @@ export function registerKeysDestroy(keys: Command): void {
       const destroyed = await withVault(vault, async (opened) => {
         const key = (await opened.list()).find((it) => it.profileId === profileId && it.version === version);
         if (!key)
-          throw new Fault('key-unavailable', `the vault has no key of ${profileId} version ${version}`);
+          throw new Fault('card-key-missing', `the vault has no key of ${profileId} version ${version}`);
         if (confirm?.toUpperCase() !== key.checkValue) {
           throw new Fault(
             'argument-invalid',

@@ -6,12 +6,15 @@ export const faultCodes = [
   // card and channel
   'card-removed',
   'card-timeout',
+  'reading-too-slow',
   'card-answer-malformed',
   'card-answer-status',
   'card-authentication-failed',
   'card-message-not-authentic',
   'card-channel-closed',
   'card-diversifier-missing',
+  'card-key-missing',
+  'card-key-version',
   'user-number-format',
   'user-number-individual-number',
   // keys

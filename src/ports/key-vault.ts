@@ -34,6 +34,6 @@ export interface KeyVault extends KeyDerivation {
    * `key-refused` where there is one of that name, or where this vault cannot serve its length or diversification.
    */
   add(key: NewMasterKey): Promise<StoredMasterKey>;
-  /** Destroys a master key for good. Rejects with `key-unavailable` where there is none of that name. */
+  /** Destroys a master key for good. Rejects with `card-key-missing` where there is none of that name. */
   destroy(name: MasterKeyName): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import type { CardClaim } from '#core/card/reading.ts';
+import { asksToHoldAgain } from '#core/texts/decisions.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { Indication, Indicator } from '#ports/indicator.ts';
@@ -99,13 +100,9 @@ export class ReaderDesk {
   }
 
   #showEnd(result: TapResult): void {
-    if (result.kind === 'hold-again') this.#show('hold-again');
-    else if (result.fault?.code.startsWith('card-') === true) this.#show('hold-again');
-    else if (result.fault) this.#show('fault');
-    else if (result.decision.kind === 'granted') return;
-    else if (result.decision.kind === 'denied' && result.decision.reason === 'timing-unusual')
-      this.#show('hold-again');
-    else this.#show('denied');
+    const sign = signOf(result);
+    if (!sign) return;
+    this.#show(sign);
     // a card that came while the strike was driven has its own sign pending
     this.#cancelShown?.();
     this.#cancelShown = this.#parts.clock.after(shownForMs, () => {
@@ -118,4 +115,13 @@ export class ReaderDesk {
     this.#parts.indicator?.show(indication);
     this.#parts.indicated(indication);
   }
+}
+
+/** What the end of a tap is shown as; undefined for one that opened, which is the door's to show. */
+function signOf(result: TapResult): Indication | undefined {
+  if (result.kind === 'hold-again') return 'hold-again';
+  const { decision, fault } = result;
+  if (decision.kind !== 'denied') return fault && 'fault';
+  if (decision.reason === 'fault' || decision.reason === 'policy-absent') return 'fault';
+  return asksToHoldAgain(decision.reason) ? 'hold-again' : 'denied';
 }

@@ -1,3 +1,4 @@
+import type { CardOutcome } from '#core/card/reading.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
 import type { Occurrence } from './journal-writer.ts';
@@ -11,6 +12,21 @@ export function actuationEntry(
   body: { readonly [key: string]: JsonValue },
 ): Occurrence {
   return { kind: 'actuation', tapId, body: { door: doorId, ...body } };
+}
+
+/** The entry of a reading that took longer than its deadline, as a relay over a distance makes it: where the time went. */
+export function tooSlowEntry(
+  { doorId, readerId }: ReaderSettings,
+  { tapId, presentedAtUs }: PresentedCard,
+  { exchanges, cardUs }: Extract<CardOutcome, { kind: 'too-slow' }>,
+  endedUs: number,
+): Occurrence {
+  const figures = { exchanges, cardUs, tookUs: endedUs - presentedAtUs };
+  return {
+    kind: 'timing',
+    tapId,
+    body: { event: 'deadline-exceeded', door: doorId, reader: readerId, ...figures },
+  };
 }
 
 /** The entry of a tap's end; what is personal stands in the fields that can be erased. */
@@ -31,6 +47,10 @@ export function decisionEntry(reader: ReaderSettings, card: PresentedCard, resul
       demanded: [...demanded],
       ...(permission ? { permission: { ...permission } } : {}),
     };
+  }
+  if (card.outcome.kind === 'refused' && card.outcome.namedKey) {
+    const { profileId, keyVersion } = card.outcome.namedKey;
+    body.namedKey = { profile: profileId, keyVersion };
   }
   const read = card.outcome.kind === 'reading' ? card.outcome.reading : undefined;
   const reading = (result.kind === 'decided' ? result.reading : undefined) ?? read;

@@ -10,7 +10,7 @@ import type { Indicator } from '#ports/indicator.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import type { JournalWriter } from './journal-writer.ts';
-import { actuationEntry, decisionEntry } from './tap-entries.ts';
+import { actuationEntry, decisionEntry, tooSlowEntry } from './tap-entries.ts';
 import type { ReaderSettings, TerminalSettings } from './terminal.ts';
 import type { JudgedTiming, TimingWatch } from './timing-watch.ts';
 
@@ -112,7 +112,7 @@ async function decideTap(
   early: EarlySlice | undefined,
 ): Promise<TapResult> {
   const outcome = card.outcome;
-  if (outcome.kind !== 'reading') return resultWithoutReading(parts, outcome);
+  if (outcome.kind !== 'reading') return resultWithoutReading(parts, card, outcome);
 
   let reading = outcome.reading;
   const timing = parts.timing?.denies ? watchTiming(parts, card.tapId, reading) : undefined;
@@ -216,8 +216,15 @@ async function askForPin(parts: TapParts, card: PresentedCard, removed: AbortSig
   return card.verifyPin(entry.digits);
 }
 
+function reasonOf({ code }: FaultRecord): DenialReason {
+  if (code === 'reader-virtual') return code;
+  if (code === 'card-key-missing' || code === 'card-key-version') return 'card-key-missing';
+  return code.startsWith('card-') || code.startsWith('user-number-') ? 'card-refused' : 'fault';
+}
+
 function resultWithoutReading(
   parts: TapParts,
+  card: PresentedCard,
   outcome: Exclude<CardOutcome, { kind: 'reading' }>,
 ): TapResult {
   switch (outcome.kind) {
@@ -226,13 +233,12 @@ function resultWithoutReading(
     case 'unknown-card':
       return denied(parts, 'unknown-card');
     case 'timeout':
-      return denied(parts, 'too-late');
+      return denied(parts, 'card-silent');
+    case 'too-slow':
+      parts.journal.note(tooSlowEntry(parts.reader, card, outcome, parts.clock.monotonicUs()));
+      return denied(parts, 'reading-too-slow');
     case 'refused':
-      return denied(
-        parts,
-        outcome.fault.code === 'reader-virtual' ? 'reader-virtual' : 'card-refused',
-        outcome.fault,
-      );
+      return denied(parts, reasonOf(outcome.fault), outcome.fault);
     default:
       return outcome satisfies never;
   }
@@ -253,13 +259,13 @@ function resultWithoutPin(
     case 'blocked':
       return denied(parts, 'pin-blocked', undefined, basis);
     case 'timeout':
-      return denied(parts, 'too-late', undefined, basis);
+      return denied(parts, 'card-silent', undefined, basis);
     case 'not-entered':
       return denied(parts, 'pin-not-entered', undefined, basis);
     case 'absent':
       return denied(parts, 'pin-unavailable', undefined, basis);
     case 'refused':
-      return denied(parts, 'card-refused', entry.fault, basis);
+      return denied(parts, reasonOf(entry.fault), entry.fault, basis);
     default:
       return entry satisfies never;
   }

@@ -75,7 +75,7 @@ describe('a terminal without master keys', () => {
     for (const one of [card(1), card(2), card(2, 2)])
       expect(hexOf(await ask(keys, one))).toEqual(hexOf(keysOf(one)));
     for (const other of [card(3), card(1, 2), { ...card(1), profileId: 'synthetic-type-d' }]) {
-      await expect(ask(keys, other)).rejects.toMatchObject({ code: 'key-unavailable' });
+      await expect(ask(keys, other)).rejects.toMatchObject({ code: 'card-key-missing' });
     }
     const shared = keys.cardKeys({ profileId: 'p', keyVersion: 1, diversification: 'none' });
     await expect(shared).rejects.toMatchObject({ code: 'key-unavailable' });

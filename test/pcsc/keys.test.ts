@@ -84,7 +84,7 @@ describe('with the master keys in a token (SoftHSM2)', () => {
       await vault.destroy({ profileId: 'synthetic-type-a', version: 2 });
       expect(await tap(vault, 'employee-new-key')).toMatchObject({
         kind: 'refused',
-        fault: { code: 'key-unavailable' },
+        fault: { code: 'card-key-missing' },
       });
     } finally {
       await vault.stop();
@@ -122,7 +122,8 @@ test('with the keys of its cards alone, a terminal reads those and no other card
     expect(await tap(keys, 'employee')).toMatchObject(reading(1, 'synthetic-type-a'));
     expect(await tap(keys, 'employee-new-key')).toMatchObject({
       kind: 'refused',
-      fault: { code: 'key-unavailable' },
+      fault: { code: 'card-key-missing' },
+      namedKey: { profileId: 'synthetic-type-a', keyVersion: 2 },
     });
     await keys.erase();
     expect(await tap(keys, 'employee')).toMatchObject({

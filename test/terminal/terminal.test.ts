@@ -103,7 +103,10 @@ describe('a card held up', () => {
 
   it.each([
     [{ kind: 'unknown-card' }, 'unknown-card'],
-    [{ kind: 'timeout' }, 'too-late'],
+    [{ kind: 'timeout' }, 'card-silent'],
+    [{ kind: 'too-slow', exchanges: 3, cardUs: 2_900_000 }, 'reading-too-slow'],
+    [{ kind: 'refused', fault: { code: 'key-unavailable', message: 'no' } }, 'fault'],
+    [{ kind: 'refused', fault: { code: 'user-number-format', message: 'no' } }, 'card-refused'],
     [{ kind: 'refused', fault: { code: 'card-authentication-failed', message: 'no' } }, 'card-refused'],
     [{ kind: 'refused', fault: { code: 'reader-virtual', message: 'no' } }, 'reader-virtual'],
   ] as const)('denies %j', async (outcome, reason) => {
@@ -111,6 +114,52 @@ describe('a card held up', () => {
     expect(bench.decisions()).toEqual([expect.objectContaining({ result: 'denied', reason })]);
     expect(opened()).toEqual([]);
     expect(card.ended).toBe(1);
+  });
+
+  it.each(['card-key-missing', 'card-key-version'] as const)(
+    'denies a card that is refused with %s, shows no fault, and records the key it names',
+    async (code) => {
+      const namedKey = { profileId: 'type-a', keyVersion: 7 };
+      await bench.tap({ kind: 'refused', fault: { code, message: 'no' }, namedKey });
+      expect(bench.shown.at(-1)).toBe('denied');
+      expect(bench.decisions()).toEqual([
+        expect.objectContaining({
+          reason: 'card-key-missing',
+          fault: code,
+          namedKey: { profile: 'type-a', keyVersion: 7 },
+        }),
+      ]);
+    },
+  );
+
+  it('shows a fault when no card has keys', async () => {
+    await bench.tap({ kind: 'refused', fault: { code: 'key-unavailable', message: 'no vault' } });
+    expect(bench.shown.at(-1)).toBe('fault');
+    expect(bench.decisions()).toEqual([
+      expect.objectContaining({ reason: 'fault', fault: 'key-unavailable' }),
+    ]);
+  });
+
+  it('records where the time went when the whole reading took too long, and asks to hold again', async () => {
+    const card = bench.present({ kind: 'too-slow', exchanges: 3, cardUs: 2_900_000 });
+    await bench.settle();
+    expect(bench.shown.at(-1)).toBe('hold-again');
+    const [entry, ...others] = bench.journal.records.filter(({ kind }) => kind === 'timing');
+    expect(others).toEqual([]);
+    expect(entry).toMatchObject({
+      tapId: card.tapId,
+      body: {
+        event: 'deadline-exceeded',
+        door: 'door-1',
+        reader: 'r1',
+        exchanges: 3,
+        cardUs: 2_900_000,
+        tookUs: expect.any(Number),
+      },
+    });
+    await bench.tap({ kind: 'timeout' });
+    expect(bench.shown.at(-1)).toBe('hold-again');
+    expect(bench.journal.records.filter(({ kind }) => kind === 'timing')).toHaveLength(1);
   });
 
   it('asks to hold again when the card left too early: no denial', async () => {
@@ -294,7 +343,7 @@ describe('a door that demands a PIN', () => {
     [{ kind: 'wrong', triesLeft: 2 }, 'pin-wrong'],
     [{ kind: 'blocked' }, 'pin-blocked'],
     [{ kind: 'withheld', triesLeft: 1 }, 'pin-withheld'],
-    [{ kind: 'timeout' }, 'too-late'],
+    [{ kind: 'timeout' }, 'card-silent'],
     [{ kind: 'refused', fault: { code: 'card-message-not-authentic', message: 'x' } }, 'card-refused'],
     [{ kind: 'verified', reading }, 'pin-unavailable'],
   ] as const)('denies when the card answers %j, after one try', async (pinOutcome, reason) => {

@@ -21,7 +21,7 @@ export interface CardTapParts {
   readonly begun: () => void;
 }
 
-/** How a card session that broke off ends, for a reading and for a PIN alike. */
+/** How a card session that broke off ends, before a reading and for a PIN alike. */
 function outcomeOf(fault: Fault): CardOutcome & PinOutcome {
   if (isFault(fault, 'card-removed')) return { kind: 'removed' };
   if (isFault(fault, 'card-timeout')) return { kind: 'timeout' };
@@ -47,10 +47,11 @@ export class CardTap {
   /** Connects and reads within the tap's deadline; whatever happens is an outcome. */
   async read(): Promise<CardOutcome> {
     const { connection, profiles, cardKeys, claimed, randomBytes, monotonicUs, presentedAtUs } = this.#parts;
+    const { tapDeadlineMs } = this.#parts;
     const { transmit } = connection;
     const connecting = connection.connect();
     const text = 'the reading took too long';
-    this.#limit = setTimeout(() => this.abort(new Fault('card-timeout', text)), this.#parts.tapDeadlineMs);
+    this.#limit = setTimeout(() => this.abort(new Fault('reading-too-slow', text)), tapDeadlineMs);
     const session = new CardSession({
       transmit,
       profiles,
@@ -67,7 +68,9 @@ export class CardTap {
       this.#parts.begun();
       if (!isFault(error)) throw error;
       clearTimeout(this.#limit);
-      return outcomeOf(error);
+      return isFault(error, 'reading-too-slow')
+        ? { kind: 'too-slow', exchanges: 0, cardUs: 0 }
+        : outcomeOf(error);
     }
     try {
       const reading = session.read();

@@ -230,4 +230,4 @@ function newKey(label: string, value: Buffer, diversification: CardDiversificati
 }
 
 const noKey = (name: MasterKeyName): Fault =>
-  new Fault('key-unavailable', `the token has no key ${labelOf(name)}`);
+  new Fault('card-key-missing', `the token has no key ${labelOf(name)}`);

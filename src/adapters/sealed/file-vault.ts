@@ -251,4 +251,7 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const closed = (): Fault => new Fault('key-unavailable', 'the vault is closed');
 
 const noKey = ({ profileId, version }: MasterKeyName): Fault =>
-  new Fault('key-unavailable', `the vault has no master key of card profile ${profileId} version ${version}`);
+  new Fault(
+    'card-key-missing',
+    `the vault has no master key of card profile ${profileId} version ${version}`,
+  );

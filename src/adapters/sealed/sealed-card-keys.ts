@@ -71,7 +71,7 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
     const keys = this.#table.find({ profileId, keyVersion, diversifier });
     if (keys) return keys;
     throw new Fault(
-      'key-unavailable',
+      'card-key-missing',
       `this card of ${profileId}, key version ${keyVersion}, is not among the ${this.#table.header.count} whose keys are installed`,
     );
   }

@@ -16,8 +16,10 @@ export interface AuthenticationParts {
   readonly profile: CardProfile;
   readonly selected: SelectedApplication;
   readonly transmit: Transmit;
-  /** rejects with a Fault `key-unavailable`; what it gives is zeroed here */
+  /** rejects with a Fault `card-key-missing` or `key-unavailable`; what it gives is zeroed here */
   readonly cardKeys: (request: CardKeyRequest) => Promise<CardKeys>;
+  /** called with the key version that the card names, proven by nothing yet */
+  readonly keyNamed?: (version: number) => void;
   readonly randomBytes: (length: number) => Uint8Array;
   /** called with the card's diversifier, proven by nothing yet, while the card authenticates */
   readonly claimed?: (diversifier: Uint8Array) => void;
@@ -33,8 +35,8 @@ export interface Authenticated {
 /**
  * Authenticates mutually with the selected card AP, by the mechanism of its profile; the caller closes the channel.
  *
- * @throws Fault `card-authentication-failed`, `card-answer-status`, `card-answer-malformed`, `key-unavailable`, and
- * what `transmit` rejects with
+ * @throws Fault `card-authentication-failed`, `card-answer-status`, `card-answer-malformed`, `card-key-version`,
+ * `card-key-missing`, `key-unavailable`, and what `transmit` rejects with
  */
 export function authenticate(parts: AuthenticationParts, channel: ChannelProfile): Promise<Authenticated> {
   return channel.mechanism === 'scp03' ? openScp03(parts, channel) : openMutual(parts, channel);
@@ -106,14 +108,15 @@ function externalAuthenticate(handshake: Scp03TerminalHandshake, keys: CardKeys)
 const mutualKeyLength = 16;
 
 async function cardKeys(
-  { profile, cardKeys: derive }: AuthenticationParts,
+  { profile, cardKeys: derive, keyNamed }: AuthenticationParts,
   length: number,
   keyVersion: number,
   diversifier: Uint8Array | undefined,
 ): Promise<CardKeys> {
+  keyNamed?.(keyVersion);
   if (!profile.keys?.versions.includes(keyVersion)) {
     throw new Fault(
-      'key-unavailable',
+      'card-key-version',
       `the card has keys of version ${keyVersion}, which its profile does not list`,
     );
   }

@@ -52,13 +52,23 @@ export interface Reading {
   readonly timings: ReadingTimings;
 }
 
+/** The key that a card names, proven by nothing yet. */
+export interface NamedKey {
+  readonly profileId: string;
+  readonly keyVersion: number;
+}
+
 /** How the reading of a presented card ended. `removed` is "hold again", never a denial. */
 export type CardOutcome =
   | { readonly kind: 'reading'; readonly reading: Reading }
   | { readonly kind: 'unknown-card' }
   | { readonly kind: 'removed' }
+  /** the card did not answer a command within the deadline of one exchange */
   | { readonly kind: 'timeout' }
-  | { readonly kind: 'refused'; readonly fault: FaultRecord };
+  /** the deadline of the whole reading passed; `cardUs`: how long of that the card has taken, in microseconds */
+  | { readonly kind: 'too-slow'; readonly exchanges: number; readonly cardUs: number }
+  /** `namedKey`: where the reading came so far */
+  | { readonly kind: 'refused'; readonly fault: FaultRecord; readonly namedKey?: NamedKey };
 
 /** How a PIN verification on the open session ended. Tries left are read before any try. */
 export type PinOutcome =

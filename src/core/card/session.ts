@@ -19,6 +19,7 @@ import type {
   Assurance,
   CardClaim,
   CardOutcome,
+  NamedKey,
   PinChangeOutcome,
   PinOutcome,
   Reading,
@@ -28,11 +29,11 @@ import { type ReadUserNumber, readUserNumber } from '#core/card/user-number-file
 import { Fault, type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 
 export interface CardSessionParts {
-  /** rejects with a Fault `card-removed`, `card-timeout` or a reader fault; keeps the deadlines */
+  /** rejects with a Fault `card-removed`, `card-timeout`, `reading-too-slow` or a reader fault; keeps the deadlines */
   readonly transmit: Transmit;
   /** in order of preference */
   readonly profiles: readonly CardProfile[];
-  /** rejects with a Fault `key-unavailable`; the session zeroes what it is given */
+  /** rejects with a Fault `card-key-missing` or `key-unavailable`; the session zeroes what it is given */
   readonly cardKeys: (request: CardKeyRequest) => Promise<CardKeys>;
   /** called while the card authenticates, with what it says of itself: what it does costs the tap no time */
   readonly claimed?: (claim: CardClaim) => void;
@@ -83,6 +84,7 @@ export class CardSession {
   #exchanges = 0;
   /** microseconds that the card has taken to answer so far */
   #cardUs = 0;
+  #namedKey: NamedKey | undefined;
   #state: State = { kind: 'new' };
 
   constructor(parts: CardSessionParts) {
@@ -90,8 +92,9 @@ export class CardSession {
     this.#transmit = withResponseHandling(async (command) => {
       this.#exchanges += 1;
       const sentUs = parts.monotonicUs();
-      const response = await parts.transmit(command);
-      this.#cardUs += parts.monotonicUs() - sentUs;
+      const response = await parts.transmit(command).finally(() => {
+        this.#cardUs += parts.monotonicUs() - sentUs;
+      });
       this.#demandBusy();
       return response;
     });
@@ -116,8 +119,16 @@ export class CardSession {
       return { kind: 'unknown-card' };
     } catch (error) {
       this.close();
-      return failureOf(error);
+      return this.#failureOfReading(error);
     }
+  }
+
+  #failureOfReading(error: unknown): CardOutcome {
+    if (isFault(error, 'reading-too-slow')) {
+      return { kind: 'too-slow', exchanges: this.#exchanges, cardUs: this.#cardUs };
+    }
+    const failure = failureOf(error);
+    return failure.kind === 'refused' && this.#namedKey ? { ...failure, namedKey: this.#namedKey } : failure;
   }
 
   /**
@@ -236,7 +247,10 @@ export class CardSession {
     const { organization, id: profileId } = profile;
     const claimed = (diversifier: Uint8Array): void =>
       this.#parts.claimed?.({ organization, profileId, diversifier: toHex(diversifier) });
-    const parts = { profile, selected, transmit, cardKeys, randomBytes, claimed };
+    const keyNamed = (keyVersion: number): void => {
+      this.#namedKey = { profileId, keyVersion };
+    };
+    const parts = { profile, selected, transmit, cardKeys, keyNamed, randomBytes, claimed };
     const authenticated = await authenticate(parts, profile.channel);
     if (this.#state.kind !== 'busy') {
       authenticated.channel.close();

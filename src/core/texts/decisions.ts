@@ -130,6 +130,27 @@ const denials: { readonly [reason in DenialReason]: ReasonTexts } = {
       en: 'The card failed authentication or gave a bad answer',
     },
   },
+  'card-silent': {
+    holder: again,
+    operator: {
+      ja: 'カードが1回のコマンドに制限時間内に応答しなかった',
+      en: 'The card did not answer a command in time',
+    },
+  },
+  'card-key-missing': {
+    holder: seeDesk,
+    operator: {
+      ja: 'このカードの鍵がこの端末にない（鍵バージョンはログに記録）',
+      en: 'This terminal has no key for the card; the entry names its key version',
+    },
+  },
+  'reading-too-slow': {
+    holder: again,
+    operator: {
+      ja: '読取り全体の制限時間を超えた（中継の疑い）',
+      en: 'The whole reading took longer than its deadline (perhaps relayed)',
+    },
+  },
   'timing-unusual': {
     holder: again,
     operator: {
@@ -147,7 +168,7 @@ const denials: { readonly [reason in DenialReason]: ReasonTexts } = {
   },
   'too-late': {
     holder: again,
-    operator: { ja: '制限時間を超えた', en: 'The deadline of the tap passed' },
+    operator: { ja: '判定と解錠の制限時間を超えた', en: 'The deadline of the decision passed' },
   },
   fault: {
     holder: { ja: '障害のため利用できません', en: 'Out of order' },
@@ -160,6 +181,11 @@ export function decisionText(decision: Decision, language: Language, audience: A
   if (decision.kind === 'granted') return language === 'ja' ? '許可' : 'Granted';
   if (decision.kind === 'needs') return language === 'ja' ? '暗証番号を入力してください' : 'Enter your PIN';
   return denialText(decision.reason, language, audience);
+}
+
+/** Whether the holder is asked to hold the card again, in words and by the sign at the reader. */
+export function asksToHoldAgain(reason: DenialReason): boolean {
+  return denials[reason].holder === again;
 }
 
 export function denialText(reason: DenialReason, language: Language, audience: Audience): string {

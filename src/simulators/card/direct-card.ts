@@ -60,7 +60,8 @@ export class DirectCard {
   async read(): Promise<PresentedCard> {
     const { tapId, readerName, clock, tapDeadlineMs, sessionDeadlineMs } = this.#parts;
     const timeout = new Fault('card-timeout', 'the time for this card is up');
-    this.#cancelLimit = clock.after(tapDeadlineMs, () => this.#breakOff(timeout));
+    const tooSlow = new Fault('reading-too-slow', 'the reading took too long');
+    this.#cancelLimit = clock.after(tapDeadlineMs, () => this.#breakOff(tooSlow));
     this.#reading = this.#session.read();
     const outcome = await this.#reading;
     this.#cancelLimit();

@@ -53,7 +53,7 @@ export class TestKeys implements KeyDerivation {
   async cardKeys({ profileId, keyVersion, diversification, diversifier }: CardKeyRequest): Promise<CardKeys> {
     const found = this.#keys.find((it) => it.profileId === profileId && it.version === keyVersion);
     if (found?.diversification !== diversification) {
-      throw new Fault('key-unavailable', `there is no test key of ${profileId} version ${keyVersion}`);
+      throw new Fault('card-key-missing', `there is no test key of ${profileId} version ${keyVersion}`);
     }
     return deriveCardKeys(found.key, diversification, diversifier ?? new Uint8Array());
   }

@@ -76,6 +76,10 @@ const sayings: { readonly [key: string]: Said } = {
     text: { ja: '認証の応答が異常に遅い', en: 'Unusually slow authentication' },
     tone: 'warn',
   },
+  'timing/deadline-exceeded': {
+    text: { ja: '読取りが制限時間を超えた', en: 'Reading took longer than its deadline' },
+    tone: 'warn',
+  },
   'clock/stepped-back': { text: { ja: '時刻が戻った', en: 'Clock stepped back' }, tone: 'warn' },
 };
 

@@ -218,19 +218,31 @@ test('a key version that the profile does not list is refused without asking for
       return testKeys(request);
     },
   }).read();
-  expect(outcome).toMatchObject({ kind: 'refused', fault: { code: 'key-unavailable' } });
+  expect(outcome).toMatchObject({
+    kind: 'refused',
+    fault: { code: 'card-key-version' },
+    namedKey: { profileId: typeA.id, keyVersion: 1 },
+  });
   expect(asked).toBe(0);
 });
 
 test.each([
-  ['a fault', new Fault('key-unavailable', 'no key')],
-  ['any other failure', new Error('secret: 00112233')],
-])('%s of the key derivation refuses the card and says nothing of the cause', async (_name, failure) => {
-  const cardKeys = () => Promise.reject(failure);
-  const outcome = await session(powered(deckCard('employee')).transmit, { cardKeys }).read();
-  expect(outcome).toMatchObject({ kind: 'refused', fault: { code: 'key-unavailable' } });
-  expect(JSON.stringify(outcome)).not.toContain('secret');
-});
+  ['no key for the card', new Fault('card-key-missing', 'no key'), 'card-key-missing'],
+  ['a vault that is gone', new Fault('key-unavailable', 'no vault'), 'key-unavailable'],
+  ['any other failure', new Error('secret: 00112233'), 'key-unavailable'],
+])(
+  '%s refuses the card, names the key version and says nothing of the cause',
+  async (_name, failure, code) => {
+    const cardKeys = () => Promise.reject(failure);
+    const outcome = await session(powered(deckCard('employee')).transmit, { cardKeys }).read();
+    expect(outcome).toMatchObject({
+      kind: 'refused',
+      fault: { code },
+      namedKey: { profileId: typeA.id, keyVersion: 1 },
+    });
+    expect(JSON.stringify(outcome)).not.toContain('secret');
+  },
+);
 
 test('keys of a wrong length are refused', async () => {
   const cardKeys = async () => ({ encryption: new Uint8Array(16), mac: new Uint8Array(8) });
@@ -264,6 +276,8 @@ test.each([1, 2, 3, 4])('a card removed during exchange %i is torn, not refused'
 test('a deadline is a time-out, a reader fault a refusal, and a bug is thrown', async () => {
   const failing = (error: Error) => session(() => Promise.reject(error)).read();
   expect(await failing(new Fault('card-timeout', 'late'))).toEqual({ kind: 'timeout' });
+  const tooSlow = await failing(new Fault('reading-too-slow', 'late'));
+  expect(tooSlow).toEqual({ kind: 'too-slow', exchanges: 1, cardUs: 1 });
   expect(await failing(new Fault('reader-process-lost', 'gone'))).toEqual({
     kind: 'refused',
     fault: { code: 'reader-process-lost', message: 'gone' },

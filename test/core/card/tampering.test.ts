@@ -82,9 +82,10 @@ const expectedCodes: Readonly<Record<number, readonly FaultCode[]>> = {
     'card-answer-status',
     'card-diversifier-missing',
     'card-authentication-failed',
+    'card-key-version',
     'key-unavailable',
   ],
-  2: ['card-authentication-failed', 'card-answer-status', 'card-answer-malformed', 'key-unavailable'],
+  2: ['card-authentication-failed', 'card-answer-status', 'card-answer-malformed', 'card-key-version'],
   3: ['card-authentication-failed', 'card-answer-malformed', 'card-answer-status'],
   4: ['card-message-not-authentic', 'card-answer-status', 'card-answer-malformed'],
 };

@@ -27,7 +27,7 @@ export type OpenedExchange =
 
 export interface TraceOpenerParts {
   readonly profiles: readonly CardProfile[];
-  /** rejects with a Fault `key-unavailable`; what it gives is zeroed here */
+  /** rejects with a Fault `card-key-missing` or `key-unavailable`; what it gives is zeroed here */
   readonly cardKeys: (request: CardKeyRequest) => Promise<CardKeys>;
 }
 
@@ -59,7 +59,7 @@ export class TraceOpener {
     this.#parts = parts;
   }
 
-  /** undefined for an exchange that was not protected. Rejects with a Fault `key-unavailable`. */
+  /** undefined for an exchange that was not protected. Rejects with a Fault `card-key-missing` or `key-unavailable`. */
   async open(exchange: TraceExchange): Promise<OpenedExchange | undefined> {
     const apdu = new MaskedBytes(exchange.command);
     const command = parseCommand(apdu.bytes);
