@@ -195,6 +195,27 @@ test('keys of several lengths stand in one file, a card named twice once', async
   table.close();
 });
 
+test('whatever becomes of an export, no key outlives it', () => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const given = [card(1), card(2), card(1), card(3)].map((one) => ({ one, keys: keysOf(one) }));
+  const zeroed = () => given.map(({ keys }) => [...keys.encryption, ...keys.mac].every((byte) => byte === 0));
+  const writer = new CardKeyWriter(publicKey);
+  for (const { one, keys } of given.slice(0, 3)) writer.add(one, keys);
+  // one of a card that is there already is of no use
+  expect(zeroed()).toEqual([false, false, true, false]);
+  writer.close();
+  expect(zeroed()).toEqual([true, true, true, false]);
+  // as from a vault that was asked before the export failed
+  for (const { one, keys } of given.slice(3)) expect(writer.add(one, keys)).toBe(false);
+  expect(zeroed()).toEqual([true, true, true, true]);
+
+  const failing = new CardKeyWriter(publicKey);
+  const last = keysOf(card(4));
+  failing.add(card(4), last);
+  expect(() => failing.finish({ ...about, terminal: 'x'.repeat(70_000) })).toThrow(RangeError);
+  expect([...last.encryption, ...last.mac].every((byte) => byte === 0)).toBe(true);
+});
+
 test('whatever a file holds, it opens or is refused, and nothing else', async () => {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const good = Buffer.from(fileOf(publicKey, [card(1), card(2)]));

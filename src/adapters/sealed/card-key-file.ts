@@ -10,7 +10,7 @@ import {
 } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
-import type { CardKeys } from '#core/card/keys.ts';
+import { type CardKeys, zeroCardKeys } from '#core/card/keys.ts';
 import { Fault } from '#core/fault.ts';
 
 /** Names a card: by profile, key version and diversifier (1 to 30 bytes). */
@@ -85,25 +85,43 @@ export class CardKeyWriter {
   readonly #recipient: KeyObject;
   readonly #profiles: string[] = [];
   readonly #cards = new Map<string, { readonly name: Buffer; readonly keys: CardKeys }>();
+  #closed = false;
 
   /** `recipient`: the terminal's public key, ECDH P-256. */
   constructor(recipient: KeyObject) {
     this.#recipient = recipient;
   }
 
-  /** Takes the keys of a card; of one named twice, the first. Returns whether it was new. */
+  /** Takes the keys of a card, to zero them; of one named twice, the first count. Returns whether it was new. */
   add(card: CardName, keys: CardKeys): boolean {
     if (!this.#profiles.includes(card.profileId)) this.#profiles.push(card.profileId);
     if (this.#profiles.length > mostProfiles) throw new TypeError('too many profiles for one file');
     const name = nameOf(this.#profiles.indexOf(card.profileId), card);
     const key = name.toString('latin1');
-    if (this.#cards.has(key)) return false;
+    if (this.#closed || this.#cards.has(key)) {
+      zeroCardKeys(keys);
+      return false;
+    }
     this.#cards.set(key, { name, keys });
     return true;
   }
 
-  /** The file; every key it was given is zeroed. */
+  /** Zeroes every key it was given, and those it is given yet. */
+  close(): void {
+    this.#closed = true;
+    for (const { keys } of this.#cards.values()) zeroCardKeys(keys);
+  }
+
+  /** The file. Closes the writer, whatever happens. */
   finish(about: Pick<CardKeyHeader, 'terminal' | 'exportId' | 'exportedAt'>): Uint8Array {
+    try {
+      return this.#sealed(about);
+    } finally {
+      this.close();
+    }
+  }
+
+  #sealed(about: Pick<CardKeyHeader, 'terminal' | 'exportId' | 'exportedAt'>): Uint8Array {
     const cards = [...this.#cards.values()].sort((a, b) => Buffer.compare(a.name, b.name));
     const keyLength = cards.reduce((longest, { keys }) => Math.max(longest, keys.encryption.length), 16);
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -121,11 +139,13 @@ export class CardKeyWriter {
     const clear = Buffer.concat([magic, length, text]);
     const key = fileKey(privateKey, this.#recipient, [spki(publicKey), spki(this.#recipient)]);
     const plain = this.#plain(cards, keyLength);
-    const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(clear);
-    const sealed = Buffer.concat([clear, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
-    key.fill(0);
-    plain.fill(0);
-    return sealed;
+    try {
+      const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(clear);
+      return Buffer.concat([clear, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    } finally {
+      key.fill(0);
+      plain.fill(0);
+    }
   }
 
   #plain(cards: readonly { readonly name: Buffer; readonly keys: CardKeys }[], keyLength: number): Buffer {
@@ -139,8 +159,6 @@ export class CardKeyWriter {
       plain[at + nameLength] = keys.encryption.length;
       plain.set(keys.encryption, at + nameLength + 1);
       plain.set(keys.mac, at + nameLength + 1 + keyLength);
-      keys.encryption.fill(0);
-      keys.mac.fill(0);
       at += recordLength(keyLength);
     }
     return plain;
