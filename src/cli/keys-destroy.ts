@@ -21,7 +21,10 @@ export function registerKeysDestroy(keys: Command): void {
     .requiredOption('--vault <file>', keysHelp)
     .requiredOption('--profile <id>', 'Id of the card profile')
     .requiredOption('--key-version <number>', 'Version of the key', wholeNumber)
-    .option('--confirm <value>', 'Check value of the key, as `keys list` shows it')
+    .option(
+      '--confirm <value>',
+      'Check value of the key, as `keys list` shows it; `unfit` for one that is unfit',
+    )
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<DestroyOptions>();
       const { vault, profile: profileId, keyVersion: version, confirm } = options;
@@ -30,10 +33,11 @@ export function registerKeysDestroy(keys: Command): void {
         const key = (await opened.list()).find((it) => it.profileId === profileId && it.version === version);
         if (!key)
           throw new Fault('card-key-missing', `the vault has no key of ${profileId} version ${version}`);
-        if (confirm?.toUpperCase() !== key.checkValue) {
+        const word = 'unfit' in key ? 'unfit' : key.checkValue;
+        if (confirm?.toUpperCase() !== word.toUpperCase()) {
           throw new Fault(
             'argument-invalid',
-            `nothing was destroyed; if that is meant, repeat with --confirm ${key.checkValue}`,
+            `nothing was destroyed; if that is meant, repeat with --confirm ${word}`,
           );
         }
         await opened.destroy({ profileId, version });

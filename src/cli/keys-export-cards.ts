@@ -15,7 +15,7 @@ import type { ListedCard } from '#core/card/card-list.ts';
 import type { CardDiversification } from '#core/card/diversification.ts';
 import { Fault } from '#core/fault.ts';
 import { unreadable } from '#core/file-fault.ts';
-import type { KeyVault, MasterKeyName } from '#ports/key-vault.ts';
+import type { KeyVault, ListedMasterKey } from '#ports/key-vault.ts';
 import { loadCardProfile } from '#terminal/config.ts';
 import { readCardList } from './card-list-file.ts';
 import { counted } from './counted.ts';
@@ -40,7 +40,7 @@ interface ProfileKeys {
   readonly versions: readonly number[];
 }
 
-/** cards whose keys are asked of the vault at once: few, since a token answers one after the other, each in time */
+/** cards whose keys are asked of the vault at once */
 const batch = 8;
 
 /** `keys export-cards`: the keys of the cards allowed at a terminal, for that terminal alone. */
@@ -85,15 +85,19 @@ async function exportCards(options: ExportOptions) {
     );
   }
   const writer = new CardKeyWriter(receiverKey(receiver));
-  const registered = await withVault(options.vault, (vault) => derive(vault, { cards, profiles, writer }));
-  const exportedAt = new Date().toISOString();
-  const exportId = `${exportedAt.replaceAll(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`;
-  const about = { terminal: receiver.terminal, exportId, exportedAt };
-  const content = writer.finish(about);
-  // noted first: keys that went out are never missing in the register
-  await registerExport(options.register, about, registered);
-  await replaceFile(options.out, content);
-  return { ...about, count: registered.length, fingerprint: fingerprint(content), without };
+  try {
+    const registered = await withVault(options.vault, (vault) => derive(vault, { cards, profiles, writer }));
+    const exportedAt = new Date().toISOString();
+    const exportId = `${exportedAt.replaceAll(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`;
+    const about = { terminal: receiver.terminal, exportId, exportedAt };
+    const content = writer.finish(about);
+    // noted first: keys that went out are never missing in the register
+    await registerExport(options.register, about, registered);
+    await replaceFile(options.out, content);
+    return { ...about, count: registered.length, fingerprint: fingerprint(content), without };
+  } finally {
+    writer.close();
+  }
 }
 
 async function derive(
@@ -109,17 +113,19 @@ async function derive(
   const exported: RegisteredCard[] = [];
   for (let start = 0; start < wanted.length; start += batch) {
     const some = wanted.slice(start, start + batch);
-    const derived = await Promise.all(
-      some.map((card) => {
+    // all of them come to their end before a failure is told: no keys arrive that nobody zeroes
+    const added = await Promise.allSettled(
+      some.map(async (card) => {
         const known = profiles.get(card.profileId);
         if (!known) throw new Error('only cards of known profiles are read');
-        return vault.cardKeys({ ...card, diversification: known.diversification });
+        return writer.add(card, await vault.cardKeys({ ...card, diversification: known.diversification }));
       }),
     );
-    some.forEach((card, i) => {
-      const keys = derived[i];
-      if (keys && writer.add(card, keys)) exported.push(card);
-    });
+    for (const [i, result] of added.entries()) {
+      if (result.status === 'rejected') throw result.reason;
+      const card = some[i];
+      if (card && result.value) exported.push(card);
+    }
   }
   return exported;
 }
@@ -131,7 +137,7 @@ async function derive(
 function wantedKeys(
   cards: readonly ListedCard[],
   profiles: ReadonlyMap<string, ProfileKeys>,
-  stored: readonly MasterKeyName[],
+  stored: readonly ListedMasterKey[],
 ): readonly RegisteredCard[] {
   const problems = new Set<string>();
   const wanted = cards.flatMap((card) => {
@@ -150,16 +156,22 @@ function wantedKeys(
 function versionsOf(
   { profileId, keyVersion }: ListedCard,
   listed: readonly number[],
-  stored: readonly MasterKeyName[],
+  stored: readonly ListedMasterKey[],
 ): readonly number[] | { readonly problem: string } {
   const profile = `card profile ${profileId}, which lists the versions ${listed.join(', ')}`;
   if (keyVersion !== undefined && !listed.includes(keyVersion)) {
     return { problem: `the list names key version ${keyVersion} of ${profile}` };
   }
-  const versions = (keyVersion === undefined ? listed : [keyVersion]).filter((version) =>
-    stored.some((key) => key.profileId === profileId && key.version === version),
-  );
-  if (versions.length > 0) return versions;
+  const wanted = keyVersion === undefined ? listed : [keyVersion];
+  const keys = stored.filter((key) => key.profileId === profileId && wanted.includes(key.version));
+  for (const key of keys) {
+    if ('unfit' in key) {
+      return {
+        problem: `the vault’s master key of ${profileId} version ${key.version} is unfit: ${key.unfit}`,
+      };
+    }
+  }
+  if (keys.length > 0) return keys.map((key) => key.version);
   const version = keyVersion === undefined ? '' : `key version ${keyVersion} of `;
   return { problem: `the vault has no master key of ${version}${profile}` };
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { StoredMasterKey } from '#ports/key-vault.ts';
+import type { ListedMasterKey } from '#ports/key-vault.ts';
 import { keysHelp, withVault } from './key-options.ts';
 import { createOutput } from './output.ts';
 
@@ -16,13 +16,9 @@ export function registerKeysList(keys: Command): void {
     });
 }
 
-/** One master key in one line, to be compared with the ceremony's record. */
-export function masterKeyText({
-  profileId,
-  version,
-  diversification,
-  length,
-  checkValue,
-}: StoredMasterKey): string {
-  return `${profileId} version ${version}: AES-${8 * length}, ${diversification}, check value ${checkValue}`;
+/** One master key in one line, to be compared with the ceremony's record; of an unfit one, why. */
+export function masterKeyText(key: ListedMasterKey): string {
+  const name = `${key.profileId} version ${key.version}`;
+  if ('unfit' in key) return `${name}: unfit, serves no card: ${key.unfit}`;
+  return `${name}: AES-${8 * key.length}, ${key.diversification}, check value ${key.checkValue}`;
 }

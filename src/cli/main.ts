@@ -28,6 +28,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['keys', 'list', async () => (await import('./keys-list.ts')).registerKeysList],
   ['keys', 'import', async () => (await import('./keys-import.ts')).registerKeysImport],
   ['keys', 'destroy', async () => (await import('./keys-destroy.ts')).registerKeysDestroy],
+  ['keys', 'retry-pin', async () => (await import('./keys-retry-pin.ts')).registerKeysRetryPin],
   ['keys', 'receiver', async () => (await import('./keys-receiver.ts')).registerKeysReceiver],
   ['keys', 'export-cards', async () => (await import('./keys-export-cards.ts')).registerKeysExportCards],
   ['keys', 'install-cards', async () => (await import('./keys-install-cards.ts')).registerKeysInstallCards],

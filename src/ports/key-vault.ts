@@ -15,6 +15,14 @@ export interface StoredMasterKey extends MasterKeyName {
   readonly checkValue: string;
 }
 
+/** A key that is there and serves no card: another program made it otherwise than is demanded, or made two of a name. */
+export interface UnfitMasterKey extends MasterKeyName {
+  /** why, for an operator */
+  readonly unfit: string;
+}
+
+export type ListedMasterKey = StoredMasterKey | UnfitMasterKey;
+
 export interface NewMasterKey extends MasterKeyName {
   readonly diversification: Diversification;
   /** 16, 24 or 32 bytes */
@@ -27,13 +35,13 @@ export interface KeyVault extends KeyDerivation {
   start(): Promise<void>;
   /** Closes it; calls under way end, later ones reject with `key-unavailable`. */
   stop(): Promise<void>;
-  /** In order of profile and version; never a key. */
-  list(): Promise<readonly StoredMasterKey[]>;
+  /** In order of profile and version; never a key. One that is unfit hides no other. */
+  list(): Promise<readonly ListedMasterKey[]>;
   /**
    * Takes a master key in, for the operation its diversification needs and no other, and zeroes `key`. Rejects with
    * `key-refused` where there is one of that name, or where this vault cannot serve its length or diversification.
    */
   add(key: NewMasterKey): Promise<StoredMasterKey>;
-  /** Destroys a master key for good. Rejects with `card-key-missing` where there is none of that name. */
+  /** Destroys a master key for good, an unfit one too. Rejects with `card-key-missing` where there is none of that name. */
   destroy(name: MasterKeyName): Promise<void>;
 }

@@ -60,7 +60,10 @@ export async function loadKeySource(path: string): Promise<KeySource> {
 
 /** `source` with its relative paths counted from `folder`. */
 function located(source: KeySource, folder: string): KeySource {
-  if (source.kind === 'pkcs11') return { ...source, pinFile: resolve(folder, source.pinFile) };
+  if (source.kind === 'pkcs11') {
+    const { pinFile, directory } = source;
+    return { ...source, pinFile: resolve(folder, pinFile), directory: resolve(folder, directory) };
+  }
   const { passphraseFile } = source.sealing;
   const sealing =
     passphraseFile === undefined ? source.sealing : { passphraseFile: resolve(folder, passphraseFile) };

@@ -1,3 +1,4 @@
+import { forgetTries } from '#adapters/pkcs11/pin-try.ts';
 import { Pkcs11Vault } from '#adapters/pkcs11/pkcs11-vault.ts';
 import { FileVault } from '#adapters/sealed/file-vault.ts';
 import { SealedCardKeys } from '#adapters/sealed/sealed-card-keys.ts';
@@ -50,9 +51,15 @@ export function masterKeyVault(source: KeySource): KeyVault {
   return source.kind === 'vault-file' ? new FileVault(source) : tokenVault(source);
 }
 
+/** Permits the PIN of a token to be tried once more. Throws a Fault `argument-invalid` where no token is used. */
+export function permitPinTry(source: KeySource): void {
+  if (source.kind !== 'pkcs11') throw new Fault('argument-invalid', 'a vault without a token has no PIN');
+  forgetTries({ directory: source.directory, label: source.token });
+}
+
 function tokenVault(
-  { module, token, pinFile, timeout }: Extract<KeySource, { kind: 'pkcs11' }>,
+  { timeout, kind: _, ...token }: Extract<KeySource, { kind: 'pkcs11' }>,
   changed?: (fault: Fault | undefined) => void,
 ): Pkcs11Vault {
-  return new Pkcs11Vault({ module, token, pinFile, timeoutMs: timeout, ...(changed && { changed }) });
+  return new Pkcs11Vault({ ...token, timeoutMs: timeout, ...(changed && { changed }) });
 }

@@ -1,13 +1,17 @@
-import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Pkcs11Vault, type Pkcs11VaultOptions } from '#adapters/pkcs11/pkcs11-vault.ts';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import { deriveCardKeys } from '#core/card/diversification.ts';
 import type { Fault } from '#core/fault.ts';
 import { keyVaultContract } from './key-vault.ts';
-import { makeSoftToken, type SoftToken, softHsm } from './soft-token.ts';
+import {
+  type MisbehavingModule,
+  makeMisbehavingModule,
+  makeSoftToken,
+  type SoftToken,
+  softHsm,
+} from './soft-token.ts';
 
 let token: SoftToken;
 const vaults: Pkcs11Vault[] = [];
@@ -22,8 +26,9 @@ afterEach(async () => {
 });
 
 function vaultOf(options: Partial<Pkcs11VaultOptions> = {}): Pkcs11Vault {
-  const { label, pinFile } = token;
-  const vault = new Pkcs11Vault({ module: softHsm, token: label, pinFile, timeoutMs: 5_000, ...options });
+  const { label, pinFile, directory } = token;
+  const own = { module: softHsm, token: label, pinFile, directory, timeoutMs: 5_000 };
+  const vault = new Pkcs11Vault({ ...own, ...options });
   vaults.push(vault);
   return vault;
 }
@@ -67,21 +72,6 @@ describe('a key in the token', () => {
     }
   });
 
-  test.each([
-    ['could be taken out', ['--extractable', '--usage-sign'], 'taken out'],
-    ['may do too much', ['--sensitive', '--usage-sign', '--usage-decrypt'], 'either to sign'],
-  ])('that %s is refused', async (_name, attributes, why) => {
-    const raw = join(token.folder, 'raw');
-    await writeFile(raw, master());
-    const key = ['--write-object', raw, '--type', 'secrkey', '--key-type', 'AES:16', '--label', 'kazasu:p:1'];
-    await token.tool(...key, ...attributes);
-    const vault = await opened();
-    await expect(vault.cardKeys(request)).rejects.toMatchObject({
-      code: 'key-unavailable',
-      message: expect.stringContaining(why),
-    });
-  });
-
   test('is found again after another program has made it anew', async () => {
     const [vault, other] = [await opened(), await opened()];
     await addKdf3(vault);
@@ -94,22 +84,6 @@ describe('a key in the token', () => {
 });
 
 describe('opening a token', () => {
-  test('a refused PIN is tried once, whatever is asked afterwards', async () => {
-    await writeFile(token.pinFile, '00000000\n');
-    const vault = vaultOf();
-    await expect(vault.start()).rejects.toMatchObject({ code: 'key-vault-pin-refused' });
-    // the right one now lies there, and is not tried until somebody restarts: the PIN may be locked by then
-    await writeFile(token.pinFile, '24681357\n');
-    const pid = vault.childPid();
-    for (let i = 0; i < 3; i += 1) {
-      await expect(vault.cardKeys(request)).rejects.toMatchObject({ code: 'key-vault-pin-refused' });
-    }
-    expect(vault.childPid()).toBe(pid);
-    await vault.stop();
-    await vault.start();
-    expect(await vault.list()).toEqual([]);
-  });
-
   test.each([
     ['no such module', { module: '/usr/lib/no-such-module.so' }, 'key-unavailable'],
     ['no such token', { token: 'another' }, 'key-unavailable'],
@@ -128,14 +102,10 @@ describe('opening a token', () => {
 });
 
 describe('a module that misbehaves', () => {
-  let module = '';
-  let misbehaviour = '';
-  beforeEach(() => {
-    module = join(token.folder, 'misbehaving.so');
-    misbehaviour = join(token.folder, 'misbehaviour');
-    const source = new URL('./misbehaving-module.c', import.meta.url).pathname;
-    execFileSync('gcc', ['-shared', '-fPIC', '-o', module, source, '-ldl']);
-    vi.stubEnv('KAZASU_MISBEHAVIOUR', misbehaviour);
+  let misbehaving: MisbehavingModule;
+  beforeEach(async () => {
+    misbehaving = await makeMisbehavingModule(token);
+    vi.stubEnv('KAZASU_MISBEHAVIOUR', misbehaving.toldBy);
   });
 
   test.each(['crash', 'hang'])('by a %s costs the tap, and recovers', async (how) => {
@@ -145,19 +115,36 @@ describe('a module that misbehaves', () => {
       states.push(fault?.code);
       if (!fault) reopened?.();
     };
-    const vault = await opened({ module, timeoutMs: 1_000, changed });
+    const vault = await opened({ module: misbehaving.module, timeoutMs: 1_000, changed });
     await addKdf3(vault);
     expect(toHex((await vault.cardKeys(request)).encryption)).toBe(expected);
     const again = new Promise<void>((resolve) => {
       reopened = resolve;
     });
-    await writeFile(misbehaviour, how);
+    await misbehaving.misbehave(how);
     await expect(vault.cardKeys(request)).rejects.toMatchObject({ code: 'key-unavailable' });
     await expect(vault.cardKeys(request)).rejects.toMatchObject({ code: 'key-unavailable' });
-    await writeFile(misbehaviour, '');
+    await misbehaving.misbehave('');
     await again;
     expect(toHex((await vault.cardKeys(request)).encryption)).toBe(expected);
     expect(states).toEqual([undefined, 'key-unavailable', undefined]);
+  });
+
+  test('by being slow serves many taps at once, each in the time that is its own', async () => {
+    const vault = await opened({ module: misbehaving.module, timeoutMs: 400 });
+    await addKdf3(vault);
+    await misbehaving.misbehave('slow');
+    // each takes 60 ms, the last has 1.2 s of others before it
+    const served = await Promise.all(Array.from({ length: 20 }, () => vault.cardKeys(request)));
+    expect(new Set(served.map(({ encryption }) => toHex(encryption)))).toEqual(new Set([expected]));
+  });
+
+  test('by taking seconds to write takes a key in, though a tap may not take as long', async () => {
+    const vault = await opened({ module: misbehaving.module, timeoutMs: 400 });
+    await misbehaving.misbehave('slow-write');
+    const pid = vault.childPid();
+    expect(await addKdf3(vault)).toMatchObject({ profileId: 'p', version: 1 });
+    expect(vault.childPid()).toBe(pid);
   });
 });
 

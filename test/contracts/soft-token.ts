@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,6 +15,10 @@ export interface SoftToken {
   readonly configuration: string;
   readonly label: string;
   readonly pinFile: string;
+  /** folder where tries of the PIN are noted */
+  readonly directory: string;
+  /** makes a key as another program would, from attributes by name */
+  foreignKey(attributes: Readonly<Record<string, string | number | boolean>>): Promise<void>;
   /** runs pkcs11-tool, logged in as the user */
   tool(...words: readonly string[]): Promise<string>;
   remove(): Promise<void>;
@@ -40,10 +44,41 @@ export async function makeSoftToken(label = 'kazasu'): Promise<SoftToken> {
     configuration,
     label,
     pinFile,
+    directory: join(folder, 'tries'),
+    foreignKey: async (attributes) => {
+      const maker = new URL('./foreign-key.ts', import.meta.url).pathname;
+      await run(process.execPath, [maker, label, '24681357', JSON.stringify(attributes)], { env });
+    },
     tool: async (...words) => {
       const login = ['--module', softHsm, '--token-label', label, '--login', '--pin', '24681357'];
       return (await run('pkcs11-tool', [...login, ...words], { env })).stdout;
     },
     remove: () => rm(folder, { recursive: true }),
+  };
+}
+
+/** A module that passes all on to SoftHSM2 and misbehaves as it is told. */
+export interface MisbehavingModule {
+  readonly module: string;
+  /** file by which it is told, named by the variable KAZASU_MISBEHAVIOUR */
+  readonly toldBy: string;
+  /** one of the words in misbehaving-module.c; an empty one ends it */
+  misbehave(word: string): Promise<void>;
+  /** how often anybody tried to log in */
+  logins(): Promise<number>;
+}
+
+/** `KAZASU_MISBEHAVIOUR` must be set to its `toldBy` where the module is loaded. */
+export async function makeMisbehavingModule({ folder }: SoftToken): Promise<MisbehavingModule> {
+  const module = join(folder, 'misbehaving.so');
+  const toldBy = join(folder, 'misbehaviour');
+  const source = new URL('./misbehaving-module.c', import.meta.url).pathname;
+  await run('gcc', ['-shared', '-fPIC', '-o', module, source, '-ldl']);
+  await writeFile(`${toldBy}.logins`, '');
+  return {
+    module,
+    toldBy,
+    misbehave: (word) => writeFile(toldBy, word),
+    logins: async () => (await readFile(`${toldBy}.logins`)).length,
   };
 }

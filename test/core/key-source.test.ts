@@ -31,6 +31,7 @@ describe('a source of keys', () => {
       module: '/lib/x.so',
       token: 't',
       pinFile: join(folder, 'pin'),
+      directory: '/var/lib/kazasu/token',
       timeout: 1_000,
     });
   });

@@ -73,8 +73,8 @@ describe('with the master keys in a token (SoftHSM2)', () => {
 
   test('cards of both key versions and of Type D are read, and an absent key is told', async () => {
     vi.stubEnv('SOFTHSM2_CONF', token.configuration);
-    const { label, pinFile } = token;
-    const vault = new Pkcs11Vault({ module: softHsm, token: label, pinFile, timeoutMs: 2_000 });
+    const { label, pinFile, directory } = token;
+    const vault = new Pkcs11Vault({ module: softHsm, token: label, pinFile, directory, timeoutMs: 2_000 });
     await vault.start();
     try {
       for (const key of await readTestKeys()) await vault.add({ ...key, key: key.key.slice() });
@@ -94,7 +94,8 @@ describe('with the master keys in a token (SoftHSM2)', () => {
   test('a command reads a card with them', async () => {
     vi.stubEnv('SOFTHSM2_CONF', token.configuration);
     const source = join(token.folder, 'keys.yaml');
-    await writeFile(source, `kind: pkcs11\nmodule: ${softHsm}\ntoken: ${token.label}\npinFile: pin\n`);
+    const paths = 'pinFile: pin\ndirectory: tries\n';
+    await writeFile(source, `kind: pkcs11\nmodule: ${softHsm}\ntoken: ${token.label}\n${paths}`);
     const card = await emulate(deckFile('employee'));
     const words = ['card', 'read', '--profile', profileFile('synthetic-type-a'), '--keys', source, '--wait'];
     expect(await kazasu(...words)).toMatchObject({ code: 0, stdout: expect.stringContaining('E00012345') });

@@ -6,6 +6,7 @@ import type { ChildOffer } from './messages.ts';
 import { TokenKeys } from './token-keys.ts';
 import { endsSession, isModuleError, TokenSession, unavailable } from './token-session.ts';
 
+let session: TokenSession | undefined;
 let keys: TokenKeys | undefined;
 
 /** What the module failed at is told; where it cannot go on, this process ends after its answer, for a fresh one. */
@@ -21,13 +22,15 @@ function guarded<T>(action: (opened: TokenKeys) => T): T {
 
 const offer: ChildOffer = {
   open: async (description) => {
-    keys = new TokenKeys(await TokenSession.open(description));
+    session = await TokenSession.open(description);
+    keys = new TokenKeys(session);
   },
   cardKeys: (request) => {
     const derived = guarded((opened) => opened.cardKeys(request));
     return new Transient(derived, [derived.encryption, derived.mac]);
   },
-  list: () => guarded((opened) => opened.list()),
+  names: () => guarded((opened) => opened.names()),
+  describe: (name) => guarded((opened) => opened.describe(name)),
   add: (key) => {
     try {
       return guarded((opened) => opened.add(key));
@@ -37,4 +40,7 @@ const offer: ChildOffer = {
   },
   destroy: (name) => guarded((opened) => opened.destroy(name)),
 };
-linkToParent(offer, () => process.exit(0));
+linkToParent(offer, () => {
+  session?.close();
+  process.exit(0);
+});

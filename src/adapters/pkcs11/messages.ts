@@ -1,6 +1,6 @@
 import type { Transient } from '#adapters/process/link.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
-import type { MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
+import type { ListedMasterKey, MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
 
 /** Which token to use, and how. */
 export interface TokenDescription {
@@ -10,6 +10,8 @@ export interface TokenDescription {
   readonly token: string;
   /** file with the PIN of the token's user */
   readonly pinFile: string;
+  /** folder where tries of the PIN are noted */
+  readonly directory: string;
 }
 
 /** What the child offers to the parent. A type, not an interface, since a link needs its index signature. */
@@ -17,7 +19,8 @@ export type ChildOffer = {
   /** Logs in, once; everything else comes after it. */
   readonly open: (description: TokenDescription) => void | Promise<void>;
   readonly cardKeys: (request: CardKeyRequest) => Transient<CardKeys>;
-  readonly list: (nothing: undefined) => readonly StoredMasterKey[];
+  readonly names: (nothing: undefined) => readonly MasterKeyName[];
+  readonly describe: (name: MasterKeyName) => ListedMasterKey;
   readonly add: (key: NewMasterKey) => StoredMasterKey;
   readonly destroy: (name: MasterKeyName) => void;
 };

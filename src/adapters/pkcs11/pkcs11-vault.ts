@@ -3,19 +3,31 @@ import type { Link } from '#adapters/process/link.ts';
 import { SupervisedChild } from '#adapters/process/supervised-child.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { Fault, isFault } from '#core/fault.ts';
-import type { KeyVault, MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
+import type {
+  KeyVault,
+  ListedMasterKey,
+  MasterKeyName,
+  NewMasterKey,
+  StoredMasterKey,
+} from '#ports/key-vault.ts';
 import type { ChildOffer, TokenDescription } from './messages.ts';
 
 export interface Pkcs11VaultOptions extends TokenDescription {
-  /** limit of one answer of the token in milliseconds; then its process is started again */
+  /** limit of the token for the keys of one card, in milliseconds; then its process is started again */
   readonly timeoutMs: number;
   /** told when the token is lost, and when it is open again (`undefined`) */
   readonly changed?: (fault: Fault | undefined) => void;
 }
 
 const childModule = fileURLToPath(new URL('./child.ts', import.meta.url));
-/** from the start of the child; a token may take seconds to log in */
-const openLimitMs = 9_000;
+/** from the start of the child; a token may take long to log in, and cut off, that would count as a try of the PIN */
+const openLimitMs = 30_000;
+/** one key told of, made or destroyed: a token may take seconds to write */
+const administrationLimitMs = 30_000;
+/** its silence is borne longer than any call may last: each has a limit of its own */
+const silenceLimitMs = 40_000;
+/** how long a log-in under way may keep `stop` waiting; a service has ten seconds to stop */
+const logInGraceMs = 7_000;
 
 /**
  * Master keys in a PKCS#11 token, which computes with them and never shows them. The module runs in a child process:
@@ -28,13 +40,17 @@ export class Pkcs11Vault implements KeyVault {
   #fault = new Fault('key-unavailable', 'the token is not open');
   /** never tried again by itself: that would lock the token */
   #pinRefused: Fault | undefined;
+  #stopped = false;
   #firstNews: ((fault?: Fault) => void) | undefined;
+  /** ends with the last call: a module gets one at a time, and the limit of each counts from when it is sent */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: Pkcs11VaultOptions) {
     this.#options = options;
     this.#child = new SupervisedChild<ChildOffer>({
       module: childModule,
       offer: {},
+      silenceLimitMs,
       started: (link) => this.#open(link as unknown as Link<ChildOffer>),
       lost: (cause) => this.#lost(cause),
     });
@@ -46,6 +62,7 @@ export class Pkcs11Vault implements KeyVault {
    */
   async start(): Promise<void> {
     this.#pinRefused = undefined;
+    this.#stopped = false;
     await new Promise<void>((resolve, reject) => {
       this.#firstNews = (fault) => (fault ? reject(fault) : resolve());
       this.#child.start();
@@ -53,28 +70,37 @@ export class Pkcs11Vault implements KeyVault {
   }
 
   async stop(): Promise<void> {
-    this.#closed(new Fault('key-unavailable', 'the vault is closed'));
-    await this.#child.stop();
+    const graceMs = this.#link ? undefined : logInGraceMs;
+    this.#stopped = true;
+    this.#link = undefined;
+    this.#fault = new Fault('key-unavailable', 'the vault is closed');
+    await this.#child.stop(graceMs);
+    this.#tell(this.#fault);
   }
 
   cardKeys(request: CardKeyRequest): Promise<CardKeys> {
-    return this.#call((link, limitMs) => link.call('cardKeys', request, limitMs));
+    return this.#call((link) => link.call('cardKeys', request, this.#options.timeoutMs));
   }
 
-  list(): Promise<readonly StoredMasterKey[]> {
-    return this.#call((link, limitMs) => link.call('list', undefined, limitMs));
+  async list(): Promise<readonly ListedMasterKey[]> {
+    const names = await this.#call((link) => link.call('names', undefined, administrationLimitMs));
+    const listed: ListedMasterKey[] = [];
+    for (const name of names) {
+      listed.push(await this.#call((link) => link.call('describe', name, administrationLimitMs)));
+    }
+    return listed;
   }
 
   async add(key: NewMasterKey): Promise<StoredMasterKey> {
     try {
-      return await this.#call((link, limitMs) => link.call('add', key, limitMs));
+      return await this.#call((link) => link.call('add', key, administrationLimitMs));
     } finally {
       key.key.fill(0);
     }
   }
 
   destroy(name: MasterKeyName): Promise<void> {
-    return this.#call((link, limitMs) => link.call('destroy', name, limitMs));
+    return this.#call((link) => link.call('destroy', name, administrationLimitMs));
   }
 
   /** Process id of the child, for tests and diagnostics; undefined while it is being started again. */
@@ -84,9 +110,9 @@ export class Pkcs11Vault implements KeyVault {
 
   async #open(link: Link<ChildOffer>): Promise<void> {
     if (this.#pinRefused) return;
-    const { module, token, pinFile, changed } = this.#options;
+    const { module, token, pinFile, directory, changed } = this.#options;
     try {
-      await link.call('open', { module, token, pinFile }, openLimitMs);
+      await link.call('open', { module, token, pinFile, directory }, openLimitMs);
     } catch (error) {
       const fault = asUnavailable(error);
       this.#closed(fault);
@@ -96,6 +122,7 @@ export class Pkcs11Vault implements KeyVault {
       }
       throw fault;
     }
+    if (this.#stopped) return;
     this.#link = link;
     this.#tell(undefined);
     changed?.(undefined);
@@ -106,6 +133,7 @@ export class Pkcs11Vault implements KeyVault {
   }
 
   #closed(fault: Fault): void {
+    if (this.#stopped) return;
     this.#link = undefined;
     if (fault.message !== this.#fault.message) this.#options.changed?.(fault);
     this.#fault = fault;
@@ -117,13 +145,24 @@ export class Pkcs11Vault implements KeyVault {
     this.#firstNews = undefined;
   }
 
-  async #call<T>(call: (link: Link<ChildOffer>, limitMs: number) => Promise<T>): Promise<T> {
-    if (!this.#link) throw this.#fault;
+  #call<T>(call: (link: Link<ChildOffer>) => Promise<T>): Promise<T> {
+    const done = this.#turn.then(() => this.#send(call));
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async #send<T>(call: (link: Link<ChildOffer>) => Promise<T>): Promise<T> {
+    const link = this.#link;
+    if (!link) throw this.#fault;
     try {
-      return await call(this.#link, this.#options.timeoutMs);
+      return await call(link);
     } catch (error) {
-      if (isFault(error, 'deadline-exceeded')) this.#child.restart();
-      throw asUnavailable(error);
+      const fault = asUnavailable(error);
+      if (isFault(error, 'deadline-exceeded') && this.#link === link) {
+        this.#closed(fault);
+        this.#child.restart();
+      }
+      throw fault;
     }
   }
 }

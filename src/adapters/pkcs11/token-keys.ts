@@ -10,8 +10,9 @@ import {
   runSteps,
 } from '#core/card/diversification.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
-import { Fault } from '#core/fault.ts';
-import type { MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
+import { Fault, isFault } from '#core/fault.ts';
+import type { ListedMasterKey, MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
+import { fitnessOf, newKey } from './key-attributes.ts';
 import { endsSession, isModuleError, type TokenSession, unavailable } from './token-session.ts';
 
 type Handle = pkcs11js.Handle;
@@ -25,8 +26,21 @@ interface TokenKey {
 
 const labelPrefix = 'kazasu:';
 const labelOf = ({ profileId, version }: MasterKeyName): string => `${labelPrefix}${profileId}:${version}`;
+
+/** The name that a label tells; none where no version stands there as it is written here. */
+function nameIn(label: string): MasterKeyName | undefined {
+  const [, profileId, digits] = /^kazasu:(.+):([1-9]\d{0,2})$/s.exec(label) ?? [];
+  const version = Number(digits);
+  return profileId === undefined || version > 255 ? undefined : { profileId, version };
+}
+
 const macLength = 16;
-const { CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID } = pkcs11js;
+const {
+  CKR_ATTRIBUTE_SENSITIVE,
+  CKR_ATTRIBUTE_TYPE_INVALID,
+  CKR_KEY_HANDLE_INVALID,
+  CKR_OBJECT_HANDLE_INVALID,
+} = pkcs11js;
 
 /**
  * The master keys in a token: AES keys labelled `kazasu:PROFILE:VERSION`, which cannot be taken out of it. A key for
@@ -62,16 +76,28 @@ export class TokenKeys {
     });
   }
 
-  list(): readonly StoredMasterKey[] {
-    const names = this.#find([]).flatMap((handle) => {
-      const match = /^kazasu:(.+):(\d{1,3})$/.exec(this.#label(handle));
-      return match ? [{ profileId: match[1] ?? '', version: Number(match[2]) }] : [];
-    });
-    return names
-      .sort((a, b) =>
-        a.profileId < b.profileId ? -1 : a.profileId > b.profileId ? 1 : a.version - b.version,
-      )
-      .map((name) => this.#describe(name));
+  /** Names of all keys here, in order, each once: of a label that stands twice too. */
+  names(): readonly MasterKeyName[] {
+    const names = new Map<string, MasterKeyName>();
+    for (const handle of this.#find([])) {
+      const name = nameIn(this.#label(handle));
+      if (name) names.set(labelOf(name), name);
+    }
+    return [...names.values()].sort((a, b) =>
+      a.profileId < b.profileId ? -1 : a.profileId > b.profileId ? 1 : a.version - b.version,
+    );
+  }
+
+  /** What may be told of a key; of one that serves no card, why. */
+  describe(name: MasterKeyName): ListedMasterKey {
+    try {
+      return this.#describe(name);
+    } catch (error) {
+      if (endsSession(error)) throw error;
+      if (isFault(error)) return { ...name, unfit: error.message };
+      if (isModuleError(error)) return { ...name, unfit: unavailable('its check value', error).message };
+      throw error;
+    }
   }
 
   add({ profileId, version, diversification, key }: NewMasterKey): StoredMasterKey {
@@ -88,19 +114,15 @@ export class TokenKeys {
     if (this.#find([{ type: pkcs11js.CKA_LABEL, value: labelOf(name) }]).length > 0) {
       throw new Fault('key-refused', `the token has a key ${labelOf(name)} already`);
     }
-    const value = Buffer.from(key);
-    try {
-      this.#session.writing((session) =>
-        this.#session.pkcs11.C_CreateObject(session, newKey(labelOf(name), value, diversification)),
-      );
-    } catch (error) {
-      if (!isModuleError(error) || endsSession(error)) throw error;
-      const { message } = unavailable('the token takes no key of this kind from outside', error);
-      throw new Fault('key-refused', message);
-    } finally {
-      value.fill(0);
-    }
-    return this.#describe(name);
+    const handle = this.#create(labelOf(name), { value: Buffer.from(key), diversification });
+    const made = this.describe(name);
+    if (!('unfit' in made)) return made;
+    this.#known.delete(labelOf(name));
+    this.#session.writing((session) => this.#session.pkcs11.C_DestroyObject(session, handle));
+    throw new Fault(
+      'key-refused',
+      `the token made another key than was asked for, destroyed again: ${made.unfit}`,
+    );
   }
 
   destroy(name: MasterKeyName): void {
@@ -112,9 +134,10 @@ export class TokenKeys {
     });
   }
 
-  #describe(name: MasterKeyName): StoredMasterKey {
-    return this.#withKey(name, (key) => ({
-      ...name,
+  #describe({ profileId, version }: MasterKeyName): StoredMasterKey {
+    return this.#withKey({ profileId, version }, (key) => ({
+      profileId,
+      version,
       diversification: key.diversification,
       length: key.length,
       checkValue: toHex(runSteps(checkValueSteps(key.diversification), (input) => this.#operate(key, input))),
@@ -142,26 +165,39 @@ export class TokenKeys {
     const [handle, another] = this.#find([{ type: pkcs11js.CKA_LABEL, value: labelOf(name) }]);
     if (!handle) throw noKey(name);
     if (another) throw new Fault('key-unavailable', `the token has several keys labelled ${labelOf(name)}`);
-    const { CKA_ENCRYPT, CKA_EXTRACTABLE, CKA_KEY_TYPE, CKA_SENSITIVE, CKA_SIGN, CKA_VALUE_LEN } = pkcs11js;
-    const types = [CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_SIGN, CKA_ENCRYPT, CKA_KEY_TYPE, CKA_VALUE_LEN];
-    const values = this.#session.pkcs11
-      .C_GetAttributeValue(
-        this.#session.handle,
-        handle,
-        types.map((type) => ({ type })),
-      )
-      .map(({ value }) => Buffer.from(value as Buffer));
-    const [sensitive, extractable, signs, encrypts] = values.map((value) => value[0] === 1);
-    const [keyType, length = 0] = values
-      .slice(4)
-      .map((value) => value.readUIntLE(0, Math.min(6, value.length)));
-    const unfit = (why: string) => new Fault('key-unavailable', `the key ${labelOf(name)} ${why}`);
-    if (keyType !== pkcs11js.CKK_AES || !isMasterKeyLength(length)) throw unfit('is no AES key');
-    if (!sensitive || extractable) throw unfit('could be taken out of the token; make it anew');
-    if (signs === encrypts) {
-      throw unfit('must be permitted either to sign (for kdf3) or to encrypt (for an10922); make it anew');
+    const fitness = fitnessOf((type) => this.#read(handle, type));
+    if ('unfit' in fitness) {
+      throw new Fault(
+        'key-unavailable',
+        `the key ${labelOf(name)} is not fit: ${fitness.unfit}; make it anew`,
+      );
     }
-    return { handle, length, diversification: signs ? 'kdf3' : 'an10922' };
+    return { handle, ...fitness };
+  }
+
+  /** Makes a key, with every attribute that the token knows. Zeroes its value. */
+  #create(
+    label: string,
+    { value, diversification }: { readonly value: Buffer; readonly diversification: CardDiversification },
+  ): Handle {
+    const create = (all: boolean) =>
+      this.#session.writing((session) =>
+        this.#session.pkcs11.C_CreateObject(session, newKey(label, { value, diversification }, all)),
+      );
+    try {
+      try {
+        return create(true);
+      } catch (error) {
+        if (!isModuleError(error, CKR_ATTRIBUTE_TYPE_INVALID)) throw error;
+        return create(false);
+      }
+    } catch (error) {
+      if (!isModuleError(error) || endsSession(error)) throw error;
+      const { message } = unavailable('the token takes no key of this kind from outside', error);
+      throw new Fault('key-refused', message);
+    } finally {
+      value.fill(0);
+    }
   }
 
   #operate({ handle, diversification }: TokenKey, input: Uint8Array): Uint8Array {
@@ -196,37 +232,20 @@ export class TokenKeys {
   }
 
   #label(handle: Handle): string {
-    const [label] = this.#session.pkcs11.C_GetAttributeValue(this.#session.handle, handle, [
-      { type: pkcs11js.CKA_LABEL },
-    ]);
-    return Buffer.from((label?.value as Buffer | undefined) ?? []).toString('utf8');
+    return Buffer.from(this.#read(handle, pkcs11js.CKA_LABEL) ?? []).toString('utf8');
   }
-}
 
-function newKey(label: string, value: Buffer, diversification: CardDiversification): pkcs11js.Template {
-  const operation = masterOperations[diversification];
-  const permitted = new Map<number, boolean>([
-    [pkcs11js.CKA_TOKEN, true],
-    [pkcs11js.CKA_PRIVATE, true],
-    [pkcs11js.CKA_SENSITIVE, true],
-    [pkcs11js.CKA_EXTRACTABLE, false],
-    // or somebody logged in could permit more later
-    [pkcs11js.CKA_MODIFIABLE, false],
-    [pkcs11js.CKA_SIGN, operation === 'cmac'],
-    [pkcs11js.CKA_ENCRYPT, operation === 'encryption'],
-    [pkcs11js.CKA_VERIFY, false],
-    [pkcs11js.CKA_DECRYPT, false],
-    [pkcs11js.CKA_WRAP, false],
-    [pkcs11js.CKA_UNWRAP, false],
-    [pkcs11js.CKA_DERIVE, false],
-  ]);
-  return [
-    { type: pkcs11js.CKA_CLASS, value: pkcs11js.CKO_SECRET_KEY },
-    { type: pkcs11js.CKA_KEY_TYPE, value: pkcs11js.CKK_AES },
-    { type: pkcs11js.CKA_LABEL, value: label },
-    { type: pkcs11js.CKA_VALUE, value },
-    ...[...permitted].map(([type, allowed]) => ({ type, value: allowed })),
-  ];
+  /** One attribute; one by one, since where a token does not know one it tells none. */
+  #read(handle: Handle, type: number): Uint8Array | undefined {
+    try {
+      const { pkcs11, handle: session } = this.#session;
+      const [attribute] = pkcs11.C_GetAttributeValue(session, handle, [{ type }]);
+      return attribute?.value as Buffer | undefined;
+    } catch (error) {
+      if (isModuleError(error, CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_SENSITIVE)) return undefined;
+      throw error;
+    }
+  }
 }
 
 const noKey = (name: MasterKeyName): Fault =>

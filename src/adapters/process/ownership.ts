@@ -1,4 +1,5 @@
-import { chownSync, statSync } from 'node:fs';
+import { chownSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 
 /**
  * Gives `file` to the owner of `model` when root made it, so that a command run by root never locks the terminal,
@@ -8,4 +9,16 @@ export function giveToOwnerOf(model: string, file: string): void {
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = statSync(model);
   chownSync(file, uid, gid);
+}
+
+/**
+ * Makes a folder for its owner alone, with those above it that are not there yet; each belongs to the owner of what
+ * was there before. One that is there stays as it is. Throws the error of the operating system.
+ */
+export function makeFolder(folder: string): void {
+  const path = resolve(folder);
+  const first = mkdirSync(path, { mode: 0o700, recursive: true });
+  if (first === undefined) return;
+  for (let made = path; made.length >= first.length; made = dirname(made))
+    giveToOwnerOf(dirname(first), made);
 }

@@ -4,7 +4,7 @@ import { Link, type Offer } from './link.ts';
 
 /** How often a child says that its event loop turns, and how long its silence is borne. */
 export const heartbeatEveryMs = 500;
-const silenceLimitMs = 2_500;
+const defaultSilenceLimitMs = 2_500;
 /** how much longer it is borne at first: a child says nothing while it loads its modules, slowly on a busy device */
 const loadingMs = 7_500;
 const restartDelaysMs = [0, 100, 250, 500, 1_000, 2_000];
@@ -19,6 +19,8 @@ export interface SupervisedChildOptions {
   readonly arguments?: readonly string[];
   /** variables added to the environment of the child */
   readonly environment?: Readonly<Record<string, string>>;
+  /** how long its silence is borne, in milliseconds (default 2,500); longer where its work blocks it within limits of its own */
+  readonly silenceLimitMs?: number;
   /** what the child may call here */
   readonly offer: Offer;
   /** Runs for each new child before it counts as started; a rejection ends that child. */
@@ -114,6 +116,7 @@ export class SupervisedChild<Remote extends Offer> {
       const aliveMs = performance.now() - bornAt;
       this.#spawnLater(aliveMs > (code === 0 ? orderlyAfterMs : healthyAfterMs));
     });
+    const { silenceLimitMs = defaultSilenceLimitMs } = this.#options;
     this.#watch = setInterval(() => {
       if (performance.now() - this.#lastHeard > silenceLimitMs) child.kill('SIGKILL');
     }, heartbeatEveryMs);

@@ -40,9 +40,12 @@ export const keySourceSchema = z.discriminatedUnion('kind', [
       module: z.string().startsWith('/', 'an absolute path').describe('PKCS#11 library of the token'),
       token: z.string().min(1).max(32).describe('label of the token'),
       pinFile: path.describe('file with the PIN of the token’s user, mode 0600'),
+      directory: path
+        .default('/var/lib/kazasu/token')
+        .describe('where each try of the PIN is noted, so that a wrong one is tried once'),
       timeout: duration(50, 2_000)
         .prefault('1 s')
-        .describe('one answer of the token; one that takes longer is started again'),
+        .describe('limit of the token for the keys of one card; one that takes longer is started again'),
     })
     .describe('master keys in a hardware token'),
 ]);
