@@ -26,6 +26,7 @@ import {
   plantedCards,
 } from './canaries.ts';
 import { powered } from './core/card/rig.ts';
+import { doorRules } from './policy-slices.ts';
 import { MemoryJournal, MemoryPolicy, noon } from './terminal/terminal-fixture.ts';
 
 const keys = new TestKeys([canaryKey()]);
@@ -108,12 +109,11 @@ class Overheard {
 
   permit(pin: boolean): void {
     this.policy.slices.set(canary.userNumber, {
-      door: { doorId: 'door-1', base: pin ? ['pin'] : [], additional: [] },
+      rules: doorRules({ id: 'door-1', assurance: pin ? ['pin'] : [] }),
       profileAdmitted: true,
       otherCards: false,
       card: { profileId: canaryKey().profileId, userNumber: canary.userNumber, status: 'active' },
-      holder: { holderId: 'h', status: 'active' },
-      permissions: [{ groupId: 'staff' }],
+      holder: { holderId: 'h', status: 'active', groups: ['staff'] },
     });
   }
 

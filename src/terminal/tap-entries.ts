@@ -39,14 +39,10 @@ export function decisionEntry(reader: ReaderSettings, card: PresentedCard, resul
   } else {
     const { decision } = result;
     body.result = decision.kind;
-    if (decision.kind === 'denied') body.reason = decision.reason;
+    if (decision.kind === 'denied' || decision.kind === 'waits') body.reason = decision.reason;
     if (result.fault) body.fault = result.fault.code;
-    const { demanded, permission, ...basis } = decision.basis;
-    body.basis = {
-      ...basis,
-      demanded: [...demanded],
-      ...(permission ? { permission: { ...permission } } : {}),
-    };
+    const { demanded, path, ...basis } = decision.basis;
+    body.basis = { ...basis, demanded: [...demanded], path: path.map((step) => ({ ...step })) };
   }
   if (card.outcome.kind === 'refused' && card.outcome.namedKey) {
     const { profileId, keyVersion } = card.outcome.namedKey;

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
+import { blankState } from '#core/access/access-state.ts';
 import { decide, effectiveMs } from '#core/access/decide.ts';
 import type { Decision, DecisionBasis, DenialReason } from '#core/access/decision.ts';
 import type { PolicySlice } from '#core/access/policy.ts';
+import type { DecisionTime } from '#core/access/rule.ts';
 import type { CardClaim, CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
 import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
@@ -191,11 +193,23 @@ async function believed(
 }
 
 function decideBy(parts: TapParts, reading: Reading, slice: PolicySlice): Decision {
-  return decide(reading, parts.reader.doorId, slice, {
-    utcMs: parts.clock.utcMs(),
-    floorMs: parts.journal.floorMs(),
-    trusted: parts.clock.trusted(),
-  });
+  const { doorId, from, to } = parts.reader;
+  const request = {
+    doorId,
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+  };
+  return decide({ reading, request, slice, state: blankState, time: timeOf(parts) });
+}
+
+function timeOf({ clock, journal }: TapParts): DecisionTime {
+  return {
+    utcMs: clock.utcMs(),
+    floorMs: journal.floorMs(),
+    trusted: clock.trusted(),
+    monotonicMs: Math.floor(clock.monotonicUs() / 1_000),
+    bootId: clock.bootId(),
+  };
 }
 
 type PinResult = PinOutcome | { readonly kind: 'not-entered' } | { readonly kind: 'absent' };
@@ -278,11 +292,7 @@ function denied(
   fault?: FaultRecord,
   basis?: DecisionBasis,
 ): TapResult {
-  const time = {
-    utcMs: parts.clock.utcMs(),
-    floorMs: parts.journal.floorMs(),
-    trusted: parts.clock.trusted(),
-  };
+  const time = timeOf(parts);
   const decision: Decision = {
     kind: 'denied',
     reason,
@@ -292,7 +302,9 @@ function denied(
       timeMs: effectiveMs(time),
       clock: time.trusted ? 'trusted' : 'untrusted',
       demanded: [],
+      path: [],
     },
+    changes: [],
   };
   return { kind: 'decided', decision, ...(fault ? { fault } : {}), openByUs: 0 };
 }

@@ -243,7 +243,7 @@ class RunningTerminal implements Terminal {
   #tapEnded(reader: ReaderSettings, card: PresentedCard, result: TapResult): void {
     const decision = result.kind === 'decided' ? result.decision : undefined;
     const fault = result.kind === 'decided' ? result.fault?.code : undefined;
-    const reason = decision?.kind === 'denied' ? decision.reason : undefined;
+    const reason = decision?.kind === 'denied' || decision?.kind === 'waits' ? decision.reason : undefined;
     this.#ports.log.info(
       { tapId: card.tapId, reader: reader.readerId, result: decision?.kind ?? 'hold-again', reason, fault },
       'tap',

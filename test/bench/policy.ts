@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
+import { blankState } from '#core/access/access-state.ts';
 import { decide } from '#core/access/decide.ts';
 import type { PolicySlice } from '#core/access/policy.ts';
 import type { Reading } from '#core/card/reading.ts';
@@ -84,7 +85,14 @@ function check(query: PolicyQuery, slice: PolicySlice): void {
     assurance: ['mutual-authentication', 'message-authentication', 'pin'],
     timings: { connectUs: 0, selectUs: 0, authenticateUs: 0, authenticateCardUs: 0, readUs: 0, exchanges: 0 },
   };
-  const time = { utcMs: Date.parse('2026-06-01T00:00:00Z'), floorMs: 0, trusted: true };
-  const decision = decide(reading, query.doorId, slice, time);
+  const time = {
+    utcMs: Date.parse('2026-06-01T00:00:00Z'),
+    floorMs: 0,
+    trusted: true,
+    monotonicMs: 0,
+    bootId: '',
+  };
+  const request = { doorId: query.doorId };
+  const decision = decide({ reading, request, slice, state: blankState, time });
   if (decision.kind !== 'granted') throw new Error(`not granted: ${JSON.stringify(decision)}`);
 }

@@ -8,6 +8,7 @@ import { detectEncoding, type Encoding } from '#adapters/csv/text-blocks.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import type { ImportMode } from '#core/access/holder-row.ts';
+import { rulesOfDoor } from '#core/access/policy.ts';
 import { type SiteRules, siteRulesSchema } from '#core/access/site-rules.ts';
 import type { ImportOutcome, ImportPreview } from '#ports/policy-install.ts';
 
@@ -121,7 +122,6 @@ describe('looking up', () => {
       version,
       profileAdmitted: true,
       otherCards: false,
-      permissions: [],
     });
   });
 
@@ -131,24 +131,18 @@ describe('looking up', () => {
     const policy = await store();
     expect(await policy.slice(query)).toEqual({
       version: { number: 2, organization: 'city', timeZone: 'Asia/Tokyo', installedAtMs: nowMs },
-      door: {
-        doorId: 'main',
-        base: ['mutual-authentication', 'message-authentication'],
-        additional: [{ schedule: rules.schedules[0], assurance: ['pin'] }],
-      },
+      rules: rulesOfDoor(rules, 'main'),
       profileAdmitted: true,
       card: { profileId: 'type-a', userNumber: '00000001', status: 'active' },
       otherCards: false,
-      holder: { holderId: '00000001', status: 'active' },
-      permissions: [{ groupId: 'staff' }, { groupId: '清掃', schedule: rules.schedules[0] }],
+      holder: { holderId: '00000001', status: 'active', groups: ['staff', '清掃'] },
     });
     expect(await policy.slice({ ...query, doorId: 'back' })).toMatchObject({
-      door: { doorId: 'back', base: [] },
-      permissions: [{ groupId: 'staff' }],
+      rules: { door: { id: 'back', assurance: [] }, permissions: [{ group: 'staff' }] },
     });
     const unknownDoor = await policy.slice({ ...query, doorId: 'nowhere' });
-    expect(unknownDoor.door).toBeUndefined();
-    expect(unknownDoor.permissions).toEqual([]);
+    expect(unknownDoor.rules.door).toBeUndefined();
+    expect(unknownDoor.rules.permissions).toEqual([]);
   });
 
   test('knows a holder by organization, profile and user number together', async () => {
@@ -161,7 +155,7 @@ describe('looking up', () => {
     expect(other.holder?.holderId).toBe('university/00000001');
     // the right profile in the wrong organization's hands
     const stray = await policy.slice({ ...query, organization: 'university' });
-    expect(stray).toMatchObject({ profileAdmitted: false, permissions: [] });
+    expect(stray).toMatchObject({ profileAdmitted: false });
     expect(stray.card).toBeUndefined();
     expect((await policy.slice({ ...query, userNumber: '1' })).holder).toBeUndefined();
   });
@@ -205,7 +199,7 @@ describe('looking up', () => {
     expect(await policy.sliceOfClaim({ ...claim, diversifier: '' })).toBeUndefined();
     expect(await policy.sliceOfClaim({ ...claim, profileId: 'uni' })).toBeUndefined();
     const stray = await policy.sliceOfClaim({ ...claim, organization: 'university' });
-    expect(stray).toMatchObject({ profileAdmitted: false, permissions: [] });
+    expect(stray).toMatchObject({ profileAdmitted: false });
     expect(stray?.card).toBeUndefined();
   });
 
@@ -283,15 +277,14 @@ describe('importing', () => {
     expect(delta).toMatchObject({ changed: 1, removed: 0, cardsChanged: 0, holdersAfter: 2 });
     const policy = await store();
     expect(await policy.slice(query)).toMatchObject({
-      holder: { status: 'suspended', validUntilMs: Date.parse('2027-04-01T00:00+09:00') },
+      holder: { status: 'suspended', groups: ['staff'], validUntilMs: Date.parse('2027-04-01T00:00+09:00') },
       card: { keyVersion: 2 },
-      permissions: [{ groupId: 'staff' }],
     });
     await installed(made, 'user_number,profile,valid_until,key_version\n00000001,type-a,none,none\n', {
       mode: 'delta',
     });
     const { holder, card } = await policy.slice(query);
-    expect(holder).toEqual({ holderId: '00000001', status: 'suspended' });
+    expect(holder).toEqual({ holderId: '00000001', status: 'suspended', groups: ['staff'] });
     expect(card?.keyVersion).toBeUndefined();
     expect((await policy.slice({ ...query, userNumber: '00000002' })).holder?.status).toBe('active');
   });
@@ -485,7 +478,7 @@ describe('encodings', () => {
     const made = await withRules();
     const outcome = await importList(made, bytes);
     expect(outcome).toMatchObject({ kind: 'installed', preview: { added: 1 } });
-    expect((await (await store()).slice(query)).permissions).toMatchObject([{ groupId: '清掃' }]);
+    expect((await (await store()).slice(query)).holder?.groups).toEqual(['清掃']);
   });
 
   test('a UTF-8 file with one wrong byte is not taken for Windows-31J', async () => {

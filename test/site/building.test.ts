@@ -5,9 +5,16 @@ import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { SiteBuilding } from '#simulators/site/site-building.ts';
 import type { JournalEntryView, SiteEvent } from '#web/site/api.ts';
 
-const basis = { policyVersion: 1, doorId: 'front', timeMs: 0, clock: 'trusted', demanded: [] } as const;
-const granted: Decision = { kind: 'granted', basis };
-const denied = (reason: DenialReason): Decision => ({ kind: 'denied', reason, basis });
+const basis = {
+  policyVersion: 1,
+  doorId: 'front',
+  timeMs: 0,
+  clock: 'trusted',
+  demanded: [],
+  path: [],
+} as const;
+const granted: Decision = { kind: 'granted', basis, obligations: {}, changes: [] };
+const denied = (reason: DenialReason): Decision => ({ kind: 'denied', reason, basis, changes: [] });
 
 let clock: SimulatedClock;
 let done: string[];

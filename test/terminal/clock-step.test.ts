@@ -10,7 +10,7 @@ describe('a clock that jumps back while the terminal runs', () => {
     bench = new Bench();
     bench.clock.trust(false);
     bench.permit(reading.userNumber, {
-      holder: { holderId: 'h', status: 'active', validUntilMs: noon + hourMs },
+      holder: { holderId: 'h', status: 'active', groups: ['staff'], validUntilMs: noon + hourMs },
     });
     await bench.terminal.start();
     await bench.tap();

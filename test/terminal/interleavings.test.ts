@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Fault } from '#core/fault.ts';
 import type { PinEntry } from '#ports/pin-pad.ts';
+import { doorRules } from '../policy-slices.ts';
 import { Bench, type HeldCard, reading } from './terminal-fixture.ts';
 
 type Step =
@@ -218,10 +219,10 @@ class Life {
   }
 
   #permitAll(status: 'active' | 'suspended'): void {
-    const holder = { holderId: 'h', status };
+    const holder = { holderId: 'h', status, groups: ['staff'] };
     this.bench.permit('free', { holder });
-    const door = { doorId: 'door-1', base: ['mutual-authentication', 'pin'] as const, additional: [] };
-    this.bench.permit('pin', { holder, door });
+    const rules = doorRules({ id: 'door-1', assurance: ['mutual-authentication', 'pin'] });
+    this.bench.permit('pin', { holder, rules });
   }
 
   /** Every PIN that leaves the pad is kept, so that its zeroing can be looked at. */

@@ -15,6 +15,7 @@ import { SimulatedDoorHardware } from '#simulators/door/simulated-hardware.ts';
 import { SimulatedPinPad } from '#simulators/door/simulated-pin-pad.ts';
 import { createTerminal, type Terminal } from '#terminal/terminal.ts';
 import type { TimingSettings } from '#terminal/timing-watch.ts';
+import { doorRules } from '../policy-slices.ts';
 
 /** A journal in memory whose disk can be slow, full or gone. */
 export class MemoryJournal implements JournalAppend {
@@ -78,7 +79,13 @@ export class MemoryPolicy implements PolicyLookup {
     const version = this.installed;
     if (!version) throw new Fault('policy-absent', 'no policy is installed');
     const found = this.slices.get(query.userNumber);
-    return { version, profileAdmitted: true, otherCards: false, permissions: [], ...found };
+    return {
+      version,
+      rules: doorRules({ id: 'door-1' }),
+      profileAdmitted: true,
+      otherCards: false,
+      ...found,
+    };
   }
 
   async sliceOfClaim({ diversifier }: ClaimQuery): Promise<PolicySlice | undefined> {
@@ -201,12 +208,11 @@ export class Bench {
   /** Lets a holder of `userNumber` through both doors; `changes` spoils the record. */
   permit(userNumber: string, changes: Partial<PolicySlice> = {}): void {
     this.policy.slices.set(userNumber, {
-      door: { doorId: 'door-1', base: ['mutual-authentication'], additional: [] },
+      rules: doorRules({ id: 'door-1', assurance: ['mutual-authentication'] }),
       profileAdmitted: true,
       otherCards: false,
       card: { profileId: 'type-a', userNumber, status: 'active' },
-      holder: { holderId: userNumber, status: 'active' },
-      permissions: [{ groupId: 'staff' }],
+      holder: { holderId: userNumber, status: 'active', groups: ['staff'] },
       ...changes,
     });
   }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Reading } from '#core/card/reading.ts';
 import { Fault } from '#core/fault.ts';
+import { doorRules } from '../policy-slices.ts';
 import { Bench, noon, reading } from './terminal-fixture.ts';
 
 describe('a card held up', () => {
@@ -174,7 +175,7 @@ describe('a card held up', () => {
     await bench.tap({ kind: 'reading', reading: { ...reading, userNumber: 'B1' } });
     bench.policy.installed = undefined;
     await bench.tap();
-    expect(bench.decisions().map(({ reason }) => reason)).toEqual(['door-unknown', 'policy-absent']);
+    expect(bench.decisions().map(({ reason }) => reason)).toEqual(['user-number-unknown', 'policy-absent']);
     expect(opened()).toEqual([]);
   });
 
@@ -267,7 +268,11 @@ describe('a card that says which one it is before it proves it', () => {
     ['another profile', { profileId: 'type-d' }],
     ['another organization', { organization: 'elsewhere' }],
   ])('is decided on what it has proven: %s', async (_, proven) => {
-    bench.policy.slices.set('A000000002', { profileAdmitted: true, otherCards: false, permissions: [] });
+    bench.policy.slices.set('A000000002', {
+      rules: doorRules({ id: 'door-1' }),
+      profileAdmitted: true,
+      otherCards: false,
+    });
     bench.claim();
     await bench.tap({ kind: 'reading', reading: { ...reading, ...proven } });
     expect(bench.policy.queries).toHaveLength(1);
@@ -293,12 +298,12 @@ describe('a card that says which one it is before it proves it', () => {
   });
 
   it('is looked up again after a PIN', async () => {
-    const door = { doorId: 'door-1', base: ['mutual-authentication', 'pin'], additional: [] } as const;
-    bench.permit(reading.userNumber, { card: { ...known, diversifier }, door });
+    const rules = doorRules({ id: 'door-1', assurance: ['mutual-authentication', 'pin'] });
+    bench.permit(reading.userNumber, { card: { ...known, diversifier }, rules });
     bench.claim();
     await bench.tap();
     expect([bench.shown.at(-1), bench.policy.queries.length]).toEqual(['pin-needed', 0]);
-    bench.permit(reading.userNumber, { card: { ...known, diversifier, status: 'suspended' }, door });
+    bench.permit(reading.userNumber, { card: { ...known, diversifier, status: 'suspended' }, rules });
     for (const digit of [1, 2, 3, 4]) bench.pinPad.press(digit);
     bench.pinPad.enter();
     await bench.settle();
@@ -311,7 +316,7 @@ describe('a door that demands a PIN', () => {
   beforeEach(async () => {
     bench = new Bench();
     bench.permit(reading.userNumber, {
-      door: { doorId: 'door-1', base: ['mutual-authentication', 'pin'], additional: [] },
+      rules: doorRules({ id: 'door-1', assurance: ['mutual-authentication', 'pin'] }),
     });
     await bench.terminal.start();
     await bench.settle();
@@ -395,7 +400,7 @@ describe('a door that demands a PIN', () => {
 
   it('refuses a holder suspended while the PIN was typed', async () => {
     await bench.tap();
-    bench.permit(reading.userNumber, { holder: { holderId: 'h', status: 'suspended' } });
+    bench.permit(reading.userNumber, { holder: { holderId: 'h', status: 'suspended', groups: ['staff'] } });
     await enter('1234');
     expect(bench.decisions()).toEqual([expect.objectContaining({ reason: 'holder-suspended' })]);
     expect(bench.locked()).toBe(true);
@@ -409,7 +414,7 @@ describe('a terminal', () => {
     bench.clock.stepUtc(-86_400_000);
     bench.clock.trust(false);
     bench.permit(reading.userNumber, {
-      holder: { holderId: 'h', status: 'active', validUntilMs: noon - 3_600_000 },
+      holder: { holderId: 'h', status: 'active', groups: ['staff'], validUntilMs: noon - 3_600_000 },
     });
     await bench.terminal.start();
     await bench.tap();
@@ -530,7 +535,7 @@ describe('a terminal', () => {
   it('locks and closes the journal at stop, even with a door unlocked and a PIN being asked for', async () => {
     const bench = new Bench();
     bench.permit(reading.userNumber);
-    bench.permit('P', { door: { doorId: 'door-1', base: ['pin'], additional: [] } });
+    bench.permit('P', { rules: doorRules({ id: 'door-1', assurance: ['pin'] }) });
     await bench.terminal.start();
     await bench.tap();
     await bench.tap({ kind: 'reading', reading: { ...reading, userNumber: 'P' } });

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Reading } from '#core/card/reading.ts';
 import { TimingWatch } from '#terminal/timing-watch.ts';
+import { doorRules } from '../policy-slices.ts';
 import { Bench, reading } from './terminal-fixture.ts';
 
 const rules = { factor: 8, limitUs: 1_000_000 };
@@ -108,10 +109,10 @@ test('a card known at the reader is held against its own times', async () => {
 test('a denial of the policy keeps its reason, and no PIN is asked for on a slow card', async () => {
   await start('deny');
   await learn();
-  bench.permit('A000000099', { permissions: [] });
+  bench.permit('A000000099', { holder: { holderId: 'h', status: 'active', groups: [] } });
   await bench.tap(took(200_000, 99));
   expect(bench.decisions()).toMatchObject([{ result: 'denied', reason: 'no-permission' }]);
-  bench.permit('A000000005', { door: { doorId: 'door-1', base: ['pin'], additional: [] } });
+  bench.permit('A000000005', { rules: doorRules({ id: 'door-1', assurance: ['pin'] }) });
   await bench.tap(took(200_000, 5));
   expect(bench.pinPad.asking()).toBe(false);
   expect(bench.decisions().at(-1)).toMatchObject({ reason: 'timing-unusual' });

@@ -1,16 +1,15 @@
 import { type Stats, statSync } from 'node:fs';
 import type { Statement } from 'better-sqlite3';
-import type {
-  DoorPolicy,
-  Holder,
-  HolderCard,
-  Permission,
-  PolicySlice,
-  PolicyVersion,
-  RecordStatus,
-  Schedule,
+import {
+  type DoorRules,
+  type Holder,
+  type HolderCard,
+  type PolicySlice,
+  type PolicyVersion,
+  type RecordStatus,
+  rulesOfDoor,
 } from '#core/access/policy.ts';
-import type { RulesDoor, SiteRules } from '#core/access/site-rules.ts';
+import type { SiteRules } from '#core/access/site-rules.ts';
 import { Fault } from '#core/fault.ts';
 import type { ClaimQuery, PolicyQuery } from '#ports/policy-lookup.ts';
 import { guarded, isBlank, openDatabase, type Sqlite } from './database.ts';
@@ -29,9 +28,9 @@ interface LoadedRules {
   readonly version: PolicyVersion;
   /** organization by the id of each profile admitted */
   readonly organizations: ReadonlyMap<string, string>;
-  readonly doors: ReadonlyMap<string, DoorPolicy>;
-  /** permissions by door */
-  readonly permissions: ReadonlyMap<string, readonly Permission[]>;
+  readonly doors: ReadonlyMap<string, DoorRules>;
+  /** the rules of a door the policy does not know */
+  readonly noDoor: DoorRules;
 }
 
 interface OpenPolicy {
@@ -127,24 +126,21 @@ export class PolicyReader {
   #slice(open: OpenPolicy, query: PolicyQuery): PolicySlice | undefined {
     const rules = this.#rules(open);
     if (!rules) return undefined;
-    const door = rules.doors.get(query.doorId);
     const profileAdmitted = rules.organizations.get(query.profileId) === query.organization;
-    const base = { version: rules.version, profileAdmitted, ...(door ? { door } : {}) };
+    const doorRules = rules.doors.get(query.doorId) ?? rules.noDoor;
+    const base = { version: rules.version, rules: doorRules, profileAdmitted };
     const rows = profileAdmitted ? open.cards.all(query.profileId, query.userNumber) : [];
     const [anyRow] = rows;
-    if (!anyRow) return { ...base, otherCards: false, permissions: [] };
+    if (!anyRow) return { ...base, otherCards: false };
 
     const own = query.diversifier ?? '';
     const row = rows.find((card) => card.diversifier === own) ?? rows.find((card) => card.diversifier === '');
     const otherCards = rows.some((card) => card.diversifier !== '' && card.diversifier !== own);
     // all cards of one user number are one holder's: the import sees to it
     const holderRow = open.holder.get((row ?? anyRow).holder_id);
-    const groups = new Set(holderRow ? groupsOf(holderRow.group_list) : []);
-    const permissions = (rules.permissions.get(query.doorId) ?? []).filter((one) => groups.has(one.groupId));
     return {
       ...base,
       otherCards,
-      permissions,
       ...(row ? { card: cardOf(row) } : {}),
       ...(holderRow ? { holder: holderOf(holderRow) } : {}),
     };
@@ -165,6 +161,7 @@ export function holderOf(row: HolderRecordRow): Holder {
   return {
     holderId: row.holder_id,
     status: row.status as RecordStatus,
+    groups: groupsOf(row.group_list),
     ...(row.valid_from_ms === null ? {} : { validFromMs: row.valid_from_ms }),
     ...(row.valid_until_ms === null ? {} : { validUntilMs: row.valid_until_ms }),
   };
@@ -179,37 +176,12 @@ export function versionOf(
 }
 
 function arrange(row: PolicyRow, rules: SiteRules): LoadedRules {
-  const schedules = new Map(rules.schedules.map((schedule) => [schedule.id, schedule]));
-  const permissions = new Map<string, Permission[]>();
-  for (const { group, door, schedule } of rules.permissions) {
-    const list = permissions.get(door) ?? [];
-    list.push(
-      schedule === undefined ? { groupId: group } : { groupId: group, schedule: named(schedules, schedule) },
-    );
-    permissions.set(door, list);
-  }
   return {
     version: versionOf(row, rules),
     organizations: new Map(rules.profiles.map((profile) => [profile.id, profile.organization])),
-    doors: new Map(rules.doors.map((door) => [door.id, doorPolicy(door, schedules)])),
-    permissions,
+    doors: new Map(rules.doors.map((door) => [door.id, rulesOfDoor(rules, door.id)])),
+    noDoor: { permissions: [], schedules: new Map() },
   };
-}
-
-function doorPolicy(door: RulesDoor, schedules: ReadonlyMap<string, Schedule>): DoorPolicy {
-  const additional = door.additional.map(({ schedule, assurance }) => ({
-    schedule: named(schedules, schedule),
-    assurance,
-  }));
-  return { doorId: door.id, base: door.assurance, additional };
-}
-
-/** A rule whose schedule is not there must not turn into one that always holds. */
-function named(schedules: ReadonlyMap<string, Schedule>, id: string): Schedule {
-  const schedule = schedules.get(id);
-  if (!schedule)
-    throw new Fault('database-invalid', `the policy refers to schedule "${id}", which it does not have`);
-  return schedule;
 }
 
 function identityOf(file: string): string | undefined {

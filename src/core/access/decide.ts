@@ -1,17 +1,15 @@
-import { type AssuranceProperty, assuranceProperties, type Reading } from '#core/card/reading.ts';
-import type { Decision, DecisionBasis, DenialReason } from './decision.ts';
-import type { Permission, PolicySlice } from './policy.ts';
-import { inForce } from './schedule.ts';
+import type { StateChange } from './access-state.ts';
+import type { Decision, DecisionBasis, Obligations, PathStep } from './decision.ts';
+import type { DecisionTime, Rule, Tap, Verdict } from './rule.ts';
+import { assurance, demandedAssurance } from './rules/assurance.ts';
+import { permission } from './rules/permission.ts';
+import { registration } from './rules/registration.ts';
 
 /**
- * The time of a decision. `floorMs` is the highest UTC this device has journalled: while the clock is not known to
- * be right, time never counts as earlier than that, so that a clock stepped back revives no expired permission.
+ * The precedence table: rules are asked in this order and the first that denies ends the decision. They go from the
+ * card to the holder to the door, so that a reason never reveals more than the one before it.
  */
-export interface DecisionTime {
-  readonly utcMs: number;
-  readonly floorMs: number;
-  readonly trusted: boolean;
-}
+const precedence: readonly Rule[] = [registration, permission, assurance];
 
 /** Milliseconds UTC that a decision at `time` is made with. */
 export function effectiveMs(time: DecisionTime): number {
@@ -19,79 +17,43 @@ export function effectiveMs(time: DecisionTime): number {
 }
 
 /**
- * Decides a reading at a door: granted, denied with the first reason that applies, or needing a PIN. Checks run
- * from the card to the holder to the door, so that a reason never reveals more than the one before it.
- * `doorId` names the door in the basis even where the policy does not know it.
+ * Decides a reading at a door: granted with obligations, denied with the first reason that applies, needing a PIN, or
+ * waiting for somebody else. Pure: the same arguments give the same decision, byte for byte.
  */
-export function decide(reading: Reading, doorId: string, slice: PolicySlice, time: DecisionTime): Decision {
-  const timeMs = effectiveMs(time);
-  const zone = slice.version.timeZone;
-  const demanded = demandedAssurance(slice, timeMs);
-  const basis: DecisionBasis = {
+export function decide(asked: Omit<Tap, 'timeMs'>): Decision {
+  const tap: Tap = { ...asked, timeMs: effectiveMs(asked.time) };
+  const path: PathStep[] = [];
+  const passed: Extract<Verdict, { kind: 'passed' }>[] = [];
+  let unmet: Extract<Verdict, { kind: 'needs' | 'waits' }> | undefined;
+  for (const rule of precedence) {
+    const verdict = rule.check(tap);
+    if (!verdict) continue;
+    const { kind, used } = verdict;
+    path.push(used ? { rule: rule.name, verdict: kind, used } : { rule: rule.name, verdict: kind });
+    if (kind === 'denied') {
+      return { kind, reason: verdict.reason, basis: basisOf(tap, path), changes: verdict.changes ?? [] };
+    }
+    if (kind === 'passed') passed.push(verdict);
+    else unmet ??= verdict;
+  }
+  const basis = basisOf(tap, path);
+  if (unmet?.kind === 'needs') return { kind: 'needs', property: unmet.property, basis };
+  if (unmet) return { kind: 'waits', reason: unmet.reason, basis, changes: unmet.changes ?? [] };
+  return {
+    kind: 'granted',
+    basis,
+    obligations: Object.assign({}, ...passed.map(({ obligations }) => obligations)) as Obligations,
+    changes: passed.flatMap<StateChange>(({ changes }) => changes ?? []),
+  };
+}
+
+function basisOf({ slice, request, time, timeMs }: Tap, path: readonly PathStep[]): DecisionBasis {
+  return {
     policyVersion: slice.version.number,
-    doorId,
+    doorId: request.doorId,
     timeMs,
     clock: time.trusted ? 'trusted' : 'untrusted',
-    demanded,
+    demanded: demandedAssurance(slice, timeMs),
+    path,
   };
-  const objection = objectionToReading(reading, slice, timeMs) ?? objectionToRecords(slice, timeMs);
-  if (objection) return { kind: 'denied', reason: objection, basis };
-
-  const permission = slice.permissions.find((p) => !p.schedule || inForce(p.schedule, timeMs, zone));
-  if (!permission) {
-    return {
-      kind: 'denied',
-      reason: slice.permissions.length === 0 ? 'no-permission' : 'outside-schedule',
-      basis,
-    };
-  }
-  const missing = demanded.filter((property) => !reading.assurance.includes(property));
-  if (missing.some((property) => property !== 'pin')) {
-    return { kind: 'denied', reason: 'assurance-insufficient', basis };
-  }
-  const full = { ...basis, permission: permissionBasis(permission) };
-  return missing.length > 0
-    ? { kind: 'needs', property: 'pin', basis: full }
-    : { kind: 'granted', basis: full };
-}
-
-/** The assurance the slice's door demands at `timeMs`, in the fixed order of the properties. */
-export function demandedAssurance(slice: PolicySlice, timeMs: number): readonly AssuranceProperty[] {
-  const door = slice.door;
-  if (!door) return [];
-  const demanded = new Set<AssuranceProperty>(door.base);
-  for (const entry of door.additional) {
-    if (inForce(entry.schedule, timeMs, slice.version.timeZone)) {
-      for (const property of entry.assurance) demanded.add(property);
-    }
-  }
-  return assuranceProperties.filter((property) => demanded.has(property));
-}
-
-function objectionToReading(
-  { keyVersionEndsMs }: Reading,
-  slice: PolicySlice,
-  timeMs: number,
-): DenialReason | undefined {
-  if (!slice.door) return 'door-unknown';
-  if (!slice.profileAdmitted) return 'profile-not-admitted';
-  return keyVersionEndsMs !== undefined && timeMs >= keyVersionEndsMs ? 'key-version-ended' : undefined;
-}
-
-function objectionToRecords(slice: PolicySlice, timeMs: number): DenialReason | undefined {
-  if (!slice.card) return slice.otherCards ? 'card-not-registered' : 'user-number-unknown';
-  if (slice.card.status !== 'active')
-    return slice.card.status === 'suspended' ? 'card-suspended' : 'card-ended';
-  const holder = slice.holder;
-  if (!holder) return 'user-number-unknown';
-  if (holder.status !== 'active') return holder.status === 'suspended' ? 'holder-suspended' : 'holder-ended';
-  if (holder.validFromMs !== undefined && timeMs < holder.validFromMs) return 'not-yet-valid';
-  if (holder.validUntilMs !== undefined && timeMs >= holder.validUntilMs) return 'no-longer-valid';
-  return undefined;
-}
-
-function permissionBasis(permission: Permission): NonNullable<DecisionBasis['permission']> {
-  return permission.schedule
-    ? { groupId: permission.groupId, scheduleId: permission.schedule.id }
-    : { groupId: permission.groupId };
 }

@@ -1,4 +1,6 @@
 import type { AssuranceProperty } from '#core/card/reading.ts';
+import type { StateChange } from './access-state.ts';
+import type { RuleName, Used, Verdict } from './rule.ts';
 
 /** Why a reading was denied: a closed set, each with a text for the holder and one for the operator (core/texts). */
 export const denialReasons = [
@@ -34,6 +36,23 @@ export const denialReasons = [
 ] as const;
 export type DenialReason = (typeof denialReasons)[number];
 
+/** What a tap that is good still waits for: nothing opens, and nobody is refused. */
+export const waitReasons = ['second-person'] as const;
+export type WaitReason = (typeof waitReasons)[number];
+
+/** What a grant asks of the door beside unlocking it for its usual time. */
+export interface Obligations {
+  /** the door's longer access time, for whoever needs more of it */
+  readonly longer?: true;
+}
+
+/** One rule that had something to say, in the order of precedence. */
+export interface PathStep {
+  readonly rule: RuleName;
+  readonly verdict: Verdict['kind'];
+  readonly used?: Used;
+}
+
 /** What a decision rested on, so that it can be explained and replayed. */
 export interface DecisionBasis {
   readonly policyVersion: number;
@@ -42,12 +61,29 @@ export interface DecisionBasis {
   readonly timeMs: number;
   readonly clock: 'trusted' | 'untrusted';
   readonly demanded: readonly AssuranceProperty[];
-  /** the rule that granted: group and, where it has one, schedule */
-  readonly permission?: { readonly groupId: string; readonly scheduleId?: string };
+  readonly path: readonly PathStep[];
 }
 
+/** `changes` are facts to become durable together with the journal entry of the decision. */
 export type Decision =
-  | { readonly kind: 'granted'; readonly basis: DecisionBasis }
-  | { readonly kind: 'denied'; readonly reason: DenialReason; readonly basis: DecisionBasis }
+  | {
+      readonly kind: 'granted';
+      readonly basis: DecisionBasis;
+      readonly obligations: Obligations;
+      readonly changes: readonly StateChange[];
+    }
+  | {
+      readonly kind: 'denied';
+      readonly reason: DenialReason;
+      readonly basis: DecisionBasis;
+      readonly changes: readonly StateChange[];
+    }
   /** not yet: the reading lacks a property that the holder can still add on the open session */
-  | { readonly kind: 'needs'; readonly property: 'pin'; readonly basis: DecisionBasis };
+  | { readonly kind: 'needs'; readonly property: 'pin'; readonly basis: DecisionBasis }
+  /** not yet: recorded, and somebody else has to do something first */
+  | {
+      readonly kind: 'waits';
+      readonly reason: WaitReason;
+      readonly basis: DecisionBasis;
+      readonly changes: readonly StateChange[];
+    };

@@ -1,4 +1,5 @@
-import type { Assurance } from '#core/card/reading.ts';
+import { Fault } from '#core/fault.ts';
+import type { RulesDoor, RulesPermission, SiteRules } from './site-rules.ts';
 
 /** Status of a holder or a card: only `active` opens anything. */
 export const recordStatuses = ['active', 'suspended', 'ended'] as const;
@@ -25,6 +26,7 @@ export interface Holder {
   readonly status: RecordStatus;
   readonly validFromMs?: number;
   readonly validUntilMs?: number;
+  readonly groups: readonly string[];
 }
 
 /** One physical card of a holder. Without a diversifier the record stands for any card with the user number. */
@@ -36,19 +38,6 @@ export interface HolderCard {
   readonly diversifier?: string;
 }
 
-/** Assurance a door demands: `base` always, and what each entry adds while its schedule is in force. */
-export interface DoorPolicy {
-  readonly doorId: string;
-  readonly base: Assurance;
-  readonly additional: readonly { readonly schedule: Schedule; readonly assurance: Assurance }[];
-}
-
-/** A permission that joins the holder's groups with the door; without a schedule it holds at any time. */
-export interface Permission {
-  readonly groupId: string;
-  readonly schedule?: Schedule;
-}
-
 export interface PolicyVersion {
   readonly number: number;
   readonly organization: string;
@@ -57,11 +46,19 @@ export interface PolicyVersion {
   readonly installedAtMs: number;
 }
 
+/** The rules that bear on one door, arranged once for each version of the policy. */
+export interface DoorRules {
+  /** absent when the policy does not know the door */
+  readonly door?: RulesDoor;
+  /** those of this door, and those of zones, into which any of its readers may lead */
+  readonly permissions: readonly RulesPermission[];
+  readonly schedules: ReadonlyMap<string, Schedule>;
+}
+
 /** All that a decision needs of the policy for one tap: looked up once, never a million rows. */
 export interface PolicySlice {
   readonly version: PolicyVersion;
-  /** absent when the policy does not know the door */
-  readonly door?: DoorPolicy;
+  readonly rules: DoorRules;
   /** whether the policy admits card APs of this profile and organization */
   readonly profileAdmitted: boolean;
   /** the record of exactly this card, else the record that stands for any card with this user number */
@@ -69,5 +66,25 @@ export interface PolicySlice {
   /** whether records of other cards with the same user number exist (so this card is not one of the holder's) */
   readonly otherCards: boolean;
   readonly holder?: Holder;
-  readonly permissions: readonly Permission[];
+}
+
+/** The rules of `doorId`. */
+export function rulesOfDoor(rules: SiteRules, doorId: string): DoorRules {
+  const door = rules.doors.find((one) => one.id === doorId);
+  return {
+    ...(door ? { door } : {}),
+    permissions: rules.permissions.filter((permission) => permission.door === doorId),
+    schedules: new Map(rules.schedules.map((schedule) => [schedule.id, schedule])),
+  };
+}
+
+/**
+ * The schedule `id`. Throws `database-invalid` where the policy lacks it: a rule whose schedule is not there must not
+ * turn into one that always holds.
+ */
+export function scheduleOf({ schedules }: DoorRules, id: string): Schedule {
+  const schedule = schedules.get(id);
+  if (!schedule)
+    throw new Fault('database-invalid', `the policy refers to schedule "${id}", which it does not have`);
+  return schedule;
 }

@@ -1,4 +1,4 @@
-import type { Decision, DenialReason } from '#core/access/decision.ts';
+import type { Decision, DenialReason, WaitReason } from '#core/access/decision.ts';
 import type { Language, Text } from './language.ts';
 
 /** `holder`: what the person at the door reads, short and without secrets. `operator`: what staff reads. */
@@ -15,7 +15,7 @@ const seeDesk: Text = {
 };
 const again: Text = { ja: 'もう一度かざしてください', en: 'Hold the card again' };
 
-const denials: { readonly [reason in DenialReason]: ReasonTexts } = {
+const reasons: { readonly [reason in DenialReason | WaitReason]: ReasonTexts } = {
   'unknown-card': {
     holder: { ja: 'このカードは利用できません', en: 'This card cannot be used here' },
     operator: {
@@ -174,20 +174,29 @@ const denials: { readonly [reason in DenialReason]: ReasonTexts } = {
     holder: { ja: '障害のため利用できません', en: 'Out of order' },
     operator: { ja: '障害', en: 'Fault' },
   },
+  'second-person': {
+    holder: { ja: '次の方がかざしてください', en: 'Next person, please hold your card' },
+    operator: { ja: '二人目を待っている', en: 'Waiting for a second person' },
+  },
 };
 
 /** The words for a decision; PIN needs read as a request. */
 export function decisionText(decision: Decision, language: Language, audience: Audience): string {
   if (decision.kind === 'granted') return language === 'ja' ? '許可' : 'Granted';
   if (decision.kind === 'needs') return language === 'ja' ? '暗証番号を入力してください' : 'Enter your PIN';
-  return denialText(decision.reason, language, audience);
+  return reasonText(decision.reason, language, audience);
 }
 
 /** Whether the holder is asked to hold the card again, in words and by the sign at the reader. */
 export function asksToHoldAgain(reason: DenialReason): boolean {
-  return denials[reason].holder === again;
+  return reasons[reason].holder === again;
 }
 
-export function denialText(reason: DenialReason, language: Language, audience: Audience): string {
-  return denials[reason][audience][language];
+/** The words for a reason to deny or to wait. */
+export function reasonText(
+  reason: DenialReason | WaitReason,
+  language: Language,
+  audience: Audience,
+): string {
+  return reasons[reason][audience][language];
 }

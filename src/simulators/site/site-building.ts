@@ -176,7 +176,7 @@ export class SiteBuilding implements Building {
   #tapped(event: Extract<TerminalEvent, { kind: 'tap' }>): void {
     const { tapId, readerId, decision } = event;
     const kind = !decision ? 'hold-again' : decision.kind === 'needs' ? 'pin-needed' : decision.kind;
-    const reason = decision?.kind === 'denied' ? decision.reason : undefined;
+    const reason = decision?.kind === 'denied' || decision?.kind === 'waits' ? decision.reason : undefined;
     this.#show(readerId, { tapId, kind, ...(reason && { reason }) });
     this.#after(`take ${readerId}`, cardStaysMs, () => {
       const card = this.#cardAt(readerId);

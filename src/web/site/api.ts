@@ -1,4 +1,4 @@
-import type { DenialReason } from '#core/access/decision.ts';
+import type { DenialReason, WaitReason } from '#core/access/decision.ts';
 import type { AccessMethod } from '#core/card/reading.ts';
 import type { JournalHead, JournalKind, JsonValue } from '#core/journal/record.ts';
 import type { Text } from '#core/texts/language.ts';
@@ -42,14 +42,14 @@ export interface DoorView {
   readonly held: boolean;
 }
 
-type VerdictKind = 'granted' | 'denied' | 'pin-needed' | 'hold-again';
+type VerdictKind = 'granted' | 'denied' | 'pin-needed' | 'waits' | 'hold-again';
 
 /** How the last tap at a reader ended. */
 export interface VerdictView {
   readonly tapId: string;
   readonly atMs: number;
   readonly kind: VerdictKind;
-  readonly reason?: DenialReason;
+  readonly reason?: DenialReason | WaitReason;
   readonly cardId: string | null;
 }
 

@@ -1,6 +1,6 @@
 import { denialReasons } from '#core/access/decision.ts';
 import { type AccessMethod, accessMethods } from '#core/card/reading.ts';
-import { denialText } from '#core/texts/decisions.ts';
+import { reasonText } from '#core/texts/decisions.ts';
 import type { Language, Text } from '#core/texts/language.ts';
 import type { JournalEntryView, Snapshot } from './api.ts';
 import type { IconName } from './icons.tsx';
@@ -98,7 +98,7 @@ export function describe(entry: JournalEntryView, language: Language, site: Snap
   const parts = [
     placeOf(entry, language, site) || (kinds[kind]?.text[language] ?? kind),
     denied ? deniedWords(language) : (said?.text[language] ?? (typeof what === 'string' ? what : '')),
-    reason ? denialText(reason, language, 'operator') : '',
+    reason ? reasonText(reason, language, 'operator') : '',
     methodOf(body.card),
     kind === 'alarm' && typeof body.on === 'boolean' ? alarmStates[body.on ? 'on' : 'off'][language] : '',
   ];

@@ -1,4 +1,4 @@
-import { denialText } from '#core/texts/decisions.ts';
+import { reasonText } from '#core/texts/decisions.ts';
 import type { ReaderView, VerdictView } from './api.ts';
 import { Icon, type IconName } from './icons.tsx';
 import { useWords, type Words } from './language.tsx';
@@ -12,8 +12,8 @@ interface Shown {
 }
 
 function ofVerdict(verdict: VerdictView, { t, language }: Words): Shown {
-  const staff = verdict.reason && denialText(verdict.reason, language, 'operator');
-  const holder = verdict.reason && denialText(verdict.reason, language, 'holder');
+  const staff = verdict.reason && reasonText(verdict.reason, language, 'operator');
+  const holder = verdict.reason && reasonText(verdict.reason, language, 'holder');
   switch (verdict.kind) {
     case 'granted':
       return { kind: 'granted', icon: 'check', head: t('granted'), detail: t('grantedDetail') };
@@ -21,6 +21,8 @@ function ofVerdict(verdict: VerdictView, { t, language }: Words): Shown {
       return { kind: 'pin-needed', icon: 'keypad', head: t('pinNeeded'), detail: t('pinTitle') };
     case 'hold-again':
       return { kind: 'hold-again', icon: 'again', head: t('holdAgain'), detail: t('holdAgainDetail') };
+    case 'waits':
+      return { kind: 'hold-again', icon: 'again', head: holder ?? '', detail: '', ...(staff && { staff }) };
     case 'denied':
       return {
         kind: 'denied',

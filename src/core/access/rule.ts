@@ -1,0 +1,77 @@
+import type { AssuranceProperty, Reading } from '#core/card/reading.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import type { AccessState, StateChange } from './access-state.ts';
+import type { DenialReason, Obligations, WaitReason } from './decision.ts';
+import type { PolicySlice } from './policy.ts';
+
+/**
+ * The time of a decision. `floorMs` is the highest UTC this device has journalled: while the clock is not known to
+ * be right, time never counts as earlier than that, so that a clock stepped back revives no expired permission.
+ */
+export interface DecisionTime {
+  readonly utcMs: number;
+  readonly floorMs: number;
+  readonly trusted: boolean;
+  /** milliseconds since some moment of this boot, which never step: short windows are measured in them */
+  readonly monotonicMs: number;
+  /** identity of this boot; a window begun in another one is over */
+  readonly bootId: string;
+}
+
+/** What is asked for: one tap at one reader of one door. */
+export interface TapRequest {
+  readonly doorId: string;
+  /** zones the reader leads from and to, where the terminal's configuration names them */
+  readonly from?: string;
+  readonly to?: string;
+}
+
+/** Everything a rule may look at, and nothing else: no clock, no chance, no other tap. */
+export interface Tap {
+  readonly reading: Reading;
+  readonly request: TapRequest;
+  readonly slice: PolicySlice;
+  readonly state: AccessState;
+  readonly time: DecisionTime;
+  /** the time that counts, milliseconds UTC: `effectiveMs(time)` */
+  readonly timeMs: number;
+}
+
+/** What a rule found, in few words of data, so that the decision can be explained; never a holder's id or number. */
+export type Used = { readonly [name: string]: JsonValue };
+
+/**
+ * What one rule says of a tap. The first `denied` ends the decision; `needs` and `waits` count when nothing denies;
+ * what `passed` asks for (changes, obligations) counts only if the tap is granted.
+ */
+export type Verdict =
+  | {
+      readonly kind: 'passed';
+      readonly used?: Used;
+      readonly changes?: readonly StateChange[];
+      readonly obligations?: Obligations;
+    }
+  | {
+      readonly kind: 'denied';
+      readonly reason: DenialReason;
+      readonly used?: Used;
+      readonly changes?: readonly StateChange[];
+    }
+  /** the reading lacks a property that the holder can still add on the open session */
+  | { readonly kind: 'needs'; readonly property: Extract<AssuranceProperty, 'pin'>; readonly used?: Used }
+  /** this tap is good and recorded, and opens nothing until something else has happened */
+  | {
+      readonly kind: 'waits';
+      readonly reason: WaitReason;
+      readonly used?: Used;
+      readonly changes?: readonly StateChange[];
+    };
+
+/** One rule of the precedence table. `check` is pure; undefined where the policy has no such rule for this tap. */
+export interface Rule {
+  readonly name: RuleName;
+  readonly check: (tap: Tap) => Verdict | undefined;
+}
+
+/** Names of the rules as decisions record them, in no order; the order is the precedence table of decide.ts. */
+export type RuleName = 'registration' | 'permission' | 'assurance';
