@@ -4,69 +4,10 @@ import { parseCommand } from '#core/apdu/command.ts';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import { CardBench } from '#core/card/conformance/bench.ts';
 import { type ConformanceReport, checkCard } from '#core/card/conformance/check-card.ts';
-import type { Finding } from '#core/card/conformance/finding.ts';
-import { type CardProfile, parseCardProfile } from '#core/card/profile.ts';
+import { parseCardProfile } from '#core/card/profile.ts';
 import { Fault } from '#core/fault.ts';
-import type { CardDescription } from '#simulators/card/card-description.ts';
+import { answering, failed, ins, verdicts, type Walk, walk } from './conformance-walk.ts';
 import { deckCard, powered, session, testKeys, typeA, typeC, typeD } from './rig.ts';
-
-type Answer = (
-  command: Uint8Array,
-  card: (command: Uint8Array) => Promise<Uint8Array>,
-) => Promise<Uint8Array>;
-
-interface Walk {
-  readonly profile?: CardProfile;
-  readonly card?: CardDescription;
-  readonly answer?: Answer;
-  readonly keys?: 'none';
-  readonly wrongKeys?: boolean;
-}
-
-async function walk(options: Walk = {}): Promise<ConformanceReport & { sent: string[]; told: Finding[] }> {
-  const { profile = typeA, answer = (command, real) => real(command), wrongKeys = false } = options;
-  const card = powered(options.card ?? deckCard('employee'));
-  const sent: string[] = [];
-  const told: Finding[] = [];
-  let now = 0;
-  const report = await checkCard(
-    {
-      card: {
-        transmit: (command) => {
-          sent.push(toHex(command));
-          return answer(command, card.transmit);
-        },
-        reset: async () => card.reset(),
-      },
-      profile,
-      ...(options.keys !== 'none' && { cardKeys: testKeys }),
-      wrongKeys,
-      randomBytes,
-      monotonicUs: () => {
-        now += 10;
-        return now;
-      },
-    },
-    (finding) => told.push(finding),
-  );
-  return { ...report, sent, told };
-}
-
-const verdicts = ({ findings }: ConformanceReport) =>
-  Object.fromEntries(findings.map(({ id, verdict }) => [id, verdict]));
-const failed = ({ findings }: ConformanceReport) =>
-  findings.filter(({ verdict }) => verdict === 'fails').map(({ id }) => id);
-
-/** Changes the answer to commands that `wanted` picks. */
-const answering =
-  (wanted: (command: Uint8Array) => boolean, change: (answer: Uint8Array) => Uint8Array | string): Answer =>
-  async (command, card) => {
-    const answer = await card(command);
-    if (!wanted(command)) return answer;
-    const changed = change(answer);
-    return typeof changed === 'string' ? fromHex(changed) : changed;
-  };
-const ins = (value: number) => (command: Uint8Array) => command[1] === value;
 
 test('the Type A card of the deck conforms, and nothing that its profile has is left out but wrong keys', async () => {
   const report = await walk();

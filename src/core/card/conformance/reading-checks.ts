@@ -55,8 +55,8 @@ function placeOf({ userNumber: { file, offset } }: CardProfile): Place {
   if (record !== undefined) {
     return { select, read: { cla: 0, ins: 0xb2, p1: record, p2: (shortFileId << 3) | 0x04, expected: 256 } };
   }
-  // even, so that the byte behind it has the same P1; beyond what fits beside a short identifier the file's start will do
-  const start = fileId === undefined && offset > 0xff ? 0 : offset & 0x7ffe;
+  // even, so that the byte behind it has the same P1
+  const start = offset & 0x7ffe;
   const p1 = fileId === undefined ? 0x80 | shortFileId : start >> 8;
   return { select, read: { cla: 0, ins: 0xb0, p1, p2: start & 0xff, expected: 2 } };
 }
