@@ -3,6 +3,7 @@ import { describeStatus, isSuccessOrWarning, statusWords, triesLeftOf } from '#c
 import type { Transmit } from '#core/apdu/transmit.ts';
 import { concat, equalConstantTime } from '#core/bytes/bytes.ts';
 import type { SecureChannel } from '#core/card/channel/secure-channel.ts';
+import { pinBlock } from '#core/card/pin-block.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import type { PinChangeOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
 import { Fault, type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
@@ -70,6 +71,15 @@ function notOfProfile({ minimumDigits, maximumDigits }: PinPolicy) {
   return notSent(`a PIN of this card AP has ${minimumDigits} to ${maximumDigits} digits`);
 }
 
+/** Sends VERIFY and zeroes its data. */
+async function verified(parts: PinParts, verify: Command & { readonly data: Uint8Array }): Promise<number> {
+  try {
+    return await pinStatus(parts, verify);
+  } finally {
+    verify.data.fill(0);
+  }
+}
+
 type Tried =
   | { readonly kind: 'accepted' }
   | { readonly kind: 'wrong' | 'withheld'; readonly triesLeft: number }
@@ -86,7 +96,7 @@ async function spendTry(parts: PinParts, policy: PinPolicy, digits: Uint8Array):
   const triesLeft = triesLeftOf(before);
   if (triesLeft === undefined) throw unexpected(before);
   if (triesLeft < policy.minimumTriesLeft) return { kind: 'withheld', triesLeft };
-  const after = await pinStatus(parts, { ...verify, data: digits });
+  const after = await verified(parts, { ...verify, data: pinBlock(policy, digits) });
   if (blockedStatuses.has(after)) return { kind: 'blocked' };
   if (after === statusWords.success) return { kind: 'accepted' };
   const left = after === statusWords.authenticationFailed ? triesLeft - 1 : triesLeftOf(after);
@@ -113,7 +123,7 @@ export async function verifyPin(parts: PinParts, digits: Uint8Array): Promise<Pi
 
 /**
  * Changes a PIN: VERIFY with `current`, then CHANGE REFERENCE DATA, `00 24 00 P2` with `current` and `fresh` behind it
- * (ISO 7816-4, 11.6.7), each sent at most once and encrypted always. The card splits the data of the second by the
+ * (ISO 7816-4, 11.6.7), each sent at most once and encrypted always. Without padding the card splits the second by the
  * length of its own PIN: VERIFY proves that `current` has it, or `12345` and `6789` would change a PIN `1234` to
  * `56789`. The caller zeroes both. Throws Faults of the channel from before the change, and `card-answer-status` where
  * the card refuses the new PIN.
@@ -130,7 +140,11 @@ export async function changePin(
   if (!isPinOf(policy, current) || !isPinOf(policy, fresh)) return notOfProfile(policy);
   if (equalConstantTime(current, fresh)) return notSent('the new PIN is the old one');
   const tried = await spendTry(parts, policy, current);
-  return tried.kind === 'accepted' ? replacePin(parts, policy, concat(current, fresh)) : tried;
+  if (tried.kind !== 'accepted') return tried;
+  const blocks = [pinBlock(policy, current), pinBlock(policy, fresh)];
+  const data = concat(...blocks);
+  for (const block of blocks) block.fill(0);
+  return replacePin(parts, policy, data);
 }
 
 /** Whether a command that ended so may have changed the card: warnings, and execution errors 65xx (ISO 7816-4, 5.6). */

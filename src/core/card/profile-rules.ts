@@ -1,5 +1,6 @@
 import { fixedApplications } from '#core/card/applications.ts';
 import { scp03Protection } from '#core/card/channel/scp03/messages.ts';
+import type { PinFormat } from '#core/card/pin-block.ts';
 import type { ProfileShape } from '#core/card/profile.ts';
 
 /** Notes a problem at a place of the profile. */
@@ -177,6 +178,34 @@ function checkPin({ channel, pin }: ProfileShape, report: Report): void {
   }
   if (pin.maximumDigits < pin.minimumDigits) {
     report(['pin', 'maximumDigits'], 'is smaller than minimumDigits');
+  }
+  checkPinFormat(pin, pin.maximumDigits, (path, message) => report(['pin', ...path], message));
+}
+
+/** Whether a PIN of up to `maximumDigits` can stand in its format, and be told from its padding. */
+export function checkPinFormat(
+  { encoding, padding, length }: PinFormat,
+  maximumDigits: number,
+  report: Report,
+): void {
+  if (encoding === 'iso-9564-2') {
+    const why = 'has no place in iso-9564-2, which is 8 bytes filled with F (remove it)';
+    if (padding !== 'none') report(['padding'], why);
+    if (length !== undefined) report(['length'], why);
+    return;
+  }
+  if (padding !== 'none' && length === undefined) {
+    report(['length'], 'is missing: say how many bytes the PIN has with its padding');
+  }
+  if (padding === 'none' && length !== undefined) {
+    report(['padding'], 'is none, so the PIN has as many bytes as its digits need (remove length)');
+  }
+  if (encoding === 'bcd' && (padding === '00' || padding === '20')) {
+    report(['padding'], 'would be digits in bcd (use "FF" or "none")');
+  }
+  const longest = encoding === 'bcd' ? Math.ceil(maximumDigits / 2) : maximumDigits;
+  if (length !== undefined && length < longest) {
+    report(['length'], `is less than the ${longest} bytes of the longest PIN`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { scp03Ciphers, scp03Levels, scp03Modes } from '#core/card/channel/scp03/messages.ts';
 import { diversifications } from '#core/card/diversification.ts';
+import { pinFormatShape } from '#core/card/pin-block.ts';
 import { checkProfile } from '#core/card/profile-rules.ts';
 import { accessMethods } from '#core/card/reading.ts';
 import { userNumberFormatSchema } from '#core/card/user-number.ts';
@@ -107,6 +108,7 @@ const keys = z.strictObject({
 const pin = z.strictObject({
   /** P2 of VERIFY */
   reference: z.int().min(1).max(159),
+  ...pinFormatShape,
   minimumDigits: z.int().min(4).max(12),
   maximumDigits: z.int().min(4).max(12),
   /** a PIN is sent to the card only while at least this many tries are left; 1 risks locking the card AP */

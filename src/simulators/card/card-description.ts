@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { scp03Ciphers, scp03KeyLengths, scp03Modes } from '#core/card/channel/scp03/messages.ts';
+import { pinFormatShape } from '#core/card/pin-block.ts';
+import { checkPinFormat } from '#core/card/profile-rules.ts';
 
 const hexText = (minimumBytes: number, maximumBytes: number) =>
   z
@@ -80,14 +82,21 @@ const keys = z
     'must have keys of the length of their cipher',
   );
 
-const pin = z.strictObject({
-  /** P2 of VERIFY */
-  reference: z.int().min(1).max(159),
-  digits: z.string().regex(/^[0-9]{4,12}$/, 'must be 4 to 12 digits, in quotes'),
-  tries: z.int().min(1).max(15),
-  /** tries left when the card is new; `tries` if absent */
-  triesLeft: z.int().min(0).max(15).optional(),
-});
+const pin = z
+  .strictObject({
+    /** P2 of VERIFY */
+    reference: z.int().min(1).max(159),
+    ...pinFormatShape,
+    digits: z.string().regex(/^[0-9]{4,12}$/, 'must be 4 to 12 digits, in quotes'),
+    tries: z.int().min(1).max(15),
+    /** tries left when the card is new; `tries` if absent */
+    triesLeft: z.int().min(0).max(15).optional(),
+  })
+  .superRefine((it, context) =>
+    checkPinFormat(it, it.digits.length, (path, message) =>
+      context.addIssue({ code: 'custom', path: [...path], message }),
+    ),
+  );
 
 const cardApplication = z.strictObject({
   aid: hexText(5, 16),

@@ -1,10 +1,12 @@
 import type { Command } from '#core/apdu/command.ts';
 import { statusWords } from '#core/apdu/response.ts';
 import { equalConstantTime } from '#core/bytes/bytes.ts';
+import { digitsOfPinBlock, pinBlock } from '#core/card/pin-block.ts';
 import { type CardAnswer, statusAnswer } from './card-answer.ts';
 import type { PinState } from './card-state.ts';
 
-const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
+const blockOf = ({ format, digits }: PinState): Uint8Array =>
+  pinBlock(format, new TextEncoder().encode(digits));
 const pinPattern = /^[0-9]{4,12}$/;
 
 /** The PINs of an application: counters persist, what was verified is forgotten with the selection. */
@@ -42,9 +44,10 @@ export class CardPins {
     const pin = this.#pins.find((known) => known.reference === p2);
     if (p1 !== 0) return statusAnswer(statusWords.wrongParameters);
     if (!pin) return statusAnswer(statusWords.referenceNotFound);
-    const length = pin.digits.length;
+    const { length } = blockOf(pin);
     if (!data || data.length <= length) return statusAnswer(statusWords.wrongLength);
-    const fresh = new TextDecoder('latin1').decode(data.subarray(length));
+    const entered = digitsOfPinBlock(pin.format, data.subarray(length));
+    const fresh = new TextDecoder('latin1').decode(entered);
     if (!pinPattern.test(fresh)) return statusAnswer(statusWords.wrongData);
     const answer = this.#try(pin, data.subarray(0, length), encrypted);
     if (answer.status === statusWords.success) {
@@ -54,14 +57,14 @@ export class CardPins {
     return answer;
   }
 
-  #try(pin: PinState, digits: Uint8Array, encrypted: boolean): CardAnswer {
+  #try(pin: PinState, block: Uint8Array, encrypted: boolean): CardAnswer {
     if (!encrypted) return statusAnswer(statusWords.securityNotSatisfied);
     if (pin.triesLeft === 0) return statusAnswer(statusWords.pinBlocked);
     // counted before it is compared, so that a torn card has spent the try
     pin.triesLeft -= 1;
     this.#verified.delete(pin.reference);
     this.#changed();
-    if (!equalConstantTime(ascii(pin.digits), digits)) return statusAnswer(0x63c0 | pin.triesLeft);
+    if (!equalConstantTime(blockOf(pin), block)) return statusAnswer(0x63c0 | pin.triesLeft);
     pin.triesLeft = pin.tries;
     this.#verified.add(pin.reference);
     this.#changed();

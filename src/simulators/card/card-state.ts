@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import type { PinFormat } from '#core/card/pin-block.ts';
 import type { CardDescription } from './card-description.ts';
 
 /** A PIN as it is now. */
 export interface PinState {
   readonly reference: number;
+  readonly format: PinFormat;
   readonly tries: number;
   triesLeft: number;
   digits: string;
@@ -38,9 +40,10 @@ export function applicationState(
   state: CardState | undefined,
 ): ApplicationState {
   const sequence = state?.sequences.find((kept) => kept.aid === aid)?.sequence ?? 0;
-  const states = pins.map(({ reference, tries, triesLeft = tries, digits }) => {
+  const states = pins.map(({ reference, tries, triesLeft = tries, digits, ...format }) => {
     const kept = state?.pins.find((pin) => pin.aid === aid && pin.reference === reference);
-    return { reference, tries, triesLeft: kept?.triesLeft ?? triesLeft, digits: kept?.digits ?? digits };
+    const now = { triesLeft: kept?.triesLeft ?? triesLeft, digits: kept?.digits ?? digits };
+    return { reference, format, tries, ...now };
   });
   return { pins: states, sequence };
 }

@@ -211,7 +211,8 @@ describe('whatever a card answers', () => {
 
   test('nothing that a card says of a PIN is believed without a MAC', async () => {
     const { profile, card, cardKeys } = channelVariant({ ...scp03, level: '03' });
-    const policy = { reference: 129, minimumDigits: 4, maximumDigits: 8, minimumTriesLeft: 1 };
+    const digits = { minimumDigits: 4, maximumDigits: 8, encoding: 'ascii', padding: 'none' } as const;
+    const policy = { reference: 129, ...digits, minimumTriesLeft: 1 };
     // no such profile is taken; should one come by another way, it verifies nothing
     const open = session(powered(card).transmit, { profiles: [{ ...profile, pin: policy }], cardKeys });
     expect(await open.read()).toMatchObject({ kind: 'reading' });

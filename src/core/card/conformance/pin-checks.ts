@@ -1,6 +1,8 @@
 import { type Response, triesLeftOf } from '#core/apdu/response.ts';
 import { blockedStatuses } from '#core/card/pin.ts';
+import type { PinFormat } from '#core/card/pin-block.ts';
 import { isFault } from '#core/fault.ts';
+import type { Text } from '#core/texts/language.ts';
 import { statusLabel } from '#core/texts/status-words.ts';
 import type { CardBench } from './bench.ts';
 import { type Check, fails, holds, noted, notTried, type Result } from './finding.ts';
@@ -48,6 +50,25 @@ function counter(bench: CardBench): Promise<Result> {
   });
 }
 
+/** Nothing shows it but a try, and none is spent: what the terminal would send is said, and stays unproven. */
+async function format({ profile: { pin } }: CardBench): Promise<Result> {
+  if (!pin) return noPin();
+  const { encoding, padding, length } = pin;
+  const words = encodings[encoding];
+  const filled = {
+    ja: `、${padding}で${length}バイトまで埋める`,
+    en: `, filled with ${padding} to ${length} bytes`,
+  };
+  const [ja, en] = length === undefined ? [words.ja, words.en] : [words.ja + filled.ja, words.en + filled.en];
+  return notTried(`端末の送る形式: ${ja}（照合せず）`, `the terminal sends ${en}; no PIN is sent here`);
+}
+
+const encodings: Readonly<Record<PinFormat['encoding'], Text>> = {
+  ascii: { ja: 'ASCIIの数字', en: 'ASCII digits' },
+  bcd: { ja: 'BCD', en: 'BCD' },
+  'iso-9564-2': { ja: 'ISO 9564-1 フォーマット2', en: 'ISO 9564-1 format 2' },
+};
+
 async function counterInTheClear(bench: CardBench): Promise<Result> {
   const { pin } = bench.profile;
   if (!pin) return noPin();
@@ -64,4 +85,5 @@ export const pinChecks: readonly Check<CardBench>[] = [
     title: { ja: '認証前の残り回数', en: 'PIN tries left, unprotected' },
     run: counterInTheClear,
   },
+  { id: 'pin-format', title: { ja: '暗証番号の形式', en: 'PIN format' }, run: format },
 ];
