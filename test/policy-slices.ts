@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { type DoorRules, type PolicySlice, rulesOfDoor } from '#core/access/policy.ts';
+import type { TapRequest } from '#core/access/rule.ts';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
 
 type RulesInput = z.input<typeof siteRulesSchema>;
@@ -35,6 +36,11 @@ export function staffSlice(changes: Partial<PolicySlice> = {}): PolicySlice {
     holder: { holderId: 'h1', status: 'active', groups: ['staff'] },
     ...changes,
   };
+}
+
+/** What one tap at the door `front` asks for. */
+export function tapRequest(changes: Partial<TapRequest> = {}): TapRequest {
+  return { doorId: 'front', readerId: 'front-outside', tapId: 'tap-1', ...changes };
 }
 
 /** A time as a trusted clock tells it. */

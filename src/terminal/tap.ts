@@ -121,6 +121,7 @@ async function decideTap(
   let openByUs = card.presentedAtUs + parts.settings.decisionDeadlineMs * 1_000;
   let decision = decideBy(
     parts,
+    card.tapId,
     reading,
     (await believed(parts, reading, early)) ?? (await lookUp(parts, reading)),
   );
@@ -134,7 +135,7 @@ async function decideTap(
     if (entry.kind !== 'verified') return resultWithoutPin(parts, entry, decision.basis);
     reading = entry.reading;
     // looked up again: the permission may have been withdrawn while the PIN was typed
-    decision = decideBy(parts, reading, await lookUp(parts, reading));
+    decision = decideBy(parts, card.tapId, reading, await lookUp(parts, reading));
     if (decision.kind === 'needs') return denied(parts, 'pin-unavailable', undefined, decision.basis);
   }
   if (decision.kind === 'granted' && parts.clock.monotonicUs() > openByUs) {
@@ -192,10 +193,12 @@ async function believed(
   return same && clock.monotonicUs() - early.askedUs <= earlyForUs ? slice : undefined;
 }
 
-function decideBy(parts: TapParts, reading: Reading, slice: PolicySlice): Decision {
-  const { doorId, from, to } = parts.reader;
+function decideBy(parts: TapParts, tapId: string, reading: Reading, slice: PolicySlice): Decision {
+  const { doorId, readerId, from, to } = parts.reader;
   const request = {
     doorId,
+    readerId,
+    tapId,
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
   };
@@ -305,6 +308,7 @@ function denied(
       path: [],
     },
     changes: [],
+    alarms: [],
   };
   return { kind: 'decided', decision, ...(fault ? { fault } : {}), openByUs: 0 };
 }

@@ -92,7 +92,7 @@ function check(query: PolicyQuery, slice: PolicySlice): void {
     monotonicMs: 0,
     bootId: '',
   };
-  const request = { doorId: query.doorId };
+  const request = { doorId: query.doorId, readerId: 'reader', tapId: 'tap' };
   const decision = decide({ reading, request, slice, state: blankState, time });
   if (decision.kind !== 'granted') throw new Error(`not granted: ${JSON.stringify(decision)}`);
 }

@@ -9,7 +9,7 @@ import { demandedAssurance } from '#core/access/rules/assurance.ts';
 import { inForce } from '#core/access/schedule.ts';
 import { type AssuranceProperty, assuranceProperties, type Reading } from '#core/card/reading.ts';
 import { decisionText, reasonText } from '#core/texts/decisions.ts';
-import { doorRules, staffSlice, trustedTime } from '../policy-slices.ts';
+import { doorRules, staffSlice, tapRequest, trustedTime } from '../policy-slices.ts';
 
 const tokyo = 'Asia/Tokyo';
 /** Monday 2026-11-16, local time in Tokyo (UTC+9) */
@@ -41,7 +41,7 @@ const reading: Reading = {
 const slice = staffSlice;
 const at = trustedTime;
 const decided = (of: Reading, changes: Partial<PolicySlice>, time: DecisionTime) =>
-  decide({ reading: of, request: { doorId: 'front' }, slice: slice(changes), state: blankState, time });
+  decide({ reading: of, request: tapRequest(), slice: slice(changes), state: blankState, time });
 const reasonOf = (changes: Partial<PolicySlice>, time: DecisionTime = at(monday(12))) => {
   const decision = decided(reading, changes, time);
   return decision.kind === 'denied' ? decision.reason : decision.kind;
@@ -90,6 +90,7 @@ describe('a decision', () => {
       },
       obligations: {},
       changes: [],
+      alarms: [],
     });
   });
 
@@ -214,7 +215,7 @@ describe('property: nothing is granted without everything that a grant needs', (
           if (!c.hasCard) delete candidate.card;
           const decision = decide({
             reading: { ...reading, assurance: c.held },
-            request: { doorId: 'front' },
+            request: tapRequest(),
             slice: candidate,
             state: blankState,
             time: at(c.utcMs),
@@ -257,12 +258,12 @@ describe('the words for decisions', () => {
     const unknown = reasonText('user-number-unknown', 'en', 'holder');
     expect(reasonText('card-suspended', 'en', 'holder')).toBe(unknown);
     const basis = decided(reading, {}, at(monday(12))).basis;
-    expect(decisionText({ kind: 'granted', basis, obligations: {}, changes: [] }, 'ja', 'holder')).toBe(
-      '許可',
-    );
+    expect(
+      decisionText({ kind: 'granted', basis, obligations: {}, changes: [], alarms: [] }, 'ja', 'holder'),
+    ).toBe('許可');
     expect(decisionText({ kind: 'needs', property: 'pin', basis }, 'en', 'holder')).toBe('Enter your PIN');
-    expect(decisionText({ kind: 'denied', reason: 'pin-wrong', basis, changes: [] }, 'en', 'holder')).toBe(
-      'Wrong PIN',
-    );
+    expect(
+      decisionText({ kind: 'denied', reason: 'pin-wrong', basis, changes: [], alarms: [] }, 'en', 'holder'),
+    ).toBe('Wrong PIN');
   });
 });

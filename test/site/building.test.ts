@@ -13,8 +13,8 @@ const basis = {
   demanded: [],
   path: [],
 } as const;
-const granted: Decision = { kind: 'granted', basis, obligations: {}, changes: [] };
-const denied = (reason: DenialReason): Decision => ({ kind: 'denied', reason, basis, changes: [] });
+const granted: Decision = { kind: 'granted', basis, obligations: {}, changes: [], alarms: [] };
+const denied = (reason: DenialReason): Decision => ({ kind: 'denied', reason, basis, changes: [], alarms: [] });
 
 let clock: SimulatedClock;
 let done: string[];

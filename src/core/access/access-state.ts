@@ -15,9 +15,31 @@ export interface StateChange {
 
 /** The facts one decision may use: those of its holder, and those of the terminal as a whole. */
 export interface AccessState {
+  /** name of this terminal: what a group of terminals counts stands under the name of each */
+  readonly terminal: string;
   shared(key: string): JsonValue | undefined;
   holder(key: string): JsonValue | undefined;
+  /** whether this terminal cannot reach the others of `group` now; true until something joins them */
+  apart(group: string): boolean;
+  /**
+   * The holder of a tap of this boot that waits (`Decision.kind` `waits`), so that a second person's grant counts
+   * both. Kept in memory alone: undefined once forgotten, and then the waiting is over.
+   */
+  companion(tapId: string): Companion | undefined;
+}
+
+/** Who tapped first. */
+export interface Companion {
+  readonly holderId: string;
+  /** the newest fact of that holder */
+  fact(key: string): JsonValue | undefined;
 }
 
 /** No fact at all: a terminal that has just been installed. */
-export const blankState: AccessState = { shared: () => undefined, holder: () => undefined };
+export const blankState: AccessState = {
+  terminal: 'blank',
+  shared: () => undefined,
+  holder: () => undefined,
+  apart: () => true,
+  companion: () => undefined,
+};

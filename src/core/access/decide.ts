@@ -1,5 +1,5 @@
 import type { StateChange } from './access-state.ts';
-import type { Decision, DecisionBasis, Obligations, PathStep } from './decision.ts';
+import type { Decision, DecisionBasis, Obligations, PathStep, TapAlarm } from './decision.ts';
 import type { DecisionTime, Rule, Tap, Verdict } from './rule.ts';
 import { assurance, demandedAssurance } from './rules/assurance.ts';
 import { permission } from './rules/permission.ts';
@@ -25,26 +25,38 @@ export function decide(asked: Omit<Tap, 'timeMs'>): Decision {
   const path: PathStep[] = [];
   const passed: Extract<Verdict, { kind: 'passed' }>[] = [];
   let unmet: Extract<Verdict, { kind: 'needs' | 'waits' }> | undefined;
+  let outranked = false;
   for (const rule of precedence) {
     const verdict = rule.check(tap);
     if (!verdict) continue;
     const { kind, used } = verdict;
-    path.push(used ? { rule: rule.name, verdict: kind, used } : { rule: rule.name, verdict: kind });
+    const inVain = outranked && kind !== 'passed';
+    path.push({ rule: rule.name, verdict: inVain ? 'outranked' : kind, ...(used ? { used } : {}) });
+    if (inVain) continue;
     if (kind === 'denied') {
-      return { kind, reason: verdict.reason, basis: basisOf(tap, path), changes: verdict.changes ?? [] };
+      const changes = verdict.changes ?? [];
+      return { kind, reason: verdict.reason, basis: basisOf(tap, path), changes, alarms: alarmsOf(passed) };
     }
-    if (kind === 'passed') passed.push(verdict);
-    else unmet ??= verdict;
+    if (kind === 'passed') {
+      passed.push(verdict);
+      outranked ||= verdict.outranks ?? false;
+    } else unmet ??= verdict;
   }
   const basis = basisOf(tap, path);
+  const alarms = alarmsOf(passed);
   if (unmet?.kind === 'needs') return { kind: 'needs', property: unmet.property, basis };
-  if (unmet) return { kind: 'waits', reason: unmet.reason, basis, changes: unmet.changes ?? [] };
+  if (unmet) return { kind: 'waits', reason: unmet.reason, basis, changes: unmet.changes ?? [], alarms };
   return {
     kind: 'granted',
     basis,
     obligations: Object.assign({}, ...passed.map(({ obligations }) => obligations)) as Obligations,
     changes: passed.flatMap<StateChange>(({ changes }) => changes ?? []),
+    alarms,
   };
+}
+
+function alarmsOf(passed: readonly Extract<Verdict, { kind: 'passed' }>[]): readonly TapAlarm[] {
+  return passed.flatMap<TapAlarm>(({ alarms }) => alarms ?? []);
 }
 
 function basisOf({ slice, request, time, timeMs }: Tap, path: readonly PathStep[]): DecisionBasis {

@@ -46,10 +46,18 @@ export interface Obligations {
   readonly longer?: true;
 }
 
+/**
+ * What staff is told of a tap besides its decision, never the person at the door.
+ * `duress`: entered under threat; `passback`: let through though the position does not fit; `locked-out`: this failure
+ * was one too many.
+ */
+export type TapAlarm = 'duress' | 'passback' | 'locked-out';
+
 /** One rule that had something to say, in the order of precedence. */
 export interface PathStep {
   readonly rule: RuleName;
-  readonly verdict: Verdict['kind'];
+  /** `outranked`: it objected, and a rule of higher precedence had already let the tap through */
+  readonly verdict: Verdict['kind'] | 'outranked';
   readonly used?: Used;
 }
 
@@ -71,12 +79,14 @@ export type Decision =
       readonly basis: DecisionBasis;
       readonly obligations: Obligations;
       readonly changes: readonly StateChange[];
+      readonly alarms: readonly TapAlarm[];
     }
   | {
       readonly kind: 'denied';
       readonly reason: DenialReason;
       readonly basis: DecisionBasis;
       readonly changes: readonly StateChange[];
+      readonly alarms: readonly TapAlarm[];
     }
   /** not yet: the reading lacks a property that the holder can still add on the open session */
   | { readonly kind: 'needs'; readonly property: 'pin'; readonly basis: DecisionBasis }
@@ -86,4 +96,5 @@ export type Decision =
       readonly reason: WaitReason;
       readonly basis: DecisionBasis;
       readonly changes: readonly StateChange[];
+      readonly alarms: readonly TapAlarm[];
     };

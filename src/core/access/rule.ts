@@ -1,7 +1,7 @@
 import type { AssuranceProperty, Reading } from '#core/card/reading.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { AccessState, StateChange } from './access-state.ts';
-import type { DenialReason, Obligations, WaitReason } from './decision.ts';
+import type { DenialReason, Obligations, TapAlarm, WaitReason } from './decision.ts';
 import type { PolicySlice } from './policy.ts';
 
 /**
@@ -21,9 +21,14 @@ export interface DecisionTime {
 /** What is asked for: one tap at one reader of one door. */
 export interface TapRequest {
   readonly doorId: string;
+  readonly readerId: string;
+  /** identity of the tap, 32 hexadecimal digits */
+  readonly tapId: string;
   /** zones the reader leads from and to, where the terminal's configuration names them */
   readonly from?: string;
   readonly to?: string;
+  /** the holder added the digit of duress to the PIN */
+  readonly duress?: true;
 }
 
 /** Everything a rule may look at, and nothing else: no clock, no chance, no other tap. */
@@ -50,6 +55,9 @@ export type Verdict =
       readonly used?: Used;
       readonly changes?: readonly StateChange[];
       readonly obligations?: Obligations;
+      readonly alarms?: readonly TapAlarm[];
+      /** rules of lower precedence object in vain */
+      readonly outranks?: true;
     }
   | {
       readonly kind: 'denied';

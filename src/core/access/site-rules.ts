@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { type Assurance, assuranceProperties } from '#core/card/reading.ts';
-import { looksLikeIndividualNumber, userNumberFormatSchema } from '#core/card/user-number.ts';
+import { userNumberFormatSchema } from '#core/card/user-number.ts';
 import { type Schedule, type SchedulePeriod, weekdays } from './policy.ts';
+import { id, timeOfDay } from './rule-config.ts';
 import { isTimeZone } from './time-zone.ts';
 
 /**
@@ -67,23 +68,6 @@ export interface RulesPermission {
 
 /** A door demands at least this of a card unless its rules say otherwise: a Type C clone opens nothing by default. */
 export const defaultAssurance: Assurance = ['mutual-authentication', 'message-authentication'];
-
-/** Names of things in a policy: letters of any script, digits and `. _ -`, so that lists of them need no quoting. */
-const id = z
-  .string({ error: 'must be text; put it in quotes when it looks like a number' })
-  .regex(
-    /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{0,63}$/u,
-    'must be 1 to 64 letters, digits, ".", "_" or "-" and begin with a letter or digit',
-  )
-  .refine(
-    (text) => !looksLikeIndividualNumber(text),
-    'has the check digit of an Individual Number; such numbers must not enter this system',
-  );
-
-const timeOfDay = z
-  .string({ error: 'must be a time in quotes such as "08:30"' })
-  .regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'must be a time such as "08:30", at most "24:00"')
-  .transform((text) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3)));
 
 const period = z
   .strictObject({

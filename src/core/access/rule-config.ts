@@ -1,0 +1,20 @@
+import { z } from 'zod';
+import { looksLikeIndividualNumber } from '#core/card/user-number.ts';
+
+/** Names of things in a policy: letters of any script, digits and `. _ -`, so that lists of them need no quoting. */
+export const id = z
+  .string({ error: 'must be text; put it in quotes when it looks like a number' })
+  .regex(
+    /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{0,63}$/u,
+    'must be 1 to 64 letters, digits, ".", "_" or "-" and begin with a letter or digit',
+  )
+  .refine(
+    (text) => !looksLikeIndividualNumber(text),
+    'has the check digit of an Individual Number; such numbers must not enter this system',
+  );
+
+/** Minutes after midnight of a time written `"08:30"`, at most `"24:00"`. */
+export const timeOfDay = z
+  .string({ error: 'must be a time in quotes such as "08:30"' })
+  .regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'must be a time such as "08:30", at most "24:00"')
+  .transform((text) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3)));
