@@ -14,7 +14,13 @@ const basis = {
   path: [],
 } as const;
 const granted: Decision = { kind: 'granted', basis, obligations: {}, changes: [], alarms: [] };
-const denied = (reason: DenialReason): Decision => ({ kind: 'denied', reason, basis, changes: [], alarms: [] });
+const denied = (reason: DenialReason): Decision => ({
+  kind: 'denied',
+  reason,
+  basis,
+  changes: [],
+  alarms: [],
+});
 
 let clock: SimulatedClock;
 let done: string[];
