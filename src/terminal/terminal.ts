@@ -89,6 +89,8 @@ class RunningTerminal implements Terminal {
   readonly #desks: ReadonlyMap<string, ReaderDesk>;
   readonly #readerStates = new Map<string, string>();
   #cancelWatch: CancelTimer | undefined;
+  /** ends when every erasure of keys begun by then has, and is recorded */
+  #erasing: Promise<unknown> = Promise.resolve();
 
   constructor(ports: TerminalPorts, settings: TerminalSettings) {
     this.#ports = ports;
@@ -147,6 +149,7 @@ class RunningTerminal implements Terminal {
     // doors lock while taps come to their end, which may wait for the disk: what is decided by then opens nothing
     await end([...this.#doors.values(), ...this.#desks.values()]);
     await end(pinPads.values());
+    await this.#erasing;
     this.#journal.note({ kind: 'terminal', body: { event: 'stopped', terminal: this.#settings.terminalId } });
     await end([this.#journal]);
     await end([policy]);
@@ -178,7 +181,9 @@ class RunningTerminal implements Terminal {
       clock: this.#ports.clock,
       log: this.#ports.log.child({ component: 'door', door: doorId }),
       changed: (state, locked) => this.#observe({ kind: 'door', doorId, state, locked }),
-      tampered: () => void this.#eraseKeys(doorId),
+      tampered: () => {
+        this.#erasing = Promise.all([this.#erasing, this.#eraseKeys(doorId)]);
+      },
       indicate: () => this.#restReaders(doorId),
     });
   }

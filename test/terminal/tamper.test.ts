@@ -26,6 +26,26 @@ test('an opened housing erases the keys at once, and the journal says so', async
   await bench.terminal.stop();
 });
 
+test('an orderly stop waits for an erasure under way, and for its entry', async () => {
+  let finish: (() => void) | undefined;
+  const erased = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const bench = new Bench({ keyErasure: { erase: () => erased } });
+  await bench.terminal.start();
+  bench.doors.get('door-1')?.tamper(true);
+  const stopped = bench.terminal.stop();
+  await bench.settle();
+  expect(bench.journal.stopped).toBe(false);
+  finish?.();
+  await stopped;
+  expect(bench.journal.records.slice(-2).map(({ body }) => body)).toEqual([
+    { door: 'door-1', alarm: 'keys-erased', on: true },
+    { event: 'stopped', terminal: 'test' },
+  ]);
+  expect(bench.journal.stopped).toBe(true);
+});
+
 test('keys that could not be destroyed are an alarm of their own', async () => {
   const erase = async () => {
     throw new Fault('key-file-invalid', 'read-only');
