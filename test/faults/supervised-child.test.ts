@@ -72,6 +72,25 @@ describe('a link', () => {
     expect([...received.key]).toEqual([1, 2, 3, 4]);
     expect([...key]).toEqual([0, 0, 0, 0]);
   });
+
+  test('zeroes keys that come late, whether it has given up on them or is closed', async () => {
+    let call = 0;
+    const link = new Link<{ keys: (_: undefined) => object }>(
+      { send: (message) => ({ call } = message as { call: number }) },
+      {},
+    );
+    const late = () => ({ encryption: Uint8Array.of(1, 2), mac: Uint8Array.of(3, 4), count: 2 });
+    const [first, second] = [late(), late()];
+    await expect(link.call('keys', undefined, 1)).rejects.toMatchObject({ code: 'deadline-exceeded' });
+    link.receive({ reply: call, result: first });
+    const waiting = link.call('keys', undefined, 60_000);
+    link.close(new Fault('process-lost', 'gone'));
+    await expect(waiting).rejects.toMatchObject({ code: 'process-lost' });
+    link.receive({ reply: call, result: second });
+    for (const { encryption, mac } of [first, second]) {
+      expect([...encryption, ...mac]).toEqual([0, 0, 0, 0]);
+    }
+  });
 });
 
 describe('a supervised child', () => {

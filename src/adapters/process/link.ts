@@ -79,17 +79,26 @@ export class Link<Remote extends Offer> {
     if (!this.#closed) this.#send({ notice: method, argument });
   }
 
-  /** Takes a message that arrived on the channel; one that arrives after `close` is dropped, its sender being gone. */
+  /**
+   * Takes a message that arrived on the channel; one that arrives after `close` is dropped, its sender being gone. An
+   * answer that nobody waits for any more, as of keys that came late, is zeroed.
+   */
   receive(raw: unknown): void {
-    if (this.#closed) return;
     const message = raw as Message;
+    if (this.#closed) {
+      if ('result' in message) zeroBytesIn(message.result);
+      return;
+    }
     if ('notice' in message) {
       this.#offer[message.notice]?.(message.argument as never);
     } else if ('call' in message) {
       void this.#answer(message.call, message.method, message.argument);
     } else {
       const pending = this.#pending.get(message.reply);
-      if (!pending) return;
+      if (!pending) {
+        if ('result' in message) zeroBytesIn(message.result);
+        return;
+      }
       this.#pending.delete(message.reply);
       clearTimeout(pending.timer);
       if ('fault' in message) pending.reject(fromFaultRecord(message.fault));
@@ -132,4 +141,10 @@ export class Link<Remote extends Offer> {
       this.close(new Fault('process-lost', 'the channel to the other process is closed', { cause: error }));
     }
   }
+}
+
+/** Zeroes the byte strings of an answer, which stand in it as members. */
+function zeroBytesIn(result: unknown): void {
+  if (typeof result !== 'object' || result === null) return;
+  for (const member of Object.values(result)) if (member instanceof Uint8Array) member.fill(0);
 }
