@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
 import { type CardProfile, cardProfileSchema } from '#core/card/profile.ts';
@@ -34,14 +34,16 @@ export async function loadTerminalConfig(path: string): Promise<LoadedConfig> {
   const profiles = await Promise.all(
     config.cardProfiles.map((file) => loadCardProfile(resolve(folder, file))),
   );
+  const keys = config.keys && located(config.keys, folder);
   const idle = idleReasons(parameterSheet(terminalConfigSchema, written), config.reasons);
   const problems = [
     ...profileProblems(config, profiles),
+    ...(keys ? keyProblems(config, keys) : []),
     ...idle.map((name) => `reasons: "${name}" is no parameter that differs from its default`),
   ];
   if (problems.length > 0)
     throw new Fault('config-invalid', problems.map((text) => `${path}: ${text}`).join('\n'));
-  return { config, written, profiles, ...(config.keys && { keys: located(config.keys, folder) }) };
+  return { config, written, profiles, ...(keys && { keys }) };
 }
 
 /**
@@ -96,6 +98,15 @@ function* profileProblems(config: TerminalConfig, profiles: readonly CardProfile
   const authenticating = profiles.filter(({ keys }) => keys !== undefined).map(({ id }) => id);
   if (authenticating.length > 0 && config.keys === undefined) {
     yield `keys: is missing; these card profiles authenticate: ${authenticating.join(', ')}`;
+  }
+}
+
+/** What a terminal writes, and erases when somebody opens it, lies in its state directory: its unit may write nowhere else. */
+function* keyProblems({ stateDirectory }: TerminalConfig, keys: KeySource): Iterable<string> {
+  const [name, written] = keys.kind === 'vault-file' ? ['file', keys.file] : ['directory', keys.directory];
+  const way = relative(stateDirectory, written);
+  if (way === '..' || way.startsWith('../')) {
+    yield `keys.${name}: ${written} is outside stateDirectory (${stateDirectory}), where the terminal could not write or erase it`;
   }
 }
 

@@ -12,6 +12,8 @@ import type { KeyVault } from '#ports/key-vault.ts';
 export interface DeviceKeys extends KeyDerivation {
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** why no keys can be had; undefined while they can */
+  fault(): Fault | undefined;
 }
 
 /** The keys of a device, and what erases them; a token erases its own. */

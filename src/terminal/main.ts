@@ -13,12 +13,11 @@ import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { ServiceNotifier } from '#adapters/systemd/notify.ts';
 import { hardwareParts, type PinPadWiring } from '#core/access/door-wiring.ts';
-import { sealingRemark } from '#core/config/key-source.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import { type LoadedConfig, loadTerminalConfig, terminalSettings } from './config.ts';
-import { deviceKeys, type OpenedKeys } from './key-source.ts';
+import { KeyWatch } from './key-watch.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 /** how often the tap loop is asked whether it turns */
@@ -50,30 +49,41 @@ export async function runTerminal(configFile: string): Promise<void> {
     onFailure: (error) => log.warn({ err: error }, 'the service manager was not reached'),
   });
   const doors = guardedDoors(loaded);
-  const keyLog = log.child({ component: 'keys' });
-  const opened = keysOf(loaded, keyLog);
-  const terminal = await buildTerminal(loaded, { clock, log, doors, opened });
+  let ready = false;
+  const keyWatch =
+    loaded.keys &&
+    new KeyWatch({
+      source: loaded.keys,
+      log: log.child({ component: 'keys' }),
+      changed: () => ready && void notifier.status(statusText(loaded, keyWatch)),
+    });
+  const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch });
   const stopped = stopSignal();
   await doors.start();
   try {
-    openKeys(opened, keyLog);
+    keyWatch?.start();
     await terminal.start();
-    await notifier.ready(readyText(loaded));
+    await notifier.ready(statusText(loaded, keyWatch));
+    ready = true;
     const feeding = setInterval(() => {
       void terminal.checkAlive().then((alive) => alive && notifier.feed());
     }, aliveEveryMs);
     log.info({ signal: await stopped }, 'stopping');
     clearInterval(feeding);
+    ready = false;
     await notifier.stopping();
     await terminal.stop();
   } finally {
-    await Promise.all([doors.stop(), opened?.keys.stop()]);
+    await Promise.all([doors.stop(), keyWatch?.stop()]);
   }
 }
 
-function readyText({ config, keys }: LoadedConfig): string {
-  const sealed = keys && sealingRemark(keys)?.startsWith('keys not sealed') ? '; keys not sealed' : '';
-  return `ready: ${config.doors.length} doors, ${config.readers.length} readers${sealed}`;
+/** The line that `systemctl status` shows. Without keys a terminal is not ready, though its exit requests work. */
+function statusText({ config }: LoadedConfig, keyWatch: KeyWatch | undefined): string {
+  const parts = `${config.doors.length} doors, ${config.readers.length} readers`;
+  const keys = keyWatch?.status();
+  if (keys?.startsWith('no keys')) return `${keys}, cards that authenticate are denied: ${parts}`;
+  return `ready: ${parts}${keys === undefined ? '' : `; ${keys}`}`;
 }
 
 function guardedDoors({ config }: LoadedConfig): GuardedDoors {
@@ -97,34 +107,12 @@ interface BuildParts {
   readonly clock: SystemClock;
   readonly log: Logger;
   readonly doors: GuardedDoors;
-  readonly opened: OpenedKeys | undefined;
-}
-
-/** The keys of this terminal, not yet open; the log says plainly where nothing seals them. */
-function keysOf({ keys: source }: LoadedConfig, log: Logger): OpenedKeys | undefined {
-  if (!source) return undefined;
-  const remark = sealingRemark(source);
-  if (remark !== undefined) log.warn(remark);
-  return deviceKeys(source, (fault) => {
-    if (fault) log.error({ fault: fault.code }, fault.message);
-    else log.info('keys can be had');
-  });
-}
-
-/**
- * Opens the keys while everything else starts: doors and exit requests wait for no key, and where none can be had
- * taps are denied and the log says why.
- */
-function openKeys(opened: OpenedKeys | undefined, log: Logger): void {
-  opened?.keys.start().then(
-    () => log.info('keys opened'),
-    (error: unknown) => log.error({ err: error }, 'no keys: cards that authenticate are denied'),
-  );
+  readonly keyWatch: KeyWatch | undefined;
 }
 
 async function buildTerminal(
   loaded: LoadedConfig,
-  { clock, log, doors, opened }: BuildParts,
+  { clock, log, doors, keyWatch }: BuildParts,
 ): Promise<Terminal> {
   const { config, profiles } = loaded;
   const readers = new PcscReaders({
@@ -133,7 +121,7 @@ async function buildTerminal(
       profileIds: reader.profiles ?? profiles.map(({ id }) => id),
     })),
     profiles,
-    keys: opened?.keys ?? noKeys,
+    keys: keyWatch?.keys ?? noKeys,
     apduDeadlineMs: config.deadlines.apdu,
     tapDeadlineMs: config.deadlines.tap,
     sessionDeadlineMs: config.deadlines.decision + config.pinTimeout,
@@ -161,7 +149,7 @@ async function buildTerminal(
       }),
       clock,
       log,
-      ...(opened?.erasure && { keyErasure: opened.erasure }),
+      ...(keyWatch?.erasure && { keyErasure: keyWatch.erasure }),
     },
     terminalSettings(loaded),
   );

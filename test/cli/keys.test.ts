@@ -44,6 +44,7 @@ beforeAll(() => {
     at('terminal.yaml'),
     `formatVersion: 1
 terminal: entrance
+stateDirectory: ${folder}
 cardProfiles: [${typeA}]
 keys: { kind: card-keys, directory: card-keys, sealing: { passphraseFile: sealing-passphrase } }
 readers: [{ id: reader, name: absent, door: door }]
@@ -111,6 +112,19 @@ describe('from the ceremony to the terminal and its loss', () => {
   test('the terminal says plainly that nothing seals its keys', async () => {
     const { out } = await ok('config', 'check', at('terminal.yaml'));
     expect(out).toContain('keys not sealed');
+  });
+
+  test.each([
+    ['{ kind: card-keys, directory: ../card-keys,', 'keys.directory'],
+    ['{ kind: vault-file, file: /etc/kazasu/vault,', 'keys.file'],
+  ])('keys that it could not write or erase are refused: %s', async (written, where) => {
+    const terminal = readFileSync(at('terminal.yaml'), 'utf8');
+    writeFileSync(
+      at('elsewhere.yaml'),
+      terminal.replace('{ kind: card-keys, directory: card-keys,', written),
+    );
+    const said = await refusal('config', 'check', at('elsewhere.yaml'));
+    expect(said).toMatch(new RegExp(`config-invalid: .*${where}: .* is outside stateDirectory`));
   });
 
   test('keys go to the terminal whose fingerprint was compared', async () => {

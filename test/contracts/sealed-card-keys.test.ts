@@ -1,7 +1,8 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CardKeyTable, CardKeyWriter, type CardName } from '#adapters/sealed/card-key-file.ts';
@@ -103,6 +104,49 @@ describe('a terminal without master keys', () => {
     expect(hexOf(await ask(keys, card(5)))).toEqual(hexOf(keysOf(card(5))));
   });
 
+  test('misses nothing that is installed while it starts, and an older reading never wins', async () => {
+    await keys.install(fileOf(recipient, [card(1)]));
+    const [old, newer] = [fileOf(recipient, [card(1)]), fileOf(recipient, [card(1), card(2)])];
+    for (let turns = 0; turns < 12; turns += 1) {
+      await keys.install(old);
+      const news = new Promise<void>((resolve) => {
+        installed = () => keys.installed()?.count === 2 && resolve();
+      });
+      const started = keys.start();
+      for (let i = 0; i < turns; i += 1) await turn();
+      await keys.install(newer);
+      await started;
+      if (keys.installed()?.count !== 2) await news;
+      expect(keys.installed()?.count, `after ${turns} turns`).toBe(2);
+      await keys.stop();
+    }
+  });
+
+  test('serves no more once its keys were removed, and says so', async () => {
+    await keys.install(fileOf(recipient, [card(1)]));
+    await keys.start();
+    expect(keys.fault()).toBeUndefined();
+    const told = new Promise<void>((resolve) => {
+      installed = resolve;
+    });
+    await rm(join(directory, 'card-keys'));
+    await told;
+    expect(keys.fault()).toMatchObject({ code: 'key-unavailable' });
+    await expect(ask(keys, card(1))).rejects.toMatchObject({ code: 'key-unavailable' });
+  });
+
+  test('goes on serving what it has while what came cannot be used', async () => {
+    await keys.install(fileOf(recipient, [card(1)]));
+    await keys.start();
+    const told = new Promise<void>((resolve) => {
+      installed = resolve;
+    });
+    await writeFile(join(directory, 'card-keys'), 'not a file of keys');
+    await told;
+    expect(keys.fault()).toBeUndefined();
+    await expect(ask(keys, card(1))).resolves.toBeDefined();
+  });
+
   test('installs a file whole or not at all', async () => {
     const good = fileOf(recipient, [card(1), card(2), card(3)]);
     await keys.install(good);
@@ -180,6 +224,22 @@ describe('a terminal without master keys', () => {
     );
   });
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  'what root makes belongs to the user of the terminal, whose folder it is in',
+  async () => {
+    await chown(folder, 4_711, 4_712);
+    const owners = async (...names: readonly string[]) =>
+      Promise.all(names.map(async (name) => (await stat(join(folder, name))).uid));
+    directory = join(folder, 'deep', 'card-keys');
+    const keys = new SealedCardKeys({ directory, sealing });
+    await expect(keys.start()).rejects.toMatchObject({ code: 'key-unavailable' });
+    await keys.stop();
+    expect(await owners('deep', 'deep/card-keys')).toEqual([4_711, 4_711]);
+    await makeReceivingKey(directory, { sealing, terminal: 'entrance' });
+    expect(await owners('deep/card-keys/receiving-key')).toEqual([4_711]);
+  },
+);
 
 test('keys of several lengths stand in one file, a card named twice once', async () => {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -78,6 +78,11 @@ export class Pkcs11Vault implements KeyVault {
     this.#tell(this.#fault);
   }
 
+  /** Why no keys can be had; undefined while they can. */
+  fault(): Fault | undefined {
+    return this.#link ? undefined : this.#fault;
+  }
+
   cardKeys(request: CardKeyRequest): Promise<CardKeys> {
     return this.#call((link) => link.call('cardKeys', request, this.#options.timeoutMs));
   }

@@ -10,7 +10,7 @@ import {
 } from '#core/card/diversification.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import type { Sealing } from '#core/config/key-source.ts';
-import { Fault } from '#core/fault.ts';
+import { Fault, isFault } from '#core/fault.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { KeyVault, MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
 import { checkValueOf, dropKeys, type HeldKey, holdKey, operationOf } from './held-key.ts';
@@ -43,6 +43,7 @@ export class FileVault implements KeyVault, KeyErasure {
   readonly #file: string;
   readonly #sealing: Sealing;
   #held: ReadonlyMap<string, HeldKey> | undefined;
+  #fault = closed();
   /** what was under way when the vault was closed or erased must not bring its keys back */
   #closings = 0;
   #lastChange: Promise<unknown> = Promise.resolve();
@@ -67,13 +68,21 @@ export class FileVault implements KeyVault, KeyErasure {
 
   async start(): Promise<void> {
     const closings = this.#closings;
-    await this.#hold(await this.#read(), closings);
+    try {
+      await this.#hold(await this.#read(), closings);
+    } catch (error) {
+      if (isFault(error) && this.#closings === closings) this.#fault = error;
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
-    this.#closings += 1;
-    dropKeys(this.#held?.values() ?? []);
-    this.#held = undefined;
+    this.#close(closed());
+  }
+
+  /** Why no keys can be had; undefined while they can. */
+  fault(): Fault | undefined {
+    return this.#held ? undefined : this.#fault;
   }
 
   async cardKeys(request: CardKeyRequest): Promise<CardKeys> {
@@ -126,7 +135,7 @@ export class FileVault implements KeyVault, KeyErasure {
   }
 
   async erase(): Promise<void> {
-    await this.stop();
+    this.#close(new Fault('key-unavailable', 'the keys of this vault have been erased'));
     await destroyFile(this.#file).finally(async () => {
       // a change under way may have put a file back
       await this.#lastChange;
@@ -135,8 +144,15 @@ export class FileVault implements KeyVault, KeyErasure {
   }
 
   #opened(): ReadonlyMap<string, HeldKey> {
-    if (!this.#held) throw closed();
+    if (!this.#held) throw this.#fault;
     return this.#held;
+  }
+
+  #close(fault: Fault): void {
+    this.#closings += 1;
+    dropKeys(this.#held?.values() ?? []);
+    this.#held = undefined;
+    this.#fault = fault;
   }
 
   #read(): Promise<Sealed<Attributes>> {

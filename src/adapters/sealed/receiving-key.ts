@@ -1,8 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
-import { giveToOwnerOf } from '#adapters/process/ownership.ts';
+import { makeFolder } from '#adapters/process/ownership.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import type { Sealing } from '#core/config/key-source.ts';
 import { digest } from '#core/crypto/digest.ts';
@@ -44,12 +43,11 @@ export async function makeReceivingKey(
   directory: string,
   { sealing, terminal }: { readonly sealing: Sealing; readonly terminal: string },
 ): Promise<Receiver> {
-  await mkdir(directory, { mode: 0o700 }).then(
-    () => giveToOwnerOf(dirname(directory), directory),
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw unreadable(directory, error);
-    },
-  );
+  try {
+    makeFolder(directory);
+  } catch (error) {
+    throw unreadable(directory, error);
+  }
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const publicKey = pair.publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
   const secret = pair.privateKey.export({ format: 'der', type: 'pkcs8' });

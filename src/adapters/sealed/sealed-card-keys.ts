@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { makeFolder } from '#adapters/process/ownership.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import type { Sealing } from '#core/config/key-source.ts';
 import { Fault, isFault } from '#core/fault.ts';
@@ -33,6 +34,8 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
   #again = false;
   /** a reading under way when keys were erased must not bring them back */
   #erasures = 0;
+  /** since keys were erased nothing has been installed: that there is nothing is no news, and why stays told */
+  #erased = false;
 
   constructor(options: SealedCardKeysOptions) {
     this.#options = options;
@@ -44,13 +47,18 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
    * what is installed later serves all the same.
    */
   async start(): Promise<void> {
-    await mkdir(this.#options.directory, { mode: 0o700, recursive: true }).catch((error: unknown) => {
-      throw unreadable(this.#options.directory, error);
-    });
-    this.#watcher = watch(this.#options.directory, (_event, name) => {
-      if (name === basename(this.#file)) this.#readAgain();
-    });
-    await this.#read();
+    const { directory } = this.#options;
+    this.#erased = false;
+    try {
+      makeFolder(directory);
+      // before the first reading, so that nothing installed meanwhile is missed
+      this.#watcher = watch(directory, (_event, name) => {
+        if (name === basename(this.#file)) this.#readAgain();
+      });
+    } catch (error) {
+      throw unreadable(directory, error);
+    }
+    await this.#readNow();
   }
 
   async stop(): Promise<void> {
@@ -58,6 +66,11 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
     this.#watcher = undefined;
     await this.#reading;
     this.#drop(closed());
+  }
+
+  /** Why no card's keys can be had; undefined while they can. */
+  fault(): Fault | undefined {
+    return this.#table ? undefined : this.#fault;
   }
 
   async cardKeys({ profileId, keyVersion, diversifier }: CardKeyRequest): Promise<CardKeys> {
@@ -101,6 +114,7 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
 
   async erase(): Promise<void> {
     this.#erasures += 1;
+    this.#erased = true;
     this.#drop(new Fault('key-unavailable', 'the keys of this terminal have been erased'));
     // the key that opens the rest goes first: it is short, and without it the rest is noise
     await destroyFile(receivingKeyFile(this.#options.directory)).finally(() => destroyFile(this.#file));
@@ -111,35 +125,49 @@ export class SealedCardKeys implements KeyDerivation, KeyErasure {
       this.#again = true;
       return;
     }
-    this.#reading = this.#read()
-      .then(
-        () => this.#table && this.#options.changed?.(this.#table.header),
-        (error: unknown) => isFault(error) && this.#options.changed?.(error),
-      )
+    const tell = (news: CardKeyHeader | Fault | undefined) => {
+      if (this.#watcher && news) this.#options.changed?.(news);
+    };
+    this.#readNow().then(
+      () => tell(this.#table?.header),
+      (error: unknown) => tell(isFault(error) && !this.#erased ? error : undefined),
+    );
+  }
+
+  /** Reads, and once more where something was installed meanwhile: an older reading never wins over a newer one. */
+  #readNow(): Promise<void> {
+    const reading = this.#read();
+    this.#reading = reading
+      .catch(() => undefined)
       .then(() => {
         this.#reading = undefined;
         const again = this.#again;
         this.#again = false;
         if (again && this.#watcher) this.#readAgain();
       });
+    return reading;
   }
 
-  /** Takes what is installed; while it cannot be read, what was read before goes on serving. */
+  /** Takes what is installed; while that cannot be read, what was read before goes on serving, unless it was removed. */
   async #read(): Promise<void> {
     const erasures = this.#erasures;
     try {
       const { directory, sealing } = this.#options;
       const content = await readFile(this.#file).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw unreadable(this.#file, error);
-        throw new Fault('key-unavailable', `no card keys are installed in ${directory}`);
+        if (this.#erased) throw this.#fault;
+        const none = new Fault('key-unavailable', `no card keys are installed in ${directory}`);
+        this.#drop(none);
+        throw none;
       });
       const { privateKey } = await openReceivingKey(directory, sealing);
       const table = await CardKeyTable.open(content, privateKey, this.#file);
       if (this.#erasures !== erasures || !this.#watcher) return table.close();
       this.#table?.close();
       this.#table = table;
+      this.#erased = false;
     } catch (error) {
-      if (isFault(error) && this.#erasures === erasures) this.#fault = error;
+      if (isFault(error) && !this.#erased) this.#fault = error;
       throw error;
     }
   }
