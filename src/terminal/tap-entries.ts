@@ -4,6 +4,7 @@ import type { PresentedCard } from '#ports/card-reader.ts';
 import type { Occurrence } from './journal-writer.ts';
 import type { TapResult } from './tap.ts';
 import type { ReaderSettings } from './terminal.ts';
+import type { JudgedTiming } from './timing-watch.ts';
 
 /** The entry of what the strike did for a tap. */
 export function actuationEntry(
@@ -12,6 +13,19 @@ export function actuationEntry(
   body: { readonly [key: string]: JsonValue },
 ): Occurrence {
   return { kind: 'actuation', tapId, body: { door: doorId, ...body } };
+}
+
+/** The entry of an authentication that took unusually long: what it was held against, and what came of it. */
+export function timingEntry(
+  { doorId: door, readerId: reader }: ReaderSettings,
+  tapId: string,
+  profile: string,
+  { against, medianUs, spreadUs, limitUs, answeredUs, refused, shifted, settled }: JudgedTiming,
+): Occurrence {
+  const measured = { medianUs, spreadUs: Math.round(spreadUs), limitUs: Math.round(limitUs) };
+  const outcome = { refused, limitRaised: shifted, cardSettled: settled };
+  const body = { event: 'unusual', door, reader, profile, answeredUs, against, ...measured, ...outcome };
+  return { kind: 'timing', tapId, body };
 }
 
 /** The entry of a reading that took longer than its deadline, as a relay over a distance makes it: where the time went. */

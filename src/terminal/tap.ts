@@ -12,7 +12,7 @@ import type { Indicator } from '#ports/indicator.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import type { JournalWriter } from './journal-writer.ts';
-import { actuationEntry, decisionEntry, tooSlowEntry } from './tap-entries.ts';
+import { actuationEntry, decisionEntry, timingEntry, tooSlowEntry } from './tap-entries.ts';
 import type { ReaderSettings, TerminalSettings } from './terminal.ts';
 import type { JudgedTiming, TimingWatch } from './timing-watch.ts';
 
@@ -69,7 +69,7 @@ export async function runTap(
   const result = await decideAndOpen(parts, card, removed, early);
   // only observed, a time costs the tap nothing: the decision is durable and the strike has moved
   if (!parts.timing?.denies && card.outcome.kind === 'reading')
-    watchTiming(parts, card.tapId, card.outcome.reading);
+    watchTiming(parts, card, card.outcome.reading);
   return result;
 }
 
@@ -117,7 +117,7 @@ async function decideTap(
   if (outcome.kind !== 'reading') return resultWithoutReading(parts, card, outcome);
 
   let reading = outcome.reading;
-  const timing = parts.timing?.denies ? watchTiming(parts, card.tapId, reading) : undefined;
+  const timing = parts.timing?.denies ? watchTiming(parts, card, reading) : undefined;
   let openByUs = card.presentedAtUs + parts.settings.decisionDeadlineMs * 1_000;
   let decision = decideBy(
     parts,
@@ -147,22 +147,14 @@ async function decideTap(
 /** Judges how long the card took to authenticate; what is unusual gets an entry of its own, refused or not. */
 function watchTiming(
   { timing, journal, log, reader }: TapParts,
-  tapId: string,
+  card: PresentedCard,
   reading: Reading,
 ): JudgedTiming | undefined {
-  const judged = timing?.judge(reading);
-  if (!judged || (judged.kind !== 'slow' && !judged.shifted)) return judged;
-  const { against, medianUs, spreadUs, limitUs, answeredUs, refused, shifted } = judged;
-  const measured = { medianUs, spreadUs: Math.round(spreadUs), limitUs: Math.round(limitUs) };
-  const figures = { answeredUs, against, ...measured };
-  const { doorId: door, readerId } = reader;
-  const profile = reading.profileId;
-  journal.note({
-    kind: 'timing',
-    tapId,
-    body: { event: 'unusual', door, reader: readerId, profile, ...figures, refused, limitRaised: shifted },
-  });
-  log.warn({ tapId, profile, ...figures, refused, limitRaised: shifted }, 'unusually slow authentication');
+  const judged = timing?.judge(reading, card.presentedAtUs);
+  if (!judged || (judged.kind !== 'slow' && !judged.shifted && !judged.settled)) return judged;
+  const occurrence = timingEntry(reader, card.tapId, reading.profileId, judged);
+  journal.note(occurrence);
+  log.warn({ tapId: card.tapId, ...occurrence.body }, 'unusually slow authentication');
   return judged;
 }
 

@@ -31,8 +31,8 @@ export class TimingWatch {
     return this.#settings.mode === 'deny';
   }
 
-  /** Judges a reading and learns from it; undefined for one without authentication, whose card anybody can copy. */
-  judge({ profileId, diversifier, userNumber, timings }: Reading): JudgedTiming | undefined {
+  /** Judges a reading taken at `atUs` (monotonic µs) and learns from it; undefined for one without authentication, whose card anybody can copy. */
+  judge({ profileId, diversifier, userNumber, timings }: Reading, atUs: number): JudgedTiming | undefined {
     const us = timings.authenticateCardUs;
     if (us === 0) return undefined;
     let baseline = this.#baselines.get(profileId);
@@ -40,7 +40,7 @@ export class TimingWatch {
       baseline = new TimingBaseline(this.#settings);
       this.#baselines.set(profileId, baseline);
     }
-    const verdict = baseline.judge(diversifier ?? userNumber, us);
+    const verdict = baseline.judge(diversifier ?? userNumber, us, atUs);
     return { ...verdict, answeredUs: us, refused: verdict.kind === 'slow' && this.denies };
   }
 }

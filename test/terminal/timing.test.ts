@@ -56,6 +56,7 @@ test('observed, a slow authentication is let in and has an entry of its own', as
       limitUs: 104_500,
       refused: false,
       limitRaised: false,
+      cardSettled: false,
     },
   ]);
 });
@@ -94,6 +95,25 @@ test('a third slow card says that the cards have changed: it comes in, and the r
     { refused: true, limitRaised: false },
     { refused: true, limitRaised: false },
     { refused: false, limitRaised: true },
+  ]);
+});
+
+test('a card that has become slower for good comes in on the third day, which its entry says', async () => {
+  await start('deny');
+  await learn();
+  for (let tap = 0; tap < 2; tap += 1) await bench.tap(took(80_000, 7));
+  bench.journal.records.length = 0;
+  for (let day = 0; day < 4; day += 1) {
+    await bench.tap(took(140_000 + day * 1_000, 7));
+    await bench.tap(took(80_000, 8));
+    await bench.clock.advanceAsync(24 * 3_600_000);
+  }
+  const ofCard = bench.decisions().filter((_, index) => index % 2 === 0);
+  expect(ofCard.map(({ result }) => result)).toEqual(['denied', 'denied', 'granted', 'granted']);
+  expect(timings()).toMatchObject([
+    { refused: true, cardSettled: false },
+    { refused: true, cardSettled: false },
+    { refused: false, cardSettled: true },
   ]);
 });
 
@@ -139,7 +159,7 @@ describe('the watch', () => {
     bench = new Bench();
     const watch = new TimingWatch({ ...rules, mode: 'deny' });
     const judge = (us: number, card: number, changes: Partial<Reading> = {}) =>
-      watch.judge(took(us, card, changes).reading);
+      watch.judge(took(us, card, changes).reading, 0);
     for (let card = 0; card < 60; card += 1) judge(80_000, card);
     expect(judge(300_000, 1)).toMatchObject({ kind: 'slow', refused: true, answeredUs: 300_000 });
     expect(judge(300_000, 1, { profileId: 'type-d' })).toMatchObject({ kind: 'learning', refused: false });

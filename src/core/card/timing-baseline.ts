@@ -25,6 +25,18 @@ export interface TimingVerdict extends Measure {
   readonly kind: 'learning' | 'usual' | 'slow';
   /** so many different cards were slow that it is the reader or the cards that have changed: the limit has risen */
   readonly shifted: boolean;
+  /** this card alone was as slow on days before, and never quick between: from now on that is usual for it */
+  readonly settled: boolean;
+}
+
+/** A card that was slow, and not usual since. */
+interface Lasting {
+  /** the last times that counted */
+  readonly times: readonly number[];
+  /** monotonic time of the last of them, in microseconds */
+  readonly countedAtUs: number;
+  /** times up to it are usual for this card, once it has settled */
+  readonly limitUs?: number;
 }
 
 interface Latest {
@@ -46,6 +58,9 @@ const knownFrom = 3;
 const company = 3;
 /** among fewer cards than this, one that was slow while learning is company enough: a server room has four cards */
 const fewCards = 25;
+/** a card that was as slow so often, each time so long after the one before, has itself become slower */
+const settledFrom = 3;
+const apartUs = 12 * 3_600 * 1_000_000;
 /** a reader answers no more evenly than this, in microseconds: polling, scheduling, one retransmission on the air */
 const leastSpreadUs = 3_000;
 /** makes the median absolute deviation of a normal distribution its standard deviation */
@@ -82,6 +97,7 @@ export class TimingBaseline {
   readonly #strangers = new Map<string, number>();
   /** known cards that were slow one after the other, no known card having been usual since */
   readonly #run = new Map<string, number>();
+  readonly #lasting = new Map<string, Lasting>();
   /** times that cards in company have taken are usual for whoever is not known, as long as this lives */
   #raisedUs = 0;
   /** taps learned from at first, `learnTaps` at most */
@@ -92,29 +108,35 @@ export class TimingBaseline {
   }
 
   /**
-   * Judges one time, in microseconds, and learns from it. `card` tells cards apart. What is slow is not learned from,
-   * unless three different cards are: cards not known here at any time, or known ones without a usual one between
-   * them. The time that completes the three is usual already. One above the absolute limit never is.
+   * Judges one time, in microseconds, taken at `atUs` on a monotonic clock, and learns from it. `card` tells cards
+   * apart. What is slow is not learned from, unless three different cards are: cards not known here at any time, or
+   * known ones without a usual one between them; or one card is three times, half a day apart, all of them alike,
+   * until it is usual again. The time that completes the three is usual already. One above the absolute limit never is.
    */
-  judge(card: string, us: number): TimingVerdict {
+  judge(card: string, us: number, atUs: number): TimingVerdict {
     const own = this.#own.get(card) ?? [];
-    const measure = own.length < knownFrom ? this.#byReader() : this.#byItself(own);
+    const unchanged = { shifted: false, settled: false };
+    const measure = { ...(own.length < knownFrom ? this.#byReader() : this.#byItself(own)), ...unchanged };
     const absolute = { ...measure, limitUs: this.#rules.limitUs };
-    if (us > absolute.limitUs) return { kind: 'slow', ...absolute, shifted: false };
+    if (us > absolute.limitUs) return { kind: 'slow', ...absolute };
     if (this.#taken < learnTaps) {
       this.#learn(card, us, measure.medianUs);
       this.#taken += 1;
       if (this.#taken === learnTaps) this.#raiseByLearned();
-      return { kind: 'learning', ...absolute, shifted: false };
+      return { kind: 'learning', ...absolute };
     }
     if (us <= measure.limitUs) {
       this.#learn(card, us, measure.medianUs);
       this.#strangers.delete(card);
+      this.#lasting.delete(card);
       if (measure.against === 'card') this.#run.clear();
-      return { kind: 'usual', ...measure, shifted: false };
+      return { kind: 'usual', ...measure };
     }
+    const { limitUs = 0 } = this.#lasting.get(card) ?? {};
+    if (us <= limitUs) return { kind: 'usual', ...measure, against: 'card', limitUs };
+    const settled = this.#settles(card, us, atUs, measure);
     const shifted = this.#gather(card, us, measure);
-    return { kind: shifted ? 'usual' : 'slow', ...measure, shifted };
+    return { kind: shifted || settled ? 'usual' : 'slow', ...measure, shifted, settled };
   }
 
   #latest(figure: keyof Latest): number[] {
@@ -153,6 +175,22 @@ export class TimingBaseline {
     if (slow.length >= enough) this.#raise(slow, spreadUs);
   }
 
+  /**
+   * Counts a slow time; true when it makes the card's slowness lasting. Times that differ by more than their spread
+   * explains do not: a way over networks is uneven. One usual time undoes it all, and the holder makes that himself.
+   */
+  #settles(card: string, us: number, atUs: number, { spreadUs }: Measure): boolean {
+    const before = this.#lasting.get(card);
+    if (before && atUs - before.countedAtUs < apartUs) return false;
+    const times = [...(before?.times ?? []), us].slice(-settledFrom);
+    const widthUs = this.#rules.factor * spreadUs;
+    const alike = times.length === settledFrom && Math.max(...times) - Math.min(...times) <= widthUs;
+    const limitUs = alike ? Math.min(medianOf(times) + widthUs, this.#rules.limitUs) : before?.limitUs;
+    const lasting = { times, countedAtUs: atUs, ...(limitUs !== undefined && { limitUs }) };
+    putLast(this.#lasting, card, lasting, mostCards);
+    return alike;
+  }
+
   /** Keeps a slow time until it has company; true when that is complete. */
   #gather(card: string, us: number, { against, medianUs, spreadUs }: Measure): boolean {
     const group = against === 'card' ? this.#run : this.#strangers;
@@ -160,7 +198,10 @@ export class TimingBaseline {
     if (group.size < company) return false;
     this.#raise([...group.values()], spreadUs);
     // the reader has changed: what cards took before says nothing any more
-    if (against === 'card') this.#own.clear();
+    if (against === 'card') {
+      this.#own.clear();
+      this.#lasting.clear();
+    }
     for (const [each, slowUs] of group) this.#learn(each, slowUs, medianUs);
     group.clear();
     return true;

@@ -11,8 +11,8 @@ class Reader {
     this.baseline = new TimingBaseline({ ...rules, ...given });
   }
 
-  tap(card: string | number, us: number): TimingVerdict {
-    return this.baseline.judge(String(card), us);
+  tap(card: string | number, us: number, atUs = 0): TimingVerdict {
+    return this.baseline.judge(String(card), us, atUs);
   }
 
   /** `count` taps of as many cards around `us`, some 2 ms up and down */
@@ -51,6 +51,7 @@ test('a card not known here is held against the median, spread and limit of the 
     spreadUs: 3_000,
     limitUs: 104_000,
     shifted: false,
+    settled: false,
   });
 });
 
@@ -148,6 +149,75 @@ describe('nobody is kept out for long by a change that is no attack', () => {
         },
       ),
     );
+  });
+});
+
+describe('a card that has become slower by itself', () => {
+  const day = 24 * 3_600 * 1_000_000;
+  const known = () => new Reader().regulars();
+  const slow = { kind: 'slow', settled: false };
+
+  test.each([7, 'new'])('is let in on the third day (card %s), and stays so', (card) => {
+    const reader = known();
+    expect(reader.tap(card, 150_000, day)).toMatchObject(slow);
+    expect(reader.tap(card, 152_000, 2 * day)).toMatchObject(slow);
+    expect(reader.tap(card, 148_000, 3 * day)).toMatchObject({ kind: 'usual', settled: true });
+    expect(reader.tap(card, 174_000, 3 * day + 1)).toMatchObject({
+      kind: 'usual',
+      against: 'card',
+      limitUs: 174_000,
+      settled: false,
+    });
+    expect(reader.tap(card, 174_001, 3 * day + 2)).toMatchObject(slow);
+    expect(reader.tap(8, 150_000, 3 * day + 3)).toMatchObject({ kind: 'slow', against: 'card' });
+  });
+
+  test('gains nothing by haste: times of one half day count once', () => {
+    const reader = known();
+    for (let tap = 0; tap < 200; tap += 1) expect(reader.tap(7, 150_000, day + tap)).toMatchObject(slow);
+    expect(reader.tap(7, 150_000, 1.5 * day - 1)).toMatchObject(slow);
+    expect(reader.tap(7, 150_000, 1.5 * day)).toMatchObject(slow);
+    expect(reader.tap(7, 150_000, 2 * day - 1)).toMatchObject(slow);
+    expect(reader.tap(7, 150_000, 2 * day).settled).toBe(true);
+  });
+
+  test('a relay of a holder who comes himself is never let in, and what it had gained is gone', () => {
+    const reader = known();
+    for (let at = 1; at < 60; at += 1) {
+      expect(reader.tap(7, 150_000, at * day)).toMatchObject(slow);
+      expect(reader.tap(7, 80_000, at * day + 1).kind).toBe('usual');
+    }
+    for (let at = 61; at < 64; at += 1) reader.tap(7, 150_000, at * day);
+    expect(reader.tap(7, 150_000, 65 * day).kind).toBe('usual');
+    expect(reader.tap(7, 80_000, 66 * day).kind).toBe('usual');
+    expect(reader.tap(7, 150_000, 67 * day)).toMatchObject(slow);
+  });
+
+  test('an uneven way is never taken for a slower card', () => {
+    const reader = known();
+    for (let at = 1; at < 60; at += 1)
+      expect(reader.tap(7, 150_000 + (at % 3) * 15_000, at * day)).toMatchObject(slow);
+  });
+
+  test('one odd time does not undo it', () => {
+    const reader = known();
+    for (let at = 1; at <= 3; at += 1) reader.tap(7, 150_000, at * day);
+    expect(reader.tap(7, 400_000, 4 * day)).toMatchObject(slow);
+    expect(reader.tap(7, 150_000, 5 * day).kind).toBe('usual');
+  });
+
+  test('above the absolute limit it stays refused, and its limit never passes that', () => {
+    const reader = new Reader({ limitUs: 160_000 }).regulars();
+    for (let at = 1; at <= 3; at += 1) reader.tap(7, 155_000, at * day);
+    expect(reader.tap(7, 160_000, 4 * day)).toMatchObject({ kind: 'usual', limitUs: 160_000 });
+    expect(reader.tap(7, 160_001, 5 * day).kind).toBe('slow');
+  });
+
+  test('helps nobody else: the limit of other cards stays as it was', () => {
+    const reader = known();
+    const before = reader.tap('new', 80_000).limitUs;
+    for (let at = 1; at <= 9; at += 1) reader.tap(7, 150_000, at * day);
+    expect(reader.tap('newer', 80_000).limitUs).toBe(before);
   });
 });
 

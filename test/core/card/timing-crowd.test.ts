@@ -5,6 +5,7 @@ import { TimingBaseline } from '#core/card/timing-baseline.ts';
 const cards = 5_000;
 const usualUs = 80_000;
 const slowerUs = 40_000;
+const dayUs = 24 * 3_600 * 1_000_000;
 
 /** Seeded (mulberry32), so that the figures are always the same. */
 function chance(seed: number): () => number {
@@ -21,6 +22,7 @@ class Building {
   readonly #random = chance(20_261_122);
   readonly #baseline = new TimingBaseline({ factor: 8, limitUs: 1_000_000 });
   readonly #minority: number;
+  #days = 0;
   readonly #spreadUs: number;
 
   constructor(minority: number, spreadMs: number) {
@@ -36,11 +38,12 @@ class Building {
     // normal distribution, Box and Muller
     const deviation = Math.sqrt(-2 * Math.log(1 - this.#random())) * Math.cos(2 * Math.PI * this.#random());
     const us = usualUs + (this.isSlower(card) ? slowerUs : 0) + deviation * this.#spreadUs + relayUs;
-    return this.#baseline.judge(String(card), Math.round(us)).kind === 'slow';
+    return this.#baseline.judge(String(card), Math.round(us), this.#days * dayUs).kind === 'slow';
   }
 
   /** one day: everybody once, in another order each day; who was refused */
   day(): number[] {
+    this.#days += 1;
     const order = Array.from({ length: cards }, (_, card) => ({ card, at: this.#random() }));
     return order
       .sort((a, b) => a.at - b.at)
