@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Transmit } from '#core/apdu/transmit.ts';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
@@ -7,7 +7,10 @@ import { TraceExplainer } from '#core/card/trace/explain.ts';
 import type { TraceExchange } from '#core/card/trace/trace-format.ts';
 import { type OpenedExchange, TraceOpener } from '#core/card/trace/trace-opener.ts';
 import { TraceRecorder } from '#core/card/trace/trace-recorder.ts';
+import { Fault } from '#core/fault.ts';
 import { type CardDescription, cardDescriptionSchema } from '#simulators/card/card-description.ts';
+import { erasedBy } from '../erased.ts';
+import { channelVariant, mutualChannels } from './channel-variants.ts';
 import { deckCard, pin, powered, session, testKeys, typeA, typeD } from './rig.ts';
 
 interface Recording {
@@ -24,6 +27,37 @@ async function record({ profile, card, protection = 'kept' }: Recording): Promis
   expect((await open.read()).kind).toBe('reading');
   if (profile.pin) expect((await open.verifyPin(pin('1234'))).kind).toBe('verified');
   return recorder.exchanges(protection);
+}
+
+/** The same with nothing masked, as it never leaves the recorder: what the opener makes of all there is. */
+async function recordRaw({
+  profile,
+  card,
+  cardKeys = testKeys,
+}: RawRecording): Promise<readonly TraceExchange[]> {
+  const real = powered(card);
+  const exchanges: TraceExchange[] = [];
+  const transmit: Transmit = async (command) => {
+    const response = await real.transmit(command);
+    const times = { atUs: 0, tookUs: 0 };
+    const [sent, answer] = [toHex(command), toHex(response)];
+    exchanges.push({
+      kind: 'exchange',
+      number: exchanges.length + 1,
+      ...times,
+      command: sent,
+      response: answer,
+    });
+    return response;
+  };
+  const open = session(transmit, { profiles: [profile], cardKeys });
+  expect((await open.read()).kind).toBe('reading');
+  if (profile.pin) expect((await open.verifyPin(pin('1234'))).kind).toBe('verified');
+  return exchanges;
+}
+
+interface RawRecording extends Recording {
+  readonly cardKeys?: (request: CardKeyRequest) => Promise<CardKeys>;
 }
 
 async function opened(
@@ -180,4 +214,201 @@ test('an answer to SELECT that is malformed leaves the trace closed', async () =
     exchange.number === 1 ? { ...exchange, response: '6F019000' } : exchange,
   );
   expect(await opened(malformed, typeA)).toEqual(exchanges.map(() => undefined));
+});
+
+const number = inText('E00054321   ');
+const right = { mac: 'right' };
+
+describe('every channel is opened as far as it protects', () => {
+  test.each([
+    ['01', { mac: 'none', data: number }, undefined],
+    ['03', { mac: 'none', data: number }, undefined],
+    ['11', { mac: 'right', data: number }, undefined],
+    ['13', { mac: 'right', data: number }, inText('1234')],
+    ['33', { mac: 'right', data: number }, inText('1234')],
+  ] as const)('SCP03 at level %s', async (level, response, verified) => {
+    for (const mode of ['s8', 's16'] as const) {
+      const variant = channelVariant({
+        ...{ mechanism: 'scp03', cipher: 'aes-192', askedKeyVersion: 0 },
+        ...{ level, mode },
+      });
+      const all = await opened(await recordRaw(variant), variant.profile, variant.cardKeys);
+      expect(all.slice(0, 4)).toEqual([
+        undefined,
+        undefined,
+        fit,
+        { kind: 'messages', command: right, response },
+      ]);
+      if (!verified) continue;
+      expect(all[4]).toMatchObject({ command: right });
+      expect(all[5]).toMatchObject({ command: { mac: 'right', data: verified } });
+    }
+  });
+
+  test.each(mutualChannels.map((channel) => [channelVariant(channel).name, channel] as const))(
+    '%s',
+    async (_name, channel) => {
+      const variant = channelVariant(channel);
+      const all = await opened(await recordRaw(variant), variant.profile, variant.cardKeys);
+      expect(all).toEqual([
+        undefined,
+        undefined,
+        fit,
+        { kind: 'messages', command: right, response: { mac: 'right', data: number } },
+        { kind: 'messages', command: right, response: right },
+        { kind: 'messages', command: { mac: 'right', data: inText('1234') }, response: right },
+      ]);
+    },
+  );
+
+  test('the data of an odd instruction has its own form', async () => {
+    const variant = channelVariant({
+      ...mutualChannels[0],
+      messages: 'encrypted',
+    } as (typeof mutualChannels)[number]);
+    const exchanges = await recordRaw(variant);
+    const odd = exchanges.map((exchange) =>
+      exchange.number === 4
+        ? { ...exchange, response: exchange.response?.replace(/^871101/, '8510') }
+        : exchange,
+    );
+    // the MAC was made over another form, and tells so
+    expect((await opened(odd, variant.profile, variant.cardKeys))[3]).toMatchObject({
+      response: { mac: 'wrong', data: number },
+    });
+  });
+});
+
+describe('a session of a trace', () => {
+  const typeARecording = () => recordRaw({ profile: typeA, card: deckCard('employee') });
+  const typeDRecording = () => recordRaw({ profile: typeD, card: deckCard('employee-type-d') });
+  const doNotFit = { kind: 'session', keys: 'do-not-fit' };
+  const notRecorded = { kind: 'session', keys: 'not-recorded' };
+  const answering = (exchanges: readonly TraceExchange[], number: number, response: string) =>
+    exchanges.map((exchange) => (exchange.number === number ? { ...exchange, response } : exchange));
+
+  test('asks for the keys of the card as the trace names it, once, and zeroes them', async () => {
+    for (const [profile, exchanges, diversification, diversifier] of [
+      [typeA, await typeARecording(), 'an10922', '4B415A41535500000001'],
+      [typeD, await typeDRecording(), 'kdf3', '4B415A41535500000008'],
+    ] as const) {
+      const requests: CardKeyRequest[] = [];
+      const given: CardKeys[] = [];
+      await opened(exchanges, profile, async (request) => {
+        requests.push(request);
+        const keys = await testKeys(request);
+        given.push(keys);
+        return keys;
+      });
+      expect(requests).toEqual([
+        { profileId: profile.id, keyVersion: 1, diversification, diversifier: fromHex(diversifier) },
+      ]);
+      const zeros = '00'.repeat(16);
+      expect(given.map(({ encryption, mac }) => [toHex(encryption), toHex(mac)])).toEqual([[zeros, zeros]]);
+    }
+  });
+
+  test('is closed without its keys: what they reject with is told', async () => {
+    for (const error of [new Fault('card-key-missing', 'no key'), new TypeError('a bug')]) {
+      for (const [profile, exchanges] of [
+        [typeA, await typeARecording()],
+        [typeD, await typeDRecording()],
+      ] as const)
+        await expect(opened(exchanges, profile, () => Promise.reject(error))).rejects.toBe(error);
+    }
+  });
+
+  test('does not fit an authentication that was refused, had no challenge, or another', async () => {
+    const exchanges = await typeARecording();
+    expect((await opened(answering(exchanges, 3, '6300'), typeA))[2]).toEqual(doNotFit);
+    expect((await opened(answering(exchanges, 2, '11223344556677889000'), typeA))[2]).toEqual(doNotFit);
+    const unasked = exchanges.filter(({ number }) => number !== 2);
+    expect((await opened(unasked, typeA))[1]).toEqual(doNotFit);
+    // nothing behind it is opened
+    expect((await opened(unasked, typeA)).slice(2)).toEqual([undefined, undefined, undefined]);
+  });
+
+  test('of SCP03 does not fit another answer to INITIALIZE UPDATE, and is not recorded without one', async () => {
+    const exchanges = await typeDRecording();
+    const update = exchanges[1]?.response ?? '';
+    for (const answer of ['6A88', '9000', `${update.slice(0, 42)}0000${update.slice(46)}`])
+      expect((await opened(answering(exchanges, 2, answer), typeD))[2]).toEqual(doNotFit);
+    expect((await opened(answering(exchanges, 2, `**${update.slice(2)}`), typeD))[2]).toEqual(notRecorded);
+    const masked = exchanges.map((exchange) =>
+      exchange.number === 2
+        ? { ...exchange, command: exchange.command.replace(/.{4}(..)$/, '****$1') }
+        : exchange,
+    );
+    expect((await opened(masked, typeD))[2]).toEqual(notRecorded);
+    const torn = exchanges.map(({ response, ...rest }) =>
+      rest.number === 2 ? { ...rest, fault: 'card-removed' } : { ...rest, ...(response && { response }) },
+    );
+    expect((await opened(torn, typeD))[2]).toEqual(notRecorded);
+    expect(
+      (
+        await opened(
+          exchanges.filter((one) => one.number !== 2),
+          typeD,
+        )
+      )[1],
+    ).toEqual(notRecorded);
+  });
+
+  test('of another level than the profile has does not fit', async () => {
+    const channel = { mechanism: 'scp03', cipher: 'aes-128', mode: 's8', askedKeyVersion: 0 } as const;
+    const recorded = channelVariant({ ...channel, level: '13' });
+    const other = channelVariant({ ...channel, level: '33' });
+    const all = await opened(await recordRaw(recorded), other.profile, other.cardKeys);
+    expect(all[2]).toEqual(doNotFit);
+  });
+
+  test('ends with the next SELECT, and with closing', async () => {
+    const exchanges = await typeARecording();
+    const [select, , , read] = exchanges;
+    if (!select || !read) throw new Error('expected a recording');
+    const again = await opened([...exchanges.slice(0, 3), select, read], typeA);
+    expect(again).toEqual([undefined, undefined, fit, undefined, undefined]);
+    const opener = new TraceOpener({ profiles: [typeA], cardKeys: testKeys });
+    for (const exchange of exchanges.slice(0, 3)) await opener.open(exchange);
+    expect(erasedBy(() => opener.close()).length).toBeGreaterThan(2);
+    expect(await opener.open(read)).toBeUndefined();
+  });
+
+  test('tells of a message without an answer what was asked, and of what is no command nothing', async () => {
+    const exchanges = await typeARecording();
+    const torn = exchanges.map(({ response, ...rest }) =>
+      rest.number === 4 ? { ...rest, fault: 'card-removed' } : { ...rest, ...(response && { response }) },
+    );
+    expect((await opened(torn, typeA))[3]).toEqual({ kind: 'messages', command: right });
+    const garbled = exchanges.map((one) => (one.number === 4 ? { ...one, command: '0CB0' } : one));
+    expect((await opened(garbled, typeA))[3]).toBeUndefined();
+  });
+
+  test('has no MAC in a message without a data field, or one too short for it', async () => {
+    const none = { mac: 'none' };
+    const changed = (exchanges: readonly TraceExchange[], command: string, response: string) =>
+      exchanges.map((one) => (one.number === 4 ? { ...one, command, response } : one));
+    const mutual = await opened(changed(await typeARecording(), '0CB0810000', '9000'), typeA);
+    expect(mutual[3]).toEqual({ kind: 'messages', command: none, response: none });
+    for (const command of ['04B0810000', '04B0810007112233445566' + '7700']) {
+      const gp = await opened(changed(await typeDRecording(), command, '112233445566779000'), typeD);
+      expect(gp[3]).toEqual({ kind: 'messages', command: none, response: none });
+    }
+  });
+
+  test('of SCP03 cannot be verified any further behind a wrong MAC', async () => {
+    const variant = channelVariant({
+      ...{ mechanism: 'scp03', cipher: 'aes-128', level: '13', mode: 's8', askedKeyVersion: 0 },
+    });
+    const exchanges = (await recordRaw(variant)).map((one) =>
+      one.number === 4 ? { ...one, command: one.command.replace(/^04B081/, '04B082') } : one,
+    );
+    const all = await opened(exchanges, variant.profile, variant.cardKeys);
+    expect(all[3]).toMatchObject({
+      command: { mac: 'wrong' },
+      response: { mac: 'unverifiable', data: number },
+    });
+    expect(all[4]).toMatchObject({ command: { mac: 'unverifiable' }, response: { mac: 'unverifiable' } });
+    expect(all[5]).toMatchObject({ command: { mac: 'unverifiable', data: inText('1234') } });
+  });
 });

@@ -4,7 +4,6 @@ import { concat, equalConstantTime, toHex } from '#core/bytes/bytes.ts';
 import { parseSelectAnswer, type SelectedApplication } from '#core/card/card-application.ts';
 import { type ChannelParameters, deriveSession, HandshakeKeys } from '#core/card/channel/mutual/messages.ts';
 import { channelSuites } from '#core/card/channel/mutual/suite.ts';
-import { scp03Levels } from '#core/card/channel/scp03/messages.ts';
 import { Scp03Session } from '#core/card/channel/scp03/session.ts';
 import { Scp03TerminalHandshake } from '#core/card/channel/scp03/terminal-side.ts';
 import { type CardKeyRequest, type CardKeys, zeroCardKeys } from '#core/card/keys.ts';
@@ -185,9 +184,7 @@ export class TraceOpener {
     context: Uint8Array,
     authenticate: MaskedBytes,
   ): OpenedSession {
-    const level = (authenticate.bytes[2] ?? 0).toString(16).padStart(2, '0');
-    const known = scp03Levels.find((one) => one === level) ?? channel.level;
-    const session = new Scp03Session({ ...channel, level: known }, keys, context);
+    const session = new Scp03Session(channel, keys, context);
     // the chain of MACs begins with this one
     session.checkMac(authenticate.bytes);
     session.prepare();
