@@ -18,6 +18,7 @@ interface Layer {
 const layers: readonly Layer[] = [
   { folder: 'core/crypto', layers: ['core'], packages: ['zod', 'node:crypto'] },
   { folder: 'core/config', layers: ['core'], packages: ['zod', 'yaml'] },
+  { folder: 'core/access/time-zone.ts', layers: ['core'], packages: ['temporal-polyfill'] },
   { folder: 'core', layers: ['core'], packages: ['zod'] },
   { folder: 'ports', layers: ['ports', 'core'], packages: [] },
   { folder: 'adapters', layers: ['ports', 'core', 'adapters/process', 'SAME'] },

@@ -15,6 +15,7 @@ import { confirmNumber } from './confirmation.ts';
 import { counted } from './counted.ts';
 import { fileSize } from './file-size.ts';
 import { createOutput, type Output } from './output.ts';
+import { withHolidays } from './rules-holidays.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface ImportOptions {
@@ -77,14 +78,18 @@ async function importRules(file: string, options: ImportOptions, output: Output)
   if (options.mode || options.dryRun || options.confirmRemoval !== undefined) {
     throw new Fault('argument-invalid', '--mode, --dry-run and --confirm-removal belong to lists of holders');
   }
-  const rules = parseYaml(await readTextFile(file), file, siteRulesSchema, 'policy-import-refused');
+  const written = parseYaml(await readTextFile(file), file, siteRulesSchema, 'policy-import-refused');
+  const { rules, remarks } = withHolidays(written, Date.now());
   const version = await withInstaller(options.database, (installer) =>
     installer.installRules(rules, Date.now()),
   );
   const { doors, groups, permissions } = rules;
   output.result(
-    { version },
-    `rules installed as policy version ${version.number}: ${counted(doors.length, 'door')}, ${counted(groups.length, 'group')}, ${counted(permissions.length, 'permission')}`,
+    { version, remarks },
+    [
+      `rules installed as policy version ${version.number}: ${counted(doors.length, 'door')}, ${counted(groups.length, 'group')}, ${counted(permissions.length, 'permission')}`,
+      ...remarks,
+    ].join('\n'),
   );
 }
 

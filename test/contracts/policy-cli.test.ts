@@ -109,6 +109,23 @@ describe('policy import and show', () => {
     expect((await importFile(list, '--mode', 'complete', '--confirm-removal', '25')).code).toBe(0);
   });
 
+  test('public holidays come into the policy with the import, which says what years it knows', async () => {
+    const withCalendar = rules.replace(
+      'schedules:',
+      'calendars: [{ id: city, holidays: japan }]\nschedules:',
+    );
+    const own = join(directory, 'holidays.sqlite');
+    const file = write('holidays.yaml', withCalendar);
+    const { code, out } = await kazasu('policy', 'import', file, '--database', own, '--json');
+    const thisYear = new Date().getUTCFullYear();
+    expect({ code, value: JSON.parse(out) }).toMatchObject({
+      code: 0,
+      value: { version: { number: 1 }, remarks: [expect.stringMatching(`${thisYear - 1} to 20\\d\\d; `)] },
+    });
+    const told = await kazasu('policy', 'import', file, '--database', own);
+    expect(told.out).toMatch(/public holidays of Japan: .* not announced yet, but computed/);
+  });
+
   test('wrong arguments are told as such', async () => {
     expect((await importFile(write('list.txt', ''))).err).toMatch(/argument-invalid/);
     expect((await importFile(join(directory, 'none.csv'), '--mode', 'delta')).err).toMatch(/file-unreadable/);

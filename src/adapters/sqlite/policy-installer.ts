@@ -1,3 +1,4 @@
+import { lacksHolidays } from '#core/access/calendar.ts';
 import type { ImportProblem } from '#core/access/holder-row.ts';
 import type { PolicyVersion } from '#core/access/policy.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
@@ -49,6 +50,9 @@ export class PolicyInstaller implements PolicyInstall {
 
   async installRules(rules: SiteRules, nowMs: number): Promise<PolicyVersion> {
     const db = this.#opened();
+    if (lacksHolidays(rules)) {
+      throw new Fault('policy-import-refused', 'a calendar asks for public holidays, which these rules lack');
+    }
     return guarded(this.#file, () => {
       const version = db
         .transaction(() => {

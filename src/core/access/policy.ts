@@ -1,24 +1,10 @@
 import { Fault } from '#core/fault.ts';
+import type { RulesSchedule, Schedule } from './schedule.ts';
 import type { RulesDoor, RulesPermission, SiteRules } from './site-rules.ts';
 
 /** Status of a holder or a card: only `active` opens anything. */
 export const recordStatuses = ['active', 'suspended', 'ended'] as const;
 export type RecordStatus = (typeof recordStatuses)[number];
-
-export const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
-export type Weekday = (typeof weekdays)[number];
-
-/** A period of local time on the named days, `from` inclusive, `to` exclusive, in minutes after midnight (0 to 1440). */
-export interface SchedulePeriod {
-  readonly days: readonly Weekday[];
-  readonly fromMinute: number;
-  readonly toMinute: number;
-}
-
-export interface Schedule {
-  readonly id: string;
-  readonly periods: readonly SchedulePeriod[];
-}
 
 /** A person known to an organization; `validUntilMs` is exclusive, both in milliseconds UTC. */
 export interface Holder {
@@ -68,13 +54,13 @@ export interface PolicySlice {
   readonly holder?: Holder;
 }
 
-/** The rules of `doorId`. */
+/** The rules of `doorId`. Throws `database-invalid` where a calendar lacks the public holidays it asks for. */
 export function rulesOfDoor(rules: SiteRules, doorId: string): DoorRules {
   const door = rules.doors.find((one) => one.id === doorId);
   return {
     ...(door ? { door } : {}),
     permissions: rules.permissions.filter((permission) => permission.door === doorId),
-    schedules: new Map(rules.schedules.map((schedule) => [schedule.id, schedule])),
+    schedules: new Map(rules.schedules.map((schedule) => [schedule.id, withCalendar(schedule, rules)])),
   };
 }
 
@@ -87,4 +73,17 @@ export function scheduleOf({ schedules }: DoorRules, id: string): Schedule {
   if (!schedule)
     throw new Fault('database-invalid', `the policy refers to schedule "${id}", which it does not have`);
   return schedule;
+}
+
+function withCalendar(
+  { id, calendar, periods }: RulesSchedule,
+  { calendars, japaneseHolidays }: SiteRules,
+): Schedule {
+  if (calendar === undefined) return { id, periods };
+  const named = calendars.find((one) => one.id === calendar);
+  if (!named || (named.holidays && !japaneseHolidays)) {
+    throw new Fault('database-invalid', `calendar "${calendar}" is not in the policy with all its days`);
+  }
+  const holidays = named.holidays ? (japaneseHolidays?.dates ?? []) : [];
+  return { id, periods, calendar: { days: named.days, holidays } };
 }

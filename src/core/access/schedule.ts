@@ -1,17 +1,89 @@
-import type { Schedule } from './policy.ts';
-import { weekdays } from './policy.ts';
+import { z } from 'zod';
+import { type Calendar, dayKinds, kindOfDay, type RulesCalendar, weekdays } from './calendar.ts';
+import { id, timeOfDay } from './rule-config.ts';
 import { localParts } from './time-zone.ts';
 
-/** Whether `schedule` is in force at `utcMs`, read in local time of `timeZone` (IANA name). */
+/**
+ * A period of local time on the named days (weekdays, or kinds of days of the schedule's calendar), `from` inclusive,
+ * `to` exclusive, in minutes after midnight (0 to 1440).
+ */
+export interface SchedulePeriod {
+  readonly days: readonly string[];
+  readonly fromMinute: number;
+  readonly toMinute: number;
+}
+
+/** A schedule as the rules give it, with its calendar by id. */
+export interface RulesSchedule {
+  readonly id: string;
+  readonly calendar?: string | undefined;
+  readonly periods: readonly SchedulePeriod[];
+}
+
+/** A schedule together with its calendar. */
+export interface Schedule {
+  readonly id: string;
+  readonly calendar?: Calendar;
+  readonly periods: readonly SchedulePeriod[];
+}
+
+const period = z
+  .strictObject({
+    days: z.array(id).min(1, 'must name at least one day'),
+    from: timeOfDay,
+    to: timeOfDay,
+  })
+  .refine((value) => value.from < value.to, {
+    path: ['to'],
+    error: 'must be later than "from"; give a period over midnight as two, to "24:00" and from "00:00"',
+  })
+  .transform(({ days, from, to }): SchedulePeriod => ({ days, fromMinute: from, toMinute: to }));
+
+/** Schema of one schedule of the rules. */
+export const scheduleSchema = z.strictObject({
+  id,
+  calendar: id.optional(),
+  periods: z.array(period).min(1),
+});
+
+/** Calendars and kinds of days that schedules name and nothing bears, each with its place in the rules. */
+export function* unknownDays(
+  schedules: readonly RulesSchedule[],
+  calendars: readonly RulesCalendar[],
+): Iterable<{ readonly path: readonly (string | number)[]; readonly message: string }> {
+  for (const [at, schedule] of schedules.entries()) {
+    const calendar = calendars.find(({ id }) => id === schedule.calendar);
+    if (schedule.calendar !== undefined && !calendar) {
+      const message = `"${schedule.calendar}" is not listed under calendars; add it there or correct it`;
+      yield { path: ['schedules', at, 'calendar'], message };
+      continue;
+    }
+    const known = new Set<string>([...weekdays, ...(calendar ? dayKinds(calendar) : [])]);
+    for (const [index, { days }] of schedule.periods.entries()) {
+      for (const [place, day] of days.entries()) {
+        if (known.has(day)) continue;
+        const message = `"${day}" is no day: write ${[...known].join(', ')}${calendar ? '' : ', or name a calendar that has such days'}`;
+        yield { path: ['schedules', at, 'periods', index, 'days', place], message };
+      }
+    }
+  }
+}
+
+/**
+ * Whether `schedule` is in force at `utcMs`, read in local time of `timeZone` (IANA name). A day to which the calendar
+ * gives a kind has the periods that name this kind, and no others. Where daylight saving repeats a time of day, a
+ * period holds both times; what it skips does not come.
+ */
 export function inForce(schedule: Schedule, utcMs: number, timeZone: string): boolean {
   const local = localParts(utcMs, timeZone);
   const minute = local.hour * 60 + local.minute;
-  const day = weekdays[(new Date(Date.UTC(local.year, local.month - 1, local.day)).getUTCDay() + 6) % 7];
+  const day = kindOfDay(local, schedule.calendar);
   return schedule.periods.some(
-    (period) =>
-      day !== undefined &&
-      period.days.includes(day) &&
-      minute >= period.fromMinute &&
-      minute < period.toMinute,
+    ({ days, fromMinute, toMinute }) => days.includes(day) && minute >= fromMinute && minute < toMinute,
   );
+}
+
+/** What day `schedule` takes `utcMs` for in `timeZone`: a weekday, or a kind of day of its calendar. */
+export function dayOf(schedule: Schedule, utcMs: number, timeZone: string): string {
+  return kindOfDay(localParts(utcMs, timeZone), schedule.calendar);
 }

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { type Assurance, assuranceProperties } from '#core/card/reading.ts';
 import { userNumberFormatSchema } from '#core/card/user-number.ts';
-import { type Schedule, type SchedulePeriod, weekdays } from './policy.ts';
-import { id, timeOfDay } from './rule-config.ts';
+import { calendarSchema, type HolidayDates, type RulesCalendar } from './calendar.ts';
+import { id } from './rule-config.ts';
+import { type RulesSchedule, scheduleSchema, unknownDays } from './schedule.ts';
 import { isTimeZone } from './time-zone.ts';
 
 /**
@@ -18,9 +19,18 @@ import { isTimeZone } from './time-zone.ts';
  *   - id: university-card
  *     organization: university
  *     userNumberFormat: { alphabet: digits, minimumLength: 8, maximumLength: 8 }
+ * calendars:
+ *   - id: city
+ *     holidays: japan
+ *     days:
+ *       - { date: 2026-12-29, until: 2027-01-03, kind: year-end }
+ *       - { date: 2026-11-03, kind: ordinary }
  * schedules:
  *   - id: office-hours
- *     periods: [{ days: [mon, tue, wed, thu, fri], from: "08:30", to: "19:00" }]
+ *     calendar: city
+ *     periods:
+ *       - { days: [mon, tue, wed, thu, fri], from: "08:30", to: "19:00" }
+ *       - { days: [year-end], from: "10:00", to: "12:00" }
  *   - id: night
  *     periods:
  *       - { days: [mon, tue, wed, thu, fri, sat, sun], from: "00:00", to: "06:00" }
@@ -41,10 +51,13 @@ export interface SiteRules {
   /** IANA name; schedules and dates without an offset are read in it */
   readonly timeZone: string;
   readonly profiles: readonly RulesProfile[];
-  readonly schedules: readonly Schedule[];
+  readonly calendars: readonly RulesCalendar[];
+  readonly schedules: readonly RulesSchedule[];
   readonly groups: readonly string[];
   readonly doors: readonly RulesDoor[];
   readonly permissions: readonly RulesPermission[];
+  /** put in when the policy is made, where a calendar asks for them */
+  readonly japaneseHolidays?: HolidayDates;
 }
 
 /** A card profile admitted, with the organization that issues its user numbers. */
@@ -69,18 +82,6 @@ export interface RulesPermission {
 /** A door demands at least this of a card unless its rules say otherwise: a Type C clone opens nothing by default. */
 export const defaultAssurance: Assurance = ['mutual-authentication', 'message-authentication'];
 
-const period = z
-  .strictObject({
-    days: z.array(z.enum(weekdays)).min(1, 'must name at least one day'),
-    from: timeOfDay,
-    to: timeOfDay,
-  })
-  .refine((value) => value.from < value.to, {
-    path: ['to'],
-    error: 'must be later than "from"; give a period over midnight as two, to "24:00" and from "00:00"',
-  })
-  .transform(({ days, from, to }): SchedulePeriod => ({ days, fromMinute: from, toMinute: to }));
-
 const assurance = z.array(z.enum(assuranceProperties));
 
 const shape = z.strictObject({
@@ -93,7 +94,8 @@ const shape = z.strictObject({
   profiles: z
     .array(z.strictObject({ id, organization: id.optional(), userNumberFormat: userNumberFormatSchema }))
     .min(1, 'must admit at least one card profile'),
-  schedules: z.array(z.strictObject({ id, periods: z.array(period).min(1) })).default([]),
+  calendars: z.array(calendarSchema).default([]),
+  schedules: z.array(scheduleSchema).default([]),
   groups: z.array(id).default([]),
   doors: z.array(
     z.strictObject({
@@ -128,7 +130,7 @@ interface Contradiction {
 
 /** Names that stand twice, and names that nothing bears. */
 function* contradictions(rules: z.output<typeof shape>): Iterable<Contradiction> {
-  for (const list of ['profiles', 'schedules', 'doors'] as const) {
+  for (const list of ['profiles', 'calendars', 'schedules', 'doors'] as const) {
     yield* repeated(rules[list].map((one) => one.id)).map((at) =>
       twice([list, at, 'id'], rules[list][at]?.id),
     );
@@ -137,6 +139,7 @@ function* contradictions(rules: z.output<typeof shape>): Iterable<Contradiction>
   const keys = rules.permissions.map(({ group, door, schedule }) => JSON.stringify([group, door, schedule]));
   yield* repeated(keys).map((at) => twice(['permissions', at], 'this permission'));
 
+  yield* unknownDays(rules.schedules, rules.calendars);
   const schedules = new Set(rules.schedules.map((schedule) => schedule.id));
   const groups = new Set(rules.groups);
   const doors = new Set(rules.doors.map((door) => door.id));
