@@ -48,10 +48,10 @@ function skipFiller(bytes: Uint8Array, start: number): number {
 }
 
 /**
- * Where the first data object of `tag` ends in padded `bytes`, one level deep, which may hold its beginning alone;
- * undefined while that cannot be told.
+ * Where the first data object of the outermost tag of a path ends in padded `bytes`, which may hold its beginning
+ * alone; undefined while that cannot be told.
  */
-export function tlvEnd(bytes: Uint8Array, tag: number): number | undefined {
+export function tlvEnd(bytes: Uint8Array, [tag]: readonly number[]): number | undefined {
   try {
     for (let start = skipFiller(bytes, 0); start < bytes.length; ) {
       const { tag: found, next: lengthAt } = readTag(bytes, start);

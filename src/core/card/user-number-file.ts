@@ -106,8 +106,7 @@ async function readBinary(profile: CardProfile, exchange: Exchange): Promise<Con
       if (answer.status !== statusWords.endOfFile && mayBeCutOff(profile)) throw tooShort();
       break;
     }
-    if (at !== undefined)
-      wanted = Math.min(length, tlvEnd(content.bytes, parseTagPath(at)[0] ?? 0) ?? length);
+    if (at !== undefined) wanted = Math.min(length, tlvEnd(content.bytes, parseTagPath(at)) ?? length);
   }
   return content;
 }
@@ -115,7 +114,7 @@ async function readBinary(profile: CardProfile, exchange: Exchange): Promise<Con
 /** The value at a path of tags; what follows its outermost data object may have been cut off. */
 function objectAt(content: Uint8Array, at: string): Uint8Array | undefined {
   const path = parseTagPath(at);
-  return findTlv(content.subarray(0, tlvEnd(content, path[0] ?? 0)), path, 'padded');
+  return findTlv(content.subarray(0, tlvEnd(content, path)), path, 'padded');
 }
 
 /** The bytes of the user number in the content that was read, padding included. */

@@ -79,17 +79,17 @@ describe('data objects in a file', () => {
   });
 
   test('the end of an object is told from its beginning, and of one not seen yet it is not', () => {
-    expect(tlvEnd(inFile, 0x6f)).toBe(19);
-    expect(tlvEnd(inFile.subarray(0, 10), 0x6f)).toBe(19);
-    for (const length of [0, 3, 8, 9]) expect(tlvEnd(inFile.subarray(0, length), 0x6f)).toBeUndefined();
-    expect(tlvEnd(inFile, 0x84)).toBeUndefined();
-    expect(tlvEnd(fromHex('1F8080'), 0x84)).toBeUndefined();
+    expect(tlvEnd(inFile, [0x6f, 0x84])).toBe(19);
+    expect(tlvEnd(inFile.subarray(0, 10), [0x6f])).toBe(19);
+    for (const length of [0, 3, 8, 9]) expect(tlvEnd(inFile.subarray(0, length), [0x6f])).toBeUndefined();
+    expect(tlvEnd(inFile, [0x84])).toBeUndefined();
+    expect(tlvEnd(fromHex('1F8080'), [0x84])).toBeUndefined();
   });
 
   test('any bytes have an end of an object or none', () => {
     fc.assert(
       fc.property(anyBytes, fc.constantFrom(0x81, 0x6f, 0x5f24), (bytes, tag) => {
-        const end = tlvEnd(bytes, tag);
+        const end = tlvEnd(bytes, [tag]);
         if (end !== undefined) expect(end).toBeGreaterThanOrEqual(2);
         unlessMalformed(() => findTlv(bytes, [tag], 'padded'));
       }),
