@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { type ConformanceReport, checkCard } from '#core/card/conformance/check-card.ts';
 import type { Finding, Verdict } from '#core/card/conformance/finding.ts';
+import { exchangeText } from '#core/texts/apdu-words.ts';
 import { type Language, languages } from '#core/texts/language.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import { loadCardProfile } from '#terminal/config.ts';
@@ -82,7 +83,7 @@ function table(
   const milliseconds = (us: number): string => (us / 1_000).toFixed(1);
   const times = timings.map(
     ({ command, count, minimumUs, medianUs, maximumUs }) =>
-      `   ${command}: ${[minimumUs, medianUs, maximumUs].map(milliseconds).join(' / ')} (${count})`,
+      `   ${exchangeText(command)[language]}: ${[minimumUs, medianUs, maximumUs].map(milliseconds).join(' / ')} (${count})`,
   );
   const result = conforms ? said.conforms : said.fails;
   return [title, said.legend, '', ...rows, '', said.timings, ...times, '', result].join('\n');

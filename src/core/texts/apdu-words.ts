@@ -1,6 +1,7 @@
 import type { Command } from '#core/apdu/command.ts';
 import { fixedApplications } from '#core/card/applications.ts';
-import { instructionKind } from '#core/card/trace/apdu-kind.ts';
+import type { ExchangeName } from '#core/card/conformance/bench.ts';
+import { type ApduKind, instructionKind } from '#core/card/trace/apdu-kind.ts';
 import type { Text } from './language.ts';
 
 const hex = (value: number): string => value.toString(16).toUpperCase().padStart(2, '0');
@@ -172,6 +173,30 @@ export function commandText({ command, hasData, shownData }: DescribedCommand): 
     default:
       return text(`命令${hex(ins)}`, `instruction ${hex(ins)}`);
   }
+}
+
+const kindNames: Readonly<Record<ApduKind, string>> = {
+  'select-application': 'アプリケーションの選択',
+  'select-file': 'ファイルの選択',
+  'read-binary': '読取り',
+  'read-record': 'レコードの読取り',
+  verify: '暗証番号の照合・残り回数',
+  'change-reference-data': '暗証番号の変更',
+  'reset-retry-counter': '暗証番号のロック解除',
+  'get-challenge': '乱数の要求',
+  authenticate: '認証',
+  'initialize-update': 'SCP03の開始',
+  'get-response': '続きの要求',
+  'get-data': 'データの取得',
+  'protected-iso': '保護されたコマンド（ISO 7816-4）',
+  'protected-gp': '保護されたコマンド（GlobalPlatform）',
+  other: 'その他',
+};
+
+/** A kind of exchange in a table of their times. */
+export function exchangeText(name: ExchangeName): Text {
+  const [kind, isProtected] = name.split(', ') as [ApduKind, string | undefined];
+  return text(isProtected ? `${kindNames[kind]}（保護）` : kindNames[kind], name);
 }
 
 /** How a command is protected, from its class byte; undefined for one in the clear. */

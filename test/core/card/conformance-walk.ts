@@ -56,11 +56,14 @@ export async function walk(
   return { ...report, sent, told };
 }
 
-/** Whoever commissions a card reads one of them; a fault is told in its own words. */
+/** Codes of faults, options and names of the specifications are the same in both. */
+const sharedWords = /\b[a-z]+(?:-[a-z]+)+(?=: )|--[a-z-]+|keys\.[a-zA-Z]+|length|extendedLength|messages/g;
+
+/** Whoever commissions a card reads one of them. */
 function expectBothLanguages({ title, detail }: Finding): void {
-  const isFault = detail.ja === detail.en;
-  for (const { ja, en } of isFault ? [title] : ([title, detail] satisfies Text[])) {
+  for (const { ja, en } of [title, detail] satisfies Text[]) {
     expect(ja).toMatch(/[ぁ-んァ-ヶ一-龠]/);
+    expect(ja.replace(sharedWords, '')).not.toMatch(/[a-z]{3}/);
     expect(en).toMatch(/^[ -~]*[A-Za-z]{3}[ -~]*$/);
   }
 }

@@ -11,7 +11,7 @@ import {
 import type { ChannelResponse, SecureChannel } from '#core/card/channel/secure-channel.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import type { CardProfile } from '#core/card/profile.ts';
-import { apduKind, instructionKind } from '#core/card/trace/apdu-kind.ts';
+import { type ApduKind, apduKind, instructionKind } from '#core/card/trace/apdu-kind.ts';
 import { Fault } from '#core/fault.ts';
 
 export interface BenchParts {
@@ -25,6 +25,9 @@ export interface BenchParts {
   readonly randomBytes: (length: number) => Uint8Array;
   readonly monotonicUs: () => number;
 }
+
+/** Kind of an exchange, by its command. */
+export type ExchangeName = ApduKind | `${ApduKind}, protected`;
 
 /** Changes an APDU on its way to the card. */
 type Tamper = (apdu: Uint8Array) => Uint8Array;
@@ -40,7 +43,7 @@ function demandHarmless({ ins, data }: Command): void {
   }
 }
 
-function nameOf(apdu: Uint8Array): string {
+function nameOf(apdu: Uint8Array): ExchangeName {
   const command = parseCommand(apdu);
   if (!command) return 'other';
   const kind = apduKind(command);
@@ -53,7 +56,7 @@ export class CardBench {
   readonly wrongKeys: boolean;
   readonly #parts: BenchParts;
   readonly #transmit: Transmit;
-  readonly #timings = new Map<string, number[]>();
+  readonly #timings = new Map<ExchangeName, number[]>();
   #lastStatus: number | undefined;
 
   constructor(parts: BenchParts) {
@@ -73,7 +76,7 @@ export class CardBench {
   }
 
   /** microseconds of every exchange so far, by the kind of its command */
-  get timings(): ReadonlyMap<string, readonly number[]> {
+  get timings(): ReadonlyMap<ExchangeName, readonly number[]> {
     return this.#timings;
   }
 

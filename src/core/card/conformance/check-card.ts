@@ -1,14 +1,25 @@
+import type { AssuranceProperty, CardOutcome } from '#core/card/reading.ts';
 import { CardSession } from '#core/card/session.ts';
+import type { Text } from '#core/texts/language.ts';
 import { authenticationChecks } from './authentication-checks.ts';
-import { type BenchParts, CardBench } from './bench.ts';
-import { type Check, type Finding, fails, holds, notTried, outcomeOf, type Result } from './finding.ts';
+import { type BenchParts, CardBench, type ExchangeName } from './bench.ts';
+import {
+  type Check,
+  type Finding,
+  fails,
+  faultText,
+  holds,
+  notTried,
+  outcomeOf,
+  type Result,
+} from './finding.ts';
 import { pinChecks } from './pin-checks.ts';
 import { readingChecks } from './reading-checks.ts';
 import { selectionChecks } from './selection-checks.ts';
 
 /** Times of one kind of command over the whole walk, in microseconds. */
 export interface CommandTimes {
-  readonly command: string;
+  readonly command: ExchangeName;
   readonly count: number;
   readonly minimumUs: number;
   readonly medianUs: number;
@@ -21,6 +32,20 @@ export interface ConformanceReport {
   /** no check failed, and the terminal's own reading succeeded */
   readonly conforms: boolean;
 }
+
+const unread: Readonly<Record<Exclude<CardOutcome['kind'], 'reading' | 'refused'>, Text>> = {
+  'unknown-card': { ja: 'カードAPがない', en: 'unknown-card' },
+  removed: { ja: 'カードが離れた', en: 'removed' },
+  timeout: { ja: '応答がない', en: 'timeout' },
+  'too-slow': { ja: '制限時間を超えた', en: 'too-slow' },
+};
+
+const assuranceNames: Readonly<Record<AssuranceProperty, string>> = {
+  'mutual-authentication': '相互認証',
+  'message-authentication': 'メッセージ認証',
+  encryption: '暗号化',
+  pin: '暗証番号',
+};
 
 /** The terminal's own way, last: what a tap would do with this card. */
 async function wholeReading(bench: CardBench, parts: BenchParts): Promise<Result> {
@@ -38,23 +63,22 @@ async function wholeReading(bench: CardBench, parts: BenchParts): Promise<Result
   try {
     const outcome = await session.read();
     if (outcome.kind !== 'reading') {
-      const why =
-        outcome.kind === 'refused' ? `${outcome.fault.code}: ${outcome.fault.message}` : outcome.kind;
-      return fails(`読み取れない: ${why}`, `no reading: ${why}`);
+      const why = outcome.kind === 'refused' ? faultText(outcome.fault, undefined) : unread[outcome.kind];
+      return fails(`読み取れない: ${why.ja}`, `no reading: ${why.en}`);
     }
     const { assurance, timings } = outcome.reading;
     const us = timings.selectUs + timings.authenticateUs + timings.readUs;
-    const shown = assurance.length > 0 ? assurance.join(', ') : 'none';
+    const names = assurance.map((property) => assuranceNames[property]);
     return holds(
-      `${timings.exchanges}回の交換、${(us / 1000).toFixed(1)} ms、認証強度: ${shown}`,
-      `${timings.exchanges} exchanges, ${(us / 1000).toFixed(1)} ms, assurance: ${shown}`,
+      `${timings.exchanges}回の交換、${(us / 1000).toFixed(1)} ms、認証強度: ${names.join('、') || 'なし'}`,
+      `${timings.exchanges} exchanges, ${(us / 1000).toFixed(1)} ms, assurance: ${assurance.join(', ') || 'none'}`,
     );
   } finally {
     session.close();
   }
 }
 
-function timesOf([command, times]: readonly [string, readonly number[]]): CommandTimes {
+function timesOf([command, times]: readonly [ExchangeName, readonly number[]]): CommandTimes {
   const sorted = [...times].sort((a, b) => a - b);
   return {
     command,
@@ -83,10 +107,13 @@ export async function checkCard(
   const checks = [...selectionChecks, ...authenticationChecks, ...readingChecks, ...pinChecks, reading];
   const findings: Finding[] = [];
   for (const { id, title, run } of checks) {
-    const { verdict, detail } = await outcomeOf(async () => {
-      await parts.card.reset();
-      return run(bench);
-    });
+    const { verdict, detail } = await outcomeOf(
+      async () => {
+        await parts.card.reset();
+        return run(bench);
+      },
+      () => bench.lastStatus,
+    );
     const finding = { id, title, verdict, detail };
     findings.push(finding);
     told(finding);

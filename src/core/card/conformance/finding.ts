@@ -1,5 +1,7 @@
-import { type Fault, isFault } from '#core/fault.ts';
+import { type Fault, type FaultRecord, isFault } from '#core/fault.ts';
+import { faultMeanings } from '#core/texts/faults.ts';
 import type { Text } from '#core/texts/language.ts';
+import { statusLabel } from '#core/texts/status-words.ts';
 
 /** `noted`: neither right nor wrong, but worth knowing; `not-tried`: the profile or the command line did not call for it */
 export type Verdict = 'holds' | 'fails' | 'noted' | 'not-tried';
@@ -35,13 +37,23 @@ function endsAll(fault: Fault): boolean {
   return fault.code === 'card-removed' || fault.code.startsWith('reader-');
 }
 
-/** Runs `action`; a fault that the card caused is a failed check with the fault's words, which hold no secret. */
-export async function outcomeOf(action: () => Promise<Result>): Promise<Result> {
+/** A fault in words, which hold no secret; `lastStatus` is what the card answered last. */
+export function faultText({ code, message }: FaultRecord, lastStatus: number | undefined): Text {
+  const status =
+    code === 'card-answer-status' && lastStatus !== undefined ? `: ${statusLabel(lastStatus).ja}` : '';
+  return { ja: `${code}: ${faultMeanings[code]}${status}`, en: `${code}: ${message}` };
+}
+
+/** Runs `action`; a fault that the card caused is a failed check with the fault's words. */
+export async function outcomeOf(
+  action: () => Promise<Result>,
+  lastStatus: () => number | undefined,
+): Promise<Result> {
   try {
     return await action();
   } catch (error) {
     if (!isFault(error) || endsAll(error)) throw error;
-    const words = `${error.code}: ${error.message}`;
-    return fails(words, words);
+    const { ja, en } = faultText(error, lastStatus());
+    return fails(ja, en);
   }
 }

@@ -141,6 +141,7 @@ function pastEnd(bench: CardBench): Promise<Result> {
       ? { ...command, p1: 0xfe }
       : { ...command, p1: (command.p1 & 0x80) === 0 ? 0x7f : command.p1, p2: 0xff, expected: 1 };
     return bareOrProtected(
+      bench,
       () => send(beyond),
       ({ status, data }) =>
         isSuccessOrWarning(status) && data.length > 0
@@ -155,6 +156,7 @@ function missingFile(bench: CardBench): Promise<Result> {
     return Promise.resolve(notTried('識別子30を使うため', 'it is file 30'));
   return opened(bench, (send) =>
     bareOrProtected(
+      bench,
       () => send({ cla: 0, ins: 0xb0, p1: 0x9e, p2: 0, expected: 1 }),
       ({ status }) =>
         status === statusWords.success
@@ -166,6 +168,7 @@ function missingFile(bench: CardBench): Promise<Result> {
 
 /** An error in a session comes protected, or bare, which ends the session: both are of the standard. */
 async function bareOrProtected(
+  bench: CardBench,
   send: () => Promise<ChannelResponse>,
   judge: (read: ChannelResponse) => Result,
 ): Promise<Result> {
@@ -174,7 +177,7 @@ async function bareOrProtected(
   } catch (error) {
     if (!isFault(error, 'card-answer-status')) throw error;
     return holds(
-      `保護されないエラーで応答し、通信が終わる（${error.message}）`,
+      `保護されないエラーで応答し、通信が終わる: ${statusLabel(bench.lastStatus ?? 0).ja}`,
       `an error outside protection, which ends the session (${error.message})`,
     );
   }
