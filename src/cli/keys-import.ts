@@ -2,9 +2,8 @@ import type { Command } from 'commander';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { FileVault } from '#adapters/sealed/file-vault.ts';
 import { isMissing } from '#adapters/sealed/sealed-file.ts';
-import { equalConstantTime, toHex } from '#core/bytes/bytes.ts';
-import { isMasterKeyLength } from '#core/card/diversification.ts';
-import { AesCmac } from '#core/crypto/cmac.ts';
+import { equalConstantTime } from '#core/bytes/bytes.ts';
+import { checkValueOf, isMasterKeyLength } from '#core/card/diversification.ts';
 import { Fault } from '#core/fault.ts';
 import { loadCardProfile, loadKeySource } from '#terminal/config.ts';
 import { keysHelp, withVault } from './key-options.ts';
@@ -138,11 +137,4 @@ function nibbleOf(byte: number): number {
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
   const letter = byte | 0x20;
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : noNibble;
-}
-
-function checkValueOf(key: Uint8Array): string {
-  const cmac = new AesCmac(key);
-  const value = toHex(cmac.mac(new Uint8Array(16)).subarray(0, 5));
-  cmac.close();
-  return value;
 }

@@ -2,18 +2,18 @@ import { open, rm } from 'node:fs/promises';
 import { z } from 'zod';
 import { concat, copyOf } from '#core/bytes/bytes.ts';
 import {
-  cardKeySteps,
+  checkValueOf,
+  deriveCardKeys,
   diversifications,
   isMasterKeyLength,
+  type MasterKeyLength,
   masterKeyLengths,
-  runStepsAsync,
 } from '#core/card/diversification.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import type { Sealing } from '#core/config/key-source.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { KeyVault, MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
-import { checkValueOf, dropKeys, type HeldKey, holdKey, operationOf } from './held-key.ts';
 import {
   createSealed,
   destroyFile,
@@ -38,6 +38,11 @@ const attributesSchema = z.strictObject({
 type Attributes = z.output<typeof attributesSchema>;
 type KeyEntry = Attributes['keys'][number];
 
+/** A master key in this process's memory. */
+interface HeldKey extends NewMasterKey {
+  readonly length: MasterKeyLength;
+}
+
 /** Master keys in a sealed file and, while it is open, in this process's memory: no hardware, so whoever has both has them. */
 export class FileVault implements KeyVault, KeyErasure {
   readonly #file: string;
@@ -55,21 +60,23 @@ export class FileVault implements KeyVault, KeyErasure {
 
   /** Makes a vault where there is none yet, with `keys`, which it zeroes. Rejects with `key-refused` where there is a file. */
   async create(keys: readonly NewMasterKey[] = []): Promise<void> {
-    await this.#locked(async () => {
-      const empty: Sealed<Attributes> = { attributes: { keys: [] }, secret: new Uint8Array() };
-      const content = keys.reduce(withKey, empty);
-      try {
-        await createSealed(this.#sealedFile(), content);
-      } finally {
-        for (const secret of [content.secret, ...keys.map(({ key }) => key)]) secret.fill(0);
+    let content: Sealed<Attributes> = { attributes: { keys: [] }, secret: new Uint8Array() };
+    try {
+      for (const key of keys) {
+        const { secret } = content;
+        content = withKey(content, key);
+        secret.fill(0);
       }
-    });
+      await this.#locked(() => createSealed(this.#sealedFile(), content));
+    } finally {
+      for (const secret of [content.secret, ...keys.map(({ key }) => key)]) secret.fill(0);
+    }
   }
 
   async start(): Promise<void> {
     const closings = this.#closings;
     try {
-      await this.#hold(await this.#read(), closings);
+      this.#hold(await this.#read(), closings);
     } catch (error) {
       if (isFault(error) && this.#closings === closings) this.#fault = error;
       throw error;
@@ -96,19 +103,16 @@ export class FileVault implements KeyVault, KeyErasure {
       );
     }
     if (held.diversification === 'none') return { encryption: copyOf(held.key), mac: copyOf(held.key) };
-    const steps = cardKeySteps(held.diversification, held.length, diversifier);
-    return runStepsAsync(steps, operationOf(held.diversification, held.key));
+    return deriveCardKeys(held.key, held.diversification, diversifier);
   }
 
   async list(): Promise<readonly StoredMasterKey[]> {
-    const keys = [...this.#opened()].map(async ([name, held]) => ({
-      ...parseName(name),
-      diversification: held.diversification,
-      length: held.length,
-      checkValue: await checkValueOf(held),
-    }));
-    const listed = await Promise.all(keys);
-    return listed.sort((a, b) => compare(a.profileId, b.profileId) || a.version - b.version);
+    return [...this.#opened().values()]
+      .map(({ profileId, version, diversification, length, key }) => ({
+        ...{ profileId, version, diversification, length },
+        checkValue: checkValueOf(key),
+      }))
+      .sort((a, b) => compare(a.profileId, b.profileId) || a.version - b.version);
   }
 
   async add(key: NewMasterKey): Promise<StoredMasterKey> {
@@ -150,7 +154,7 @@ export class FileVault implements KeyVault, KeyErasure {
 
   #close(fault: Fault): void {
     this.#closings += 1;
-    dropKeys(this.#held?.values() ?? []);
+    dropKeys(this.#held);
     this.#held = undefined;
     this.#fault = fault;
   }
@@ -182,7 +186,7 @@ export class FileVault implements KeyVault, KeyErasure {
       try {
         if (this.#closings !== closings) throw closed();
         await writeSealed(this.#sealedFile(), after);
-        await this.#hold({ ...after, secret: copyOf(after.secret) }, closings);
+        this.#hold(after, closings);
       } finally {
         after.secret.fill(0);
       }
@@ -209,21 +213,27 @@ export class FileVault implements KeyVault, KeyErasure {
     }
   }
 
-  /** Makes key objects of the masters, and zeroes `secret`; `closings` as they were when what was read was asked for. */
-  async #hold({ attributes, secret }: Sealed<Attributes>, closings: number): Promise<void> {
-    const held = new Map<string, HeldKey>();
+  /** Holds copies of the masters, and zeroes `secret`; `closings` as they were when what was read was asked for. */
+  #hold({ attributes, secret }: Sealed<Attributes>, closings: number): void {
     try {
-      for (const { entry, bytes } of entriesOf(attributes.keys, secret)) {
-        held.set(nameOf({ profileId: entry.profile, version: entry.version }), await holdKey(entry, bytes));
-      }
+      if (this.#closings !== closings) throw closed();
+      const before = this.#held;
+      this.#held = new Map(
+        [...entriesOf(attributes.keys, secret)].map(({ entry, bytes }) => {
+          const { profile: profileId, version, diversification, length } = entry;
+          const held = { profileId, version, diversification, length, key: copyOf(bytes) };
+          return [nameOf(held), held];
+        }),
+      );
+      dropKeys(before);
     } finally {
       secret.fill(0);
     }
-    const late = this.#closings !== closings;
-    dropKeys((late ? held : this.#held)?.values() ?? []);
-    if (late) throw closed();
-    this.#held = held;
   }
+}
+
+function dropKeys(held: ReadonlyMap<string, HeldKey> | undefined): void {
+  for (const { key } of held?.values() ?? []) key.fill(0);
 }
 
 function withKey(
@@ -253,11 +263,6 @@ function* entriesOf(
 }
 
 const nameOf = ({ profileId, version }: MasterKeyName): string => `${profileId}/${version}`;
-
-function parseName(name: string): MasterKeyName {
-  const slash = name.lastIndexOf('/');
-  return { profileId: name.slice(0, slash), version: Number(name.slice(slash + 1)) };
-}
 
 const isNamed = ({ profile, version }: KeyEntry, name: MasterKeyName): boolean =>
   profile === name.profileId && version === name.version;

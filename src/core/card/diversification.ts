@@ -1,4 +1,4 @@
-import { concat, xorInto } from '#core/bytes/bytes.ts';
+import { concat, toHex, xorInto } from '#core/bytes/bytes.ts';
 import type { CardKeys } from '#core/card/keys.ts';
 import { AesCbc, aesBlockLength } from '#core/crypto/aes.ts';
 import { AesCmac, cmacInput, cmacSubkeys } from '#core/crypto/cmac.ts';
@@ -136,7 +136,7 @@ export function* checkValueSteps(diversification: CardDiversification): MasterKe
   return checkValue;
 }
 
-/** Runs `steps` with a master key whose operation answers at once. */
+/** Runs `steps` with a master key. */
 export function runSteps<Result>(
   steps: MasterKeySteps<Result>,
   operation: (input: Uint8Array) => Uint8Array,
@@ -146,21 +146,11 @@ export function runSteps<Result>(
   return step.value;
 }
 
-/** Runs `steps` with a master key whose operation takes its time. */
-export async function runStepsAsync<Result>(
-  steps: MasterKeySteps<Result>,
-  operation: (input: Uint8Array) => Promise<Uint8Array>,
-): Promise<Result> {
-  let step = steps.next();
-  while (!step.done) step = steps.next(await Promise.all(step.value.map(operation)));
-  return step.value;
-}
-
 /** The keys of one card from a master key at hand: what whoever loads cards computes, and a card in software has. */
 export function deriveCardKeys(
   master: Uint8Array,
   diversification: CardDiversification,
-  diversifier: Uint8Array,
+  diversifier: Uint8Array | undefined,
 ): CardKeys {
   if (!isMasterKeyLength(master.length)) throw new TypeError('a master key has 16, 24 or 32 bytes');
   const steps = cardKeySteps(diversification, master.length, diversifier);
@@ -171,6 +161,16 @@ export function deriveCardKeys(
     return runSteps(steps, operation);
   } finally {
     cipher.close();
+  }
+}
+
+/** The check value of a master key at hand, hexadecimal. */
+export function checkValueOf(master: Uint8Array): string {
+  const cmac = new AesCmac(master);
+  try {
+    return toHex(cmac.mac(zeroBlock).subarray(0, checkValueLength));
+  } finally {
+    cmac.close();
   }
 }
 
