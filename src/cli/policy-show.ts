@@ -38,7 +38,7 @@ export function registerPolicyShow(policy: Command): void {
     });
 }
 
-function holderText({ holder, cards, groups, doors }: HolderInspection, timeZone: string): string {
+function holderText({ holder, cards, groups, permissions }: HolderInspection, timeZone: string): string {
   const { validFromMs, validUntilMs } = holder;
   const from = validFromMs === undefined ? 'no beginning' : `from ${localTime(validFromMs, timeZone)}`;
   const until = validUntilMs === undefined ? 'no end' : `until ${localTime(validUntilMs, timeZone)}`;
@@ -46,10 +46,10 @@ function holderText({ holder, cards, groups, doors }: HolderInspection, timeZone
     `holder ${holder.holderId}: ${holder.status}, ${from}, ${until} (${timeZone})`,
     ...cards.map(cardText),
     `  groups: ${groups.length === 0 ? 'none' : groups.join(', ')}`,
-    ...(doors.length === 0 ? ['  opens no door'] : []),
-    ...doors.map(
-      ({ doorId, groupId, scheduleId }) =>
-        `  door ${doorId}: ${scheduleId === undefined ? 'at any time' : `in ${scheduleId}`} (group ${groupId})`,
+    ...(permissions.length === 0 ? ['  opens no door'] : []),
+    ...permissions.map(
+      ({ group, door, zone, schedule }) =>
+        `  ${door === undefined ? `every door into ${zone}` : `door ${door}`}: ${schedule === undefined ? 'at any time' : `in ${schedule}`} (group ${group})`,
     ),
   ].join('\n');
 }

@@ -84,8 +84,8 @@ describe('a decision', () => {
         demanded: ['mutual-authentication', 'message-authentication'],
         path: [
           { rule: 'registration', verdict: 'passed' },
-          { rule: 'permission', verdict: 'passed', used: { group: 'staff', schedule: 'office' } },
           { rule: 'assurance', verdict: 'passed' },
+          { rule: 'permission', verdict: 'passed', used: { group: 'staff', schedule: 'office' } },
         ],
       },
       obligations: {},

@@ -1,5 +1,5 @@
 import type { Holder, HolderCard } from '#core/access/policy.ts';
-import type { SiteRules } from '#core/access/site-rules.ts';
+import type { RulesPermission, SiteRules } from '#core/access/site-rules.ts';
 import { Fault } from '#core/fault.ts';
 import { guarded, openDatabase, type Sqlite } from './database.ts';
 import {
@@ -17,12 +17,8 @@ export interface HolderInspection {
   readonly holder: Holder;
   readonly cards: readonly HolderCard[];
   readonly groups: readonly string[];
-  /** what the groups open; without a schedule at any time */
-  readonly doors: readonly {
-    readonly doorId: string;
-    readonly groupId: string;
-    readonly scheduleId?: string;
-  }[];
+  /** of the groups; without a schedule at any time */
+  readonly permissions: readonly RulesPermission[];
 }
 
 /** Looks up holders for a person at the command line; opens the database for the one question. */
@@ -68,12 +64,6 @@ function inspect(db: Sqlite, rules: SiteRules, row: HolderRecordRow): HolderInsp
       'SELECT * FROM cards WHERE holder_id = ? ORDER BY profile_id, user_number, diversifier',
     )
     .all(row.holder_id);
-  const doors = rules.permissions
-    .filter((permission) => groups.includes(permission.group))
-    .map(({ group, door, schedule }) => ({
-      doorId: door,
-      groupId: group,
-      ...(schedule === undefined ? {} : { scheduleId: schedule }),
-    }));
-  return { holder: holderOf(row), cards: cards.map(cardOf), groups, doors };
+  const permissions = rules.permissions.filter(({ group }) => groups.includes(group));
+  return { holder: holderOf(row), cards: cards.map(cardOf), groups, permissions };
 }

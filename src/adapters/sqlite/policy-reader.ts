@@ -180,7 +180,7 @@ function arrange(row: PolicyRow, rules: SiteRules): LoadedRules {
     version: versionOf(row, rules),
     organizations: new Map(rules.profiles.map((profile) => [profile.id, profile.organization])),
     doors: new Map(rules.doors.map((door) => [door.id, rulesOfDoor(rules, door.id)])),
-    noDoor: { permissions: [], schedules: new Map() },
+    noDoor: rulesOfDoor(rules, undefined),
   };
 }
 

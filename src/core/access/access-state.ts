@@ -1,3 +1,5 @@
+import type { z } from 'zod';
+import { Fault } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 
 /**
@@ -43,3 +45,14 @@ export const blankState: AccessState = {
   apart: () => true,
   companion: () => undefined,
 };
+
+/**
+ * The value of a fact as its rule writes it; undefined where there is none. Throws `database-invalid` for anything
+ * else: a fact that cannot be read must not count as none.
+ */
+export function factOf<T>(schema: z.ZodType<T>, key: string, value: JsonValue | undefined): T | undefined {
+  if (value === undefined) return undefined;
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw new Fault('database-invalid', `the fact "${key}" is not as its rule writes it`);
+  return parsed.data;
+}

@@ -2,14 +2,38 @@ import type { StateChange } from './access-state.ts';
 import type { Decision, DecisionBasis, Obligations, PathStep, TapAlarm } from './decision.ts';
 import type { DecisionTime, Rule, Tap, Verdict } from './rule.ts';
 import { assurance, demandedAssurance } from './rules/assurance.ts';
+import { evacuation } from './rules/evacuation.ts';
+import { lockdown } from './rules/lockdown.ts';
+import { longerAccess } from './rules/longer-access.ts';
+import { masterCard } from './rules/master-card.ts';
 import { permission } from './rules/permission.ts';
 import { registration } from './rules/registration.ts';
+import { threat } from './rules/threat-level.ts';
 
 /**
- * The precedence table: rules are asked in this order and the first that denies ends the decision. They go from the
- * card to the holder to the door, so that a reason never reveals more than the one before it.
+ * The precedence table of everything that may open a door or keep it shut, highest first. A decision asks its rules in
+ * this order and the first that denies ends it. What has no rule here is above or beside cards: `door` names what the
+ * door itself obeys, in the place where it stands among the rules.
+ *
+ * Who the card is comes before everything, so that a reason never tells a stranger about the site. What protects people
+ * comes before what protects things, and what holds for the site before what holds for the door and the holder.
  */
-const precedence: readonly Rule[] = [registration, permission, assurance];
+export const precedence: readonly (Rule | { readonly name: DoorRow; readonly door: true })[] = [
+  { name: 'fire', door: true },
+  { name: 'exit-request', door: true },
+  registration,
+  assurance,
+  evacuation,
+  lockdown,
+  { name: 'interlock', door: true },
+  masterCard,
+  threat,
+  permission,
+  longerAccess,
+];
+type DoorRow = 'fire' | 'exit-request' | 'interlock';
+
+const rules = precedence.filter((row): row is Rule => 'check' in row);
 
 /** Milliseconds UTC that a decision at `time` is made with. */
 export function effectiveMs(time: DecisionTime): number {
@@ -26,7 +50,7 @@ export function decide(asked: Omit<Tap, 'timeMs'>): Decision {
   const passed: Extract<Verdict, { kind: 'passed' }>[] = [];
   let unmet: Extract<Verdict, { kind: 'needs' | 'waits' }> | undefined;
   let outranked = false;
-  for (const rule of precedence) {
+  for (const rule of rules) {
     const verdict = rule.check(tap);
     if (!verdict) continue;
     const { kind, used } = verdict;

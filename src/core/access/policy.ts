@@ -1,6 +1,6 @@
 import { Fault } from '#core/fault.ts';
 import type { RulesSchedule, Schedule } from './schedule.ts';
-import type { RulesDoor, RulesPermission, SiteRules } from './site-rules.ts';
+import type { RulesDoor, RulesPermission, RulesZone, SiteRules, SitewideRules } from './site-rules.ts';
 
 /** Status of a holder or a card: only `active` opens anything. */
 export const recordStatuses = ['active', 'suspended', 'ended'] as const;
@@ -39,6 +39,9 @@ export interface DoorRules {
   /** those of this door, and those of zones, into which any of its readers may lead */
   readonly permissions: readonly RulesPermission[];
   readonly schedules: ReadonlyMap<string, Schedule>;
+  readonly zones: ReadonlyMap<string, RulesZone>;
+  /** what holds everywhere */
+  readonly site: SitewideRules;
 }
 
 /** All that a decision needs of the policy for one tap: looked up once, never a million rows. */
@@ -54,13 +57,19 @@ export interface PolicySlice {
   readonly holder?: Holder;
 }
 
-/** The rules of `doorId`. Throws `database-invalid` where a calendar lacks the public holidays it asks for. */
-export function rulesOfDoor(rules: SiteRules, doorId: string): DoorRules {
+/**
+ * The rules of `doorId`; undefined stands for a door that the policy does not know. Throws `database-invalid` where a
+ * calendar lacks the public holidays it asks for.
+ */
+export function rulesOfDoor(rules: SiteRules, doorId: string | undefined): DoorRules {
   const door = rules.doors.find((one) => one.id === doorId);
+  const { lockdown, evacuation, master, clearances, longerAccess } = rules;
   return {
     ...(door ? { door } : {}),
-    permissions: rules.permissions.filter((permission) => permission.door === doorId),
+    permissions: rules.permissions.filter(({ door, zone }) => zone !== undefined || door === doorId),
     schedules: new Map(rules.schedules.map((schedule) => [schedule.id, withCalendar(schedule, rules)])),
+    zones: new Map(rules.zones.map((zone) => [zone.id, zone])),
+    site: { lockdown, evacuation, master, clearances, longerAccess },
   };
 }
 

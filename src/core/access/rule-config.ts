@@ -18,3 +18,6 @@ export const timeOfDay = z
   .string({ error: 'must be a time in quotes such as "08:30"' })
   .regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'must be a time such as "08:30", at most "24:00"')
   .transform((text) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3)));
+
+/** Groups by name; those that the rules do not list are refused with the rest of the references. */
+export const groupIds = z.array(id).min(1, 'must name at least one group');

@@ -82,4 +82,12 @@ export interface Rule {
 }
 
 /** Names of the rules as decisions record them, in no order; the order is the precedence table of decide.ts. */
-export type RuleName = 'registration' | 'permission' | 'assurance';
+export type RuleName =
+  | 'registration'
+  | 'assurance'
+  | 'evacuation'
+  | 'lockdown'
+  | 'master-card'
+  | 'threat-level'
+  | 'permission'
+  | 'longer-access';

@@ -3,7 +3,12 @@ import { type Assurance, assuranceProperties } from '#core/card/reading.ts';
 import { userNumberFormatSchema } from '#core/card/user-number.ts';
 import { calendarSchema, type HolidayDates, type RulesCalendar } from './calendar.ts';
 import { id } from './rule-config.ts';
-import { type RulesSchedule, scheduleSchema, unknownDays } from './schedule.ts';
+import { evacuationConfig } from './rules/evacuation.ts';
+import { lockdownConfig } from './rules/lockdown.ts';
+import { masterConfig } from './rules/master-card.ts';
+import { clearanceConfig, clearancesConfig } from './rules/threat-level.ts';
+import { type RulesSchedule, scheduleSchema } from './schedule.ts';
+import { contradictions } from './site-rules-check.ts';
 import { isTimeZone } from './time-zone.ts';
 
 /**
@@ -46,7 +51,7 @@ import { isTimeZone } from './time-zone.ts';
  *   - { group: cleaning, door: main, schedule: office-hours }
  * ```
  */
-export interface SiteRules {
+export interface SiteRules extends SitewideRules {
   readonly organization: string;
   /** IANA name; schedules and dates without an offset are read in it */
   readonly timeZone: string;
@@ -54,11 +59,18 @@ export interface SiteRules {
   readonly calendars: readonly RulesCalendar[];
   readonly schedules: readonly RulesSchedule[];
   readonly groups: readonly string[];
+  readonly zones: readonly RulesZone[];
   readonly doors: readonly RulesDoor[];
   readonly permissions: readonly RulesPermission[];
   /** put in when the policy is made, where a calendar asks for them */
   readonly japaneseHolidays?: HolidayDates;
 }
+
+/** Rules of no single door. */
+export type SitewideRules = z.output<typeof sitewide>;
+export type RulesZone = z.output<typeof zoneShape>;
+export type RulesDoor = z.output<typeof doorShape>;
+export type RulesPermission = z.output<typeof permissionShape>;
 
 /** A card profile admitted, with the organization that issues its user numbers. */
 export interface RulesProfile {
@@ -67,23 +79,43 @@ export interface RulesProfile {
   readonly userNumberFormat: z.infer<typeof userNumberFormatSchema>;
 }
 
-export interface RulesDoor {
-  readonly id: string;
-  readonly assurance: Assurance;
-  readonly additional: readonly { readonly schedule: string; readonly assurance: Assurance }[];
-}
-
-export interface RulesPermission {
-  readonly group: string;
-  readonly door: string;
-  readonly schedule?: string | undefined;
-}
-
 /** A door demands at least this of a card unless its rules say otherwise: a Type C clone opens nothing by default. */
 export const defaultAssurance: Assurance = ['mutual-authentication', 'message-authentication'];
 
 const assurance = z.array(z.enum(assuranceProperties));
 
+const zoneShape = z.strictObject({
+  id,
+  clearance: clearanceConfig,
+});
+
+const doorShape = z.strictObject({
+  id,
+  assurance: assurance.default([...defaultAssurance]),
+  additional: z.array(z.strictObject({ schedule: id, assurance: assurance.min(1) })).default([]),
+  clearance: clearanceConfig,
+});
+
+const permissionShape = z
+  .strictObject({
+    group: id,
+    door: id.optional(),
+    zone: id.optional().describe('every reader that leads to this zone'),
+    schedule: id.optional(),
+  })
+  .refine(({ door, zone }) => (door === undefined) !== (zone === undefined), {
+    error: 'must name either a door or a zone',
+  });
+
+const sitewide = z.strictObject({
+  lockdown: lockdownConfig,
+  evacuation: evacuationConfig,
+  master: masterConfig,
+  clearances: clearancesConfig,
+  longerAccess: z.array(id).default([]).describe('groups whose grants last the longer time of each door'),
+});
+
+export type SiteRulesInYaml = z.output<typeof shape>;
 const shape = z.strictObject({
   formatVersion: z.literal(1, 'must be 1; a newer number needs a newer program'),
   organization: id,
@@ -97,14 +129,10 @@ const shape = z.strictObject({
   calendars: z.array(calendarSchema).default([]),
   schedules: z.array(scheduleSchema).default([]),
   groups: z.array(id).default([]),
-  doors: z.array(
-    z.strictObject({
-      id,
-      assurance: assurance.default([...defaultAssurance]),
-      additional: z.array(z.strictObject({ schedule: id, assurance: assurance.min(1) })).default([]),
-    }),
-  ),
-  permissions: z.array(z.strictObject({ group: id, door: id, schedule: id.optional() })).default([]),
+  zones: z.array(zoneShape).default([]),
+  doors: z.array(doorShape),
+  permissions: z.array(permissionShape).default([]),
+  ...sitewide.shape,
 });
 
 /** Schema of a site's rules; parse it with `parseYaml` so that each problem carries its line. */
@@ -122,60 +150,3 @@ export const siteRulesSchema = shape
       profiles: profiles.map((profile) => ({ ...profile, organization: organizationOf(profile) })),
     };
   });
-
-interface Contradiction {
-  readonly path: readonly (string | number)[];
-  readonly message: string;
-}
-
-/** Names that stand twice, and names that nothing bears. */
-function* contradictions(rules: z.output<typeof shape>): Iterable<Contradiction> {
-  for (const list of ['profiles', 'calendars', 'schedules', 'doors'] as const) {
-    yield* repeated(rules[list].map((one) => one.id)).map((at) =>
-      twice([list, at, 'id'], rules[list][at]?.id),
-    );
-  }
-  yield* repeated(rules.groups).map((at) => twice(['groups', at], rules.groups[at]));
-  const keys = rules.permissions.map(({ group, door, schedule }) => JSON.stringify([group, door, schedule]));
-  yield* repeated(keys).map((at) => twice(['permissions', at], 'this permission'));
-
-  yield* unknownDays(rules.schedules, rules.calendars);
-  const schedules = new Set(rules.schedules.map((schedule) => schedule.id));
-  const groups = new Set(rules.groups);
-  const doors = new Set(rules.doors.map((door) => door.id));
-  for (const [at, door] of rules.doors.entries()) {
-    for (const [index, { schedule }] of door.additional.entries()) {
-      if (!schedules.has(schedule)) yield unknown(['doors', at, 'additional', index], 'schedule', schedule);
-    }
-  }
-  for (const [at, { group, door, schedule }] of rules.permissions.entries()) {
-    if (!groups.has(group)) yield unknown(['permissions', at], 'group', group);
-    if (!doors.has(door)) yield unknown(['permissions', at], 'door', door);
-    if (schedule !== undefined && !schedules.has(schedule))
-      yield unknown(['permissions', at], 'schedule', schedule);
-  }
-}
-
-function repeated(names: readonly string[]): readonly number[] {
-  const seen = new Set<string>();
-  return names.flatMap((name, index) => {
-    const again = seen.has(name);
-    seen.add(name);
-    return again ? [index] : [];
-  });
-}
-
-function twice(path: Contradiction['path'], name = ''): Contradiction {
-  return { path, message: `"${name}" stands twice; remove one` };
-}
-
-function unknown(
-  path: Contradiction['path'],
-  key: 'schedule' | 'group' | 'door',
-  name: string,
-): Contradiction {
-  return {
-    path: [...path, key],
-    message: `"${name}" is not listed under ${key}s; add it there or correct it`,
-  };
-}

@@ -87,6 +87,21 @@ const reasons: { readonly [reason in DenialReason | WaitReason]: ReasonTexts } =
     holder: seeDesk,
     operator: { ja: '許可にこの扉の定義がない', en: 'The policy does not define this door' },
   },
+  evacuation: {
+    holder: { ja: '避難中です。入れません', en: 'Evacuation. Do not enter' },
+    operator: { ja: '避難中の区域への入場', en: 'Entry into a zone that is being evacuated' },
+  },
+  lockdown: {
+    holder: { ja: '現在、閉鎖中です', en: 'Closed at this time' },
+    operator: { ja: '閉鎖（ロックダウン）中', en: 'Lockdown' },
+  },
+  'clearance-insufficient': {
+    holder: { ja: '現在は利用できません', en: 'Not permitted at this time' },
+    operator: {
+      ja: '現在の警戒レベルに必要な資格がない',
+      en: 'The threat level asks for more clearance than the holder has',
+    },
+  },
   'assurance-insufficient': {
     holder: { ja: 'このカードではこの扉を開けられません', en: 'This card cannot open this door' },
     operator: { ja: '扉の求める認証強度に足りない', en: 'The reading lacks assurance that the door demands' },
