@@ -7,6 +7,7 @@ import { hidSysfs } from '#adapters/hid/keypad-sysfs.ts';
 import { nodeHid } from '#adapters/hid/node-hid.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
+import { swapRemark } from '#adapters/os/swap.ts';
 import { PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
 import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
@@ -50,21 +51,17 @@ export async function runTerminal(configFile: string): Promise<void> {
   });
   const doors = guardedDoors(loaded);
   let ready = false;
-  const keyWatch =
-    loaded.keys &&
-    new KeyWatch({
-      source: loaded.keys,
-      log: log.child({ component: 'keys' }),
-      changed: () => ready && void notifier.status(statusText(loaded, keyWatch)),
-    });
+  const keyWatch = watchKeys(loaded, log.child({ component: 'keys' }), () => {
+    if (ready) void notifier.status(statusText(loaded, keyWatch));
+  });
   const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch });
   const stopped = stopSignal();
   await doors.start();
   try {
     keyWatch?.start();
     await terminal.start();
-    await notifier.ready(statusText(loaded, keyWatch));
     ready = true;
+    await notifier.ready(statusText(loaded, keyWatch));
     const feeding = setInterval(() => {
       void terminal.checkAlive().then((alive) => alive && notifier.feed());
     }, aliveEveryMs);
@@ -76,6 +73,13 @@ export async function runTerminal(configFile: string): Promise<void> {
   } finally {
     await Promise.all([doors.stop(), keyWatch?.stop()]);
   }
+}
+
+function watchKeys({ keys: source }: LoadedConfig, log: Logger, changed: () => void): KeyWatch | undefined {
+  if (!source) return undefined;
+  const remark = swapRemark();
+  if (remark !== undefined) log.warn(remark);
+  return new KeyWatch({ source, log, changed });
 }
 
 /** The line that `systemctl status` shows. Without keys a terminal is not ready, though its exit requests work. */
