@@ -5,13 +5,13 @@ import { nodeHid } from '#adapters/hid/node-hid.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import type { PinPadWiring } from '#core/access/door-wiring.ts';
 import type { CardProfile } from '#core/card/profile.ts';
-import type { CardOutcome } from '#core/card/reading.ts';
 import { CardSession } from '#core/card/session.ts';
-import { Fault, fromFaultRecord } from '#core/fault.ts';
+import { Fault, type FaultRecord } from '#core/fault.ts';
+import { faultMeanings } from '#core/texts/faults.ts';
 import type { Language, Text } from '#core/texts/language.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import { loadCardProfile } from '#terminal/config.ts';
-import { type CounterPinChange, changePinAtCounter, type PinChangeStep } from '#terminal/pin-change.ts';
+import { type CounterPinChange, changePinOfCard, type PinChangeStep } from '#terminal/pin-change.ts';
 import { type CardInHand, withCardInHand } from './card-in-hand.ts';
 import { keysHelp, withKeys } from './key-options.ts';
 import { createOutput, type Output } from './output.ts';
@@ -91,41 +91,43 @@ async function change({ inHand, profile, keys, keypad, output }: Counter): Promi
     after: (delayMs, action) => clock.after(delayMs, action),
     onFault: (fault) => output.note(`${fault.code}: ${fault.message}`),
   });
+  const { minimumDigits = 4, maximumDigits = 12 } = profile.pin ?? {};
   try {
-    const outcome = await session.read();
-    if (outcome.kind !== 'reading') throw unread(outcome);
-    const { minimumDigits = 4, maximumDigits = 12 } = profile.pin ?? {};
-    return await changePinAtCounter(
+    return await changePinOfCard(
       {
+        session,
         pinPad,
         request: { minimumDigits, maximumDigits, timeoutMs: entryLimitMs },
         asking: (step) => output.note(`${prompts[step].ja} / ${prompts[step].en}`),
-        change: (current, fresh) => session.changePin(current, fresh),
       },
       new AbortController().signal,
     );
   } finally {
-    session.close();
     await pinPad.stop();
   }
 }
 
 /** Why the card could not even be read. */
-function unread(outcome: Exclude<CardOutcome, { kind: 'reading' }>): Fault {
+function unreadText(outcome: Extract<CounterPinChange, { kind: 'unread' }>['outcome']): Text {
   switch (outcome.kind) {
     case 'refused':
-      return fromFaultRecord(outcome.fault);
+      return refusal('カードを読み取れません', 'the card could not be read', outcome.fault);
     case 'unknown-card':
-      return new Fault('card-answer-status', 'the card does not have this card AP');
+      return { ja: 'カードに対象のカードAPがありません', en: 'the card does not have this card AP' };
     case 'removed':
-      return new Fault('card-removed', 'the card could not be read: hold it again');
     case 'timeout':
-      return new Fault('card-timeout', 'the card did not answer: hold it again');
     case 'too-slow':
-      return new Fault('reading-too-slow', 'the card could not be read in time: hold it again');
+      return {
+        ja: 'カードを読み取れません。もう一度置いてください',
+        en: 'the card could not be read; put it onto the reader again',
+      };
     default:
       return outcome satisfies never;
   }
+}
+
+function refusal(ja: string, en: string, { code, message }: FaultRecord): Text {
+  return { ja: `${ja}: ${code}: ${faultMeanings[code]}`, en: `${en}: ${code}: ${message}` };
 }
 
 function report(outcome: CounterPinChange, output: Output): void {
@@ -175,10 +177,9 @@ function outcomeText(outcome: CounterPinChange): Text {
         en: 'the exchange broke off during the change: either PIN may be the card’s now; try the new one first',
       };
     case 'refused':
-      return {
-        ja: `変更できません: ${outcome.fault.code}: ${outcome.fault.message}`,
-        en: `not changed: ${outcome.fault.code}: ${outcome.fault.message}`,
-      };
+      return refusal('変更できません', 'not changed', outcome.fault);
+    case 'unread':
+      return unreadText(outcome.outcome);
     default:
       return outcome satisfies never;
   }

@@ -1,5 +1,6 @@
 import { equalConstantTime } from '#core/bytes/bytes.ts';
-import type { PinChangeOutcome } from '#core/card/reading.ts';
+import type { CardOutcome, PinChangeOutcome } from '#core/card/reading.ts';
+import type { CardSession } from '#core/card/session.ts';
 import type { PinEntry, PinPad, PinRequest } from '#ports/pin-pad.ts';
 
 /** What the holder is asked for, in this order. */
@@ -12,7 +13,31 @@ export type CounterPinChange =
   | { readonly kind: 'not-entered'; readonly step: PinChangeStep; readonly why: 'cancelled' | 'timeout' }
   | { readonly kind: 'pin-pad-absent' }
   /** the new PIN was not entered twice alike */
-  | { readonly kind: 'mismatch' };
+  | { readonly kind: 'mismatch' }
+  /** no PIN was asked for */
+  | { readonly kind: 'unread'; readonly outcome: UnreadCard };
+
+type UnreadCard = Exclude<CardOutcome, { kind: 'reading' }>;
+
+export interface CounterParts extends Omit<PinChangeParts, 'change'> {
+  /** not read yet */
+  readonly session: CardSession;
+}
+
+/** Reads the card, changes its PIN at the counter and ends the session. */
+export async function changePinOfCard(
+  { session, ...parts }: CounterParts,
+  removed: AbortSignal,
+): Promise<CounterPinChange> {
+  try {
+    const outcome = await session.read();
+    if (outcome.kind !== 'reading') return { kind: 'unread', outcome };
+    const change: PinChangeParts['change'] = (current, fresh) => session.changePin(current, fresh);
+    return await changePinAtCounter({ ...parts, change }, removed);
+  } finally {
+    session.close();
+  }
+}
 
 export interface PinChangeParts {
   readonly pinPad: PinPad;
