@@ -53,7 +53,7 @@ test('the search finds a canary in every form that it looks for', () => {
 class Overheard {
   readonly clock = new SimulatedClock({ utcMs: noon });
   readonly journal = new MemoryJournal();
-  readonly policy = new MemoryPolicy();
+  readonly policy = new MemoryPolicy(this.journal);
   readonly pinPad = new SimulatedPinPad({ clock: this.clock });
   readonly readers: DirectReaders;
   readonly terminal: Terminal;

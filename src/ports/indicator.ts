@@ -6,6 +6,7 @@ export const indications = [
   'denied',
   'hold-again',
   'pin-needed',
+  'next-person',
   'fault',
   'alarm',
 ] as const;

@@ -1,3 +1,4 @@
+import type { Facts } from '#core/access/access-state.ts';
 import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
 
 /** How full the journal is: the space reserved for it, in entries of the average size so far. */
@@ -14,8 +15,9 @@ export interface JournalSpace {
 }
 
 /**
- * Appends to the hash chain. `start` may be called again after it rejected. An append resolves when all its records are durable, in the order given, each with
- * its position, and rejects with `journal-full` or `journal-unwritable` when none of them is.
+ * Appends to the hash chain. `start` may be called again after it rejected. An append resolves when all its records are
+ * durable, in the order given, each with its position and together with the facts it changes, and rejects with
+ * `journal-full` or `journal-unwritable` when none of them is.
  */
 export interface JournalAppend {
   start(): Promise<JournalHead>;
@@ -23,6 +25,8 @@ export interface JournalAppend {
   space(): Promise<JournalSpace>;
   /** the highest UTC ever journalled, in milliseconds: the floor below which the clock has stepped back */
   latestMs(): Promise<number>;
+  /** the facts about the terminal as a whole; those of holders come with the policy's look-up */
+  sharedFacts(): Promise<Facts>;
   /** Signs a last checkpoint and closes. */
   stop(): Promise<void>;
 }

@@ -13,6 +13,7 @@ import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
+import type { KeptFacts } from './access-memory.ts';
 import type { JournalWriter } from './journal-writer.ts';
 
 export interface DoorControllerParts {
@@ -23,6 +24,8 @@ export interface DoorControllerParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly changed: (state: ReturnType<typeof doorStateName>, locked: boolean) => void;
+  /** Takes back what holds only of who went through, nobody having done so for this tap. */
+  readonly notPassed: (tapId: string) => KeptFacts;
   /** the tamper input was raised */
   readonly tampered: () => void;
   /** what the door's readers show until something else happens */
@@ -102,7 +105,14 @@ export class DoorController {
       case 'record': {
         const { kind: _, tapId, ...event } = effect;
         const body: { [key: string]: JsonValue } = { door: doorId, ...event };
-        return journal.note({ kind: 'door', ...(tapId === undefined ? {} : { tapId }), body });
+        if (tapId === undefined) return journal.note({ kind: 'door', body });
+        const unused = event.event === 'granted-not-opened';
+        return journal.note({
+          kind: 'door',
+          tapId,
+          body,
+          ...(unused && { facts: this.#parts.notPassed(tapId) }),
+        });
       }
       default:
         return effect satisfies never;

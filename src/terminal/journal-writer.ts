@@ -1,8 +1,10 @@
 import type { Logger } from 'pino';
+import type { Facts } from '#core/access/access-state.ts';
 import { isFault } from '#core/fault.ts';
 import type { JournalHead, JournalKind, JournalRecord, JsonValue } from '#core/journal/record.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { JournalAppend, JournalSpace } from '#ports/journal-append.ts';
+import type { KeptFacts } from './access-memory.ts';
 
 /** An event as the terminal knows it; time, boot and clock state are added when it is recorded. */
 export interface Occurrence {
@@ -10,6 +12,14 @@ export interface Occurrence {
   readonly tapId?: string;
   readonly body: { readonly [key: string]: JsonValue };
   readonly personal?: { readonly [field: string]: string };
+  /** what becomes durable with the entry */
+  readonly facts?: KeptFacts;
+}
+
+/** A record on its way to the disk. */
+interface Entry {
+  readonly record: JournalRecord;
+  readonly facts: KeptFacts | undefined;
 }
 
 /** records kept in memory while the disk takes none; more are counted and the count is recorded */
@@ -28,7 +38,8 @@ export class JournalWriter {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #appended: (head: JournalHead) => void;
-  readonly #waiting: JournalRecord[] = [];
+  readonly #opened: (shared: Facts) => void;
+  readonly #waiting: Entry[] = [];
   #dropped = 0;
   #floorMs = 0;
   #draining: Promise<void> | undefined;
@@ -38,7 +49,7 @@ export class JournalWriter {
   #started = false;
   #head: JournalHead | undefined;
   #behind = false;
-  #opened = false;
+  #isOpen = false;
   #opening: Promise<void> | undefined;
 
   constructor(parts: {
@@ -46,18 +57,21 @@ export class JournalWriter {
     clock: Clock;
     log: Logger;
     appended: (head: JournalHead) => void;
+    /** told the facts about the terminal as a whole before anything is recorded */
+    opened: (shared: Facts) => void;
   }) {
     this.#journal = parts.journal;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#appended = parts.appended;
+    this.#opened = parts.opened;
   }
 
   /** Opens the journal. Rejects with database faults; a full disk is borne: taps are denied until there is space. */
   async start(): Promise<void> {
     this.#started = true;
     try {
-      await this.#open();
+      await this.open();
     } catch (error) {
       if (!isFault(error, 'journal-full', 'journal-unwritable')) throw error;
       this.#log.error({ fault: error.code }, error.message);
@@ -77,16 +91,23 @@ export class JournalWriter {
 
   /** Records and resolves when durable. Rejects with `journal-full` or `journal-unwritable`: then nothing opens. */
   async decided(occurrence: Occurrence): Promise<void> {
-    await this.#append([this.#record(occurrence)]);
+    const entry = this.#entry(occurrence);
+    try {
+      await this.#append([entry]);
+    } catch (error) {
+      entry.facts?.takeBack();
+      throw error;
+    }
   }
 
   /** Records as soon as the disk takes it; never throws, never waits. */
   note(occurrence: Occurrence): void {
     if (this.#waiting.length >= waitingLimit) {
       this.#dropped += 1;
+      occurrence.facts?.takeBack();
       return;
     }
-    this.#waiting.push(this.#record(occurrence));
+    this.#waiting.push(this.#entry(occurrence));
     this.#drainSoon();
   }
 
@@ -151,7 +172,7 @@ export class JournalWriter {
       }
       if (this.#dropped > 0) {
         const count = this.#dropped;
-        await this.#append([this.#record({ kind: 'alarm', body: { alarm: 'records-lost', count } })]);
+        await this.#append([this.#entry({ kind: 'alarm', body: { alarm: 'records-lost', count } })]);
         this.#dropped -= count;
       }
     } catch (error) {
@@ -163,7 +184,9 @@ export class JournalWriter {
     }
   }
 
-  #open(): Promise<void> {
+  /** Opens the journal where it is not open yet. Rejects with `journal-full` or `journal-unwritable`. */
+  open(): Promise<void> {
+    if (this.#isOpen) return Promise.resolve();
     this.#opening ??= this.#openOnce().finally(() => {
       this.#opening = undefined;
     });
@@ -174,17 +197,21 @@ export class JournalWriter {
     // started once, though what follows may fail and be tried again
     this.#head ??= await this.#journal.start();
     this.#floorMs = await this.#journal.latestMs();
-    this.#opened = true;
+    this.#opened(await this.#journal.sharedFacts());
+    this.#isOpen = true;
     this.#writable = true;
     this.#appended(this.#head);
   }
 
-  async #append(records: readonly JournalRecord[]): Promise<void> {
+  async #append(entries: readonly Entry[]): Promise<void> {
     try {
-      if (!this.#opened) await this.#open();
-      const head = await this.#journal.append(records);
+      await this.open();
+      const head = await this.#journal.append(entries.map(({ record }) => record));
       this.#writable = true;
-      for (const record of records) this.#floorMs = Math.max(this.#floorMs, record.atMs);
+      for (const { record, facts } of entries) {
+        this.#floorMs = Math.max(this.#floorMs, record.atMs);
+        facts?.durable();
+      }
       this.#appended(head);
     } catch (error) {
       this.#writable = false;
@@ -192,13 +219,15 @@ export class JournalWriter {
     }
   }
 
-  #record(occurrence: Occurrence): JournalRecord {
-    return {
+  #entry({ facts, ...occurrence }: Occurrence): Entry {
+    const record = {
       ...occurrence,
+      ...(facts && facts.changes.length > 0 ? { changes: facts.changes } : {}),
       atMs: this.#clock.utcMs(),
       monotonicUs: this.#clock.monotonicUs(),
       bootId: this.#clock.bootId(),
-      clock: this.#clock.trusted() ? 'trusted' : 'untrusted',
+      clock: this.#clock.trusted() ? ('trusted' as const) : ('untrusted' as const),
     };
+    return { record, facts };
   }
 }

@@ -141,7 +141,10 @@ async function buildTerminal(
       doors: doors.doors,
       indicators: doors.indicators,
       pinPads: new Map(pads),
-      policy: new PolicyStore({ file: join(config.stateDirectory, 'policy.sqlite') }),
+      policy: new PolicyStore({
+        file: join(config.stateDirectory, 'policy.sqlite'),
+        journal: join(config.stateDirectory, 'journal.sqlite'),
+      }),
       journal: new JournalStore({
         file: join(config.stateDirectory, 'journal.sqlite'),
         terminal: config.terminal,

@@ -3,7 +3,8 @@ import { asksToHoldAgain } from '#core/texts/decisions.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { Indication, Indicator } from '#ports/indicator.ts';
-import { type EarlySlice, runTap, type TapParts, type TapResult } from './tap.ts';
+import { runTap, type TapParts, type TapResult } from './tap.ts';
+import { type EarlyLookUp, lookUpEarly } from './tap-decision.ts';
 
 /** a card that is read faster needs no sign that it is being read, and the lamp's way costs time while it is */
 const readingShownAfterMs = 50;
@@ -24,7 +25,7 @@ export class ReaderDesk {
   readonly #parts: ReaderDeskParts;
   #current: { readonly card: PresentedCard; readonly removed: AbortController } | undefined;
   #running: Promise<void> = Promise.resolve();
-  #early: EarlySlice | undefined;
+  #early: EarlyLookUp | undefined;
   #cancelShown: CancelTimer | undefined;
   /** from a tap's beginning until its outcome is known, what the door says is not for the person at the reader */
   #answering = false;
@@ -47,13 +48,7 @@ export class ReaderDesk {
 
   /** A card has said who it is: what the decision will need is looked up while the card proves it. */
   claimed(claim: CardClaim): void {
-    const { policy, reader, clock } = this.#parts;
-    const { organization, profileId, diversifier } = claim;
-    const slice = policy
-      .sliceOfClaim({ doorId: reader.doorId, organization, profileId, diversifier })
-      // looked up again for the decision, where the fault counts
-      .catch(() => undefined);
-    this.#early = { claim, askedUs: clock.monotonicUs(), slice };
+    this.#early = lookUpEarly(this.#parts, claim);
   }
 
   /** Takes a card whose reading has ended. A tap still going on is of a card that has left: it ends first. */
@@ -83,7 +78,7 @@ export class ReaderDesk {
     this.#cancelShown?.();
   }
 
-  async #run(card: PresentedCard, removed: AbortSignal, early: EarlySlice | undefined): Promise<void> {
+  async #run(card: PresentedCard, removed: AbortSignal, early: EarlyLookUp | undefined): Promise<void> {
     this.#cancelShown?.();
     this.#cancelShown = undefined;
     this.#answering = true;
@@ -121,6 +116,7 @@ export class ReaderDesk {
 function signOf(result: TapResult): Indication | undefined {
   if (result.kind === 'hold-again') return 'hold-again';
   const { decision, fault } = result;
+  if (decision.kind === 'waits') return 'next-person';
   if (decision.kind !== 'denied') return fault && 'fault';
   if (decision.reason === 'fault' || decision.reason === 'policy-absent') return 'fault';
   return asksToHoldAgain(decision.reason) ? 'hold-again' : 'denied';

@@ -1,3 +1,4 @@
+import type { StateChange } from '#core/access/access-state.ts';
 import type { CardOutcome } from '#core/card/reading.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
@@ -57,6 +58,8 @@ export function decisionEntry(reader: ReaderSettings, card: PresentedCard, resul
     if (result.fault) body.fault = result.fault.code;
     const { demanded, path, ...basis } = decision.basis;
     body.basis = { ...basis, demanded: [...demanded], path: path.map((step) => ({ ...step })) };
+    const changes = result.facts?.changes ?? [];
+    if (changes.length > 0) body.changes = changes.map(changeRecorded);
   }
   if (card.outcome.kind === 'refused' && card.outcome.namedKey) {
     const { profileId, keyVersion } = card.outcome.namedKey;
@@ -64,7 +67,9 @@ export function decisionEntry(reader: ReaderSettings, card: PresentedCard, resul
   }
   const read = card.outcome.kind === 'reading' ? card.outcome.reading : undefined;
   const reading = (result.kind === 'decided' ? result.reading : undefined) ?? read;
-  if (!reading) return { kind: 'decision', tapId: card.tapId, body };
+  const facts = result.kind === 'decided' ? result.facts : undefined;
+  const base = { kind: 'decision' as const, tapId: card.tapId, body, ...(facts && { facts }) };
+  if (!reading) return base;
   body.card = {
     organization: reading.organization,
     profile: reading.profileId,
@@ -76,5 +81,14 @@ export function decisionEntry(reader: ReaderSettings, card: PresentedCard, resul
   const personal: { [field: string]: string } = { userNumber: reading.userNumber };
   // the diversifier tells cards apart and could track one: it is as personal as the number
   if (reading.diversifier !== undefined) personal.diversifier = reading.diversifier;
-  return { kind: 'decision', tapId: card.tapId, body, personal };
+  return { ...base, personal };
+}
+
+/** A change of a fact as an entry tells it: about the holder of the tap or the terminal as a whole, and nobody's name. */
+function changeRecorded({ key, holderId, value }: StateChange): JsonValue {
+  return {
+    key,
+    about: holderId === undefined ? 'terminal' : 'holder',
+    ...(value === undefined ? {} : { value }),
+  };
 }

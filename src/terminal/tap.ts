@@ -1,19 +1,22 @@
 import type { Logger } from 'pino';
-import { blankState } from '#core/access/access-state.ts';
-import { decide, effectiveMs } from '#core/access/decide.ts';
+import { effectiveMs } from '#core/access/decide.ts';
 import type { Decision, DecisionBasis, DenialReason } from '#core/access/decision.ts';
-import type { PolicySlice } from '#core/access/policy.ts';
-import type { DecisionTime } from '#core/access/rule.ts';
-import type { CardClaim, CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
+import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
 import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
-import type { Clock } from '#ports/clock.ts';
 import type { Indicator } from '#ports/indicator.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
-import type { PolicyLookup } from '#ports/policy-lookup.ts';
-import type { JournalWriter } from './journal-writer.ts';
+import type { KeptFacts } from './access-memory.ts';
+import {
+  believed,
+  decideReading,
+  type EarlyLookUp,
+  lookUp,
+  type TapDecisionParts,
+  timeOf,
+} from './tap-decision.ts';
 import { actuationEntry, decisionEntry, timingEntry, tooSlowEntry } from './tap-entries.ts';
-import type { ReaderSettings, TerminalSettings } from './terminal.ts';
+import type { TerminalSettings } from './terminal.ts';
 import type { JudgedTiming, TimingWatch } from './timing-watch.ts';
 
 /** How a tap ended: a decision, or a card taken away too early, which is no denial. */
@@ -26,28 +29,14 @@ export type TapResult =
       readonly fault?: FaultRecord;
       /** monotonic µs after which nothing opens any more: whoever waited has walked away */
       readonly openByUs: number;
+      /** what the decision changes; absent where no rule was asked */
+      readonly facts?: KeptFacts;
     }
   | { readonly kind: 'hold-again' };
 
-/** What was looked up while the card was still being authenticated, for the card that it claims to be. */
-export interface EarlySlice {
-  readonly claim: CardClaim;
-  /** monotonic µs */
-  readonly askedUs: number;
-  /** undefined where the policy has no such card; never rejects */
-  readonly slice: Promise<PolicySlice | undefined>;
-}
-
-/** how old an early slice may be: a permission withdrawn since then is still believed, in microseconds */
-const earlyForUs = 500_000;
-
-export interface TapParts {
-  readonly policy: PolicyLookup;
-  readonly journal: JournalWriter;
-  readonly clock: Clock;
+export interface TapParts extends TapDecisionParts {
   readonly log: Logger;
   readonly settings: TerminalSettings;
-  readonly reader: ReaderSettings;
   readonly indicator: Indicator | undefined;
   readonly pinPad: PinPad | undefined;
   /** undefined where the reader's configuration does not ask for it */
@@ -64,7 +53,7 @@ export async function runTap(
   parts: TapParts,
   card: PresentedCard,
   removed: AbortSignal,
-  early?: EarlySlice,
+  early?: EarlyLookUp,
 ): Promise<TapResult> {
   const result = await decideAndOpen(parts, card, removed, early);
   // only observed, a time costs the tap nothing: the decision is durable and the strike has moved
@@ -77,7 +66,7 @@ async function decideAndOpen(
   parts: TapParts,
   card: PresentedCard,
   removed: AbortSignal,
-  early: EarlySlice | undefined,
+  early: EarlyLookUp | undefined,
 ): Promise<TapResult> {
   let result: TapResult;
   try {
@@ -96,22 +85,44 @@ async function decideAndOpen(
     parts.journal.note(decisionEntry(parts.reader, card, result));
     return result;
   }
+  noteAlarms(parts, card, result);
   if (result.kind === 'hold-again' || result.decision.kind !== 'granted') return result;
   if (parts.clock.monotonicUs() > result.openByUs) {
-    parts.journal.note(actuationEntry(parts.reader, card, { result: 'not-opened', reason: 'too-late' }));
+    noteNotOpened(parts, card, { result: 'not-opened', reason: 'too-late' });
     return denied(parts, 'too-late');
   }
   const fault = await parts.open(card.tapId);
-  const done = fault ? { result: 'failed', fault: fault.code } : { result: 'unlocked' };
-  parts.journal.note(actuationEntry(parts.reader, card, done));
+  if (fault) noteNotOpened(parts, card, { result: 'failed', fault: fault.code });
+  else parts.journal.note(actuationEntry(parts.reader, card, { result: 'unlocked' }));
   return fault ? { ...result, fault } : result;
+}
+
+/** Tells staff what the person at the door is not told. */
+function noteAlarms(
+  { journal, reader: { doorId, readerId } }: TapParts,
+  { tapId }: PresentedCard,
+  result: TapResult,
+): void {
+  if (result.kind === 'hold-again' || result.decision.kind === 'needs') return;
+  for (const alarm of result.decision.alarms) {
+    journal.note({ kind: 'alarm', tapId, body: { door: doorId, reader: readerId, alarm, on: true } });
+  }
+}
+
+/** Nobody went through, as far as anyone can tell: what holds only of who did is as before. */
+function noteNotOpened(
+  { journal, memory, reader }: TapParts,
+  card: PresentedCard,
+  body: Parameters<typeof actuationEntry>[2],
+): void {
+  journal.note({ ...actuationEntry(reader, card, body), facts: memory.notPassed(card.tapId) });
 }
 
 async function decideTap(
   parts: TapParts,
   card: PresentedCard,
   removed: AbortSignal,
-  early: EarlySlice | undefined,
+  early: EarlyLookUp | undefined,
 ): Promise<TapResult> {
   const outcome = card.outcome;
   if (outcome.kind !== 'reading') return resultWithoutReading(parts, card, outcome);
@@ -119,29 +130,30 @@ async function decideTap(
   let reading = outcome.reading;
   const timing = parts.timing?.denies ? watchTiming(parts, card, reading) : undefined;
   let openByUs = card.presentedAtUs + parts.settings.decisionDeadlineMs * 1_000;
-  let decision = decideBy(
-    parts,
-    card.tapId,
-    reading,
-    (await believed(parts, reading, early)) ?? (await lookUp(parts, reading)),
-  );
-  if (timing?.refused && decision.kind !== 'denied') {
-    return denied(parts, 'timing-unusual', undefined, decision.basis);
-  }
-  if (decision.kind === 'needs') {
+  const objection = ({ kind }: Decision): DenialReason | undefined => {
+    if (timing?.refused) return 'timing-unusual';
+    return kind === 'granted' && parts.clock.monotonicUs() > openByUs ? 'too-late' : undefined;
+  };
+  const found = (await believed(parts, reading, early)) ?? (await lookUp(parts, reading));
+  const { tapId } = card;
+  let decided = await decideReading(parts, { tapId, reading, found, openByUs, objection });
+  if (decided.decision.kind === 'needs') {
     const askedUs = parts.clock.monotonicUs();
     const entry = await askForPin(parts, card, removed);
     openByUs += parts.clock.monotonicUs() - askedUs;
-    if (entry.kind !== 'verified') return resultWithoutPin(parts, entry, decision.basis);
+    if (entry.kind !== 'verified') return resultWithoutPin(parts, entry, decided.decision.basis);
     reading = entry.reading;
     // looked up again: the permission may have been withdrawn while the PIN was typed
-    decision = decideBy(parts, card.tapId, reading, await lookUp(parts, reading));
-    if (decision.kind === 'needs') return denied(parts, 'pin-unavailable', undefined, decision.basis);
+    const again = await lookUp(parts, reading);
+    decided = await decideReading(parts, {
+      tapId,
+      reading,
+      found: again,
+      openByUs,
+      objection: (decision) => (decision.kind === 'needs' ? 'pin-unavailable' : objection(decision)),
+    });
   }
-  if (decision.kind === 'granted' && parts.clock.monotonicUs() > openByUs) {
-    return denied(parts, 'too-late', undefined, decision.basis);
-  }
-  return { kind: 'decided', decision, reading, openByUs };
+  return { kind: 'decided', ...decided, reading, openByUs };
 }
 
 /** Judges how long the card took to authenticate; what is unusual gets an entry of its own, refused or not. */
@@ -156,55 +168,6 @@ function watchTiming(
   journal.note(occurrence);
   log.warn({ tapId: card.tapId, ...occurrence.body }, 'unusually slow authentication');
   return judged;
-}
-
-function lookUp(parts: TapParts, reading: Reading): Promise<PolicySlice> {
-  return parts.policy.slice({
-    doorId: parts.reader.doorId,
-    organization: reading.organization,
-    profileId: reading.profileId,
-    userNumber: reading.userNumber,
-    ...(reading.diversifier === undefined ? {} : { diversifier: reading.diversifier }),
-  });
-}
-
-/** The early slice, if it is fresh and of just the card that has proven itself; the claim alone counts for nothing. */
-async function believed(
-  { clock }: TapParts,
-  { organization, profileId, userNumber, diversifier }: Reading,
-  early: EarlySlice | undefined,
-): Promise<PolicySlice | undefined> {
-  if (!early || early.claim.organization !== organization) return undefined;
-  const slice = await early.slice;
-  const card = slice?.card;
-  const same =
-    diversifier !== undefined &&
-    card?.diversifier === diversifier &&
-    card.profileId === profileId &&
-    card.userNumber === userNumber;
-  return same && clock.monotonicUs() - early.askedUs <= earlyForUs ? slice : undefined;
-}
-
-function decideBy(parts: TapParts, tapId: string, reading: Reading, slice: PolicySlice): Decision {
-  const { doorId, readerId, from, to } = parts.reader;
-  const request = {
-    doorId,
-    readerId,
-    tapId,
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
-  };
-  return decide({ reading, request, slice, state: blankState, time: timeOf(parts) });
-}
-
-function timeOf({ clock, journal }: TapParts): DecisionTime {
-  return {
-    utcMs: clock.utcMs(),
-    floorMs: journal.floorMs(),
-    trusted: clock.trusted(),
-    monotonicMs: Math.floor(clock.monotonicUs() / 1_000),
-    bootId: clock.bootId(),
-  };
 }
 
 type PinResult = PinOutcome | { readonly kind: 'not-entered' } | { readonly kind: 'absent' };

@@ -10,6 +10,7 @@ import type { JournalAppend } from '#ports/journal-append.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
+import { AccessMemory } from './access-memory.ts';
 import { DoorController } from './door-controller.ts';
 import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
@@ -83,6 +84,7 @@ const aliveWithinMs = 2_000;
 class RunningTerminal implements Terminal {
   readonly #ports: TerminalPorts;
   readonly #settings: TerminalSettings;
+  readonly #memory: AccessMemory;
   readonly #journal: JournalWriter;
   readonly #doors: ReadonlyMap<string, DoorController>;
   /** by the reader's name in the card stack */
@@ -95,11 +97,13 @@ class RunningTerminal implements Terminal {
   constructor(ports: TerminalPorts, settings: TerminalSettings) {
     this.#ports = ports;
     this.#settings = settings;
+    this.#memory = new AccessMemory({ terminal: settings.terminalId });
     this.#journal = new JournalWriter({
       journal: ports.journal,
       clock: ports.clock,
       log: ports.log.child({ component: 'journal' }),
       appended: (head) => this.#observe({ kind: 'journal', head }),
+      opened: (shared) => this.#memory.load(shared),
     });
     this.#doors = new Map(settings.doors.map((door) => [door.doorId, this.#buildDoor(door)]));
     this.#desks = new Map(settings.readers.map((reader) => [reader.readerName, this.#buildDesk(reader)]));
@@ -181,6 +185,7 @@ class RunningTerminal implements Terminal {
       clock: this.#ports.clock,
       log: this.#ports.log.child({ component: 'door', door: doorId }),
       changed: (state, locked) => this.#observe({ kind: 'door', doorId, state, locked }),
+      notPassed: (tapId) => this.#memory.notPassed(tapId),
       tampered: () => {
         this.#erasing = Promise.all([this.#erasing, this.#eraseKeys(doorId)]);
       },
@@ -212,6 +217,7 @@ class RunningTerminal implements Terminal {
     if (!door) throw new Error(`reader ${readerId} serves door ${doorId}, which is not configured`);
     return new ReaderDesk({
       policy: this.#ports.policy,
+      memory: this.#memory,
       journal: this.#journal,
       clock: this.#ports.clock,
       log: this.#ports.log.child({ component: 'tap', reader: readerId }),

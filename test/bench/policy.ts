@@ -28,14 +28,14 @@ try {
   reader.close();
   console.log(`slice() where the database is read: ${latencies(inWorker)}`);
 
-  const store = new PolicyStore({ file });
+  const store = new PolicyStore({ file, journal: join(directory, 'journal.sqlite') });
   await store.start();
   const seen: number[] = [];
   const decided: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     const query = randomQuery();
     const start = nowUs();
-    const slice = await store.slice(query);
+    const { slice } = await store.lookUp(query);
     const found = nowUs();
     check(query, slice);
     seen.push(found - start);

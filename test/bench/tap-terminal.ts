@@ -142,6 +142,7 @@ export class MeasuredTerminal {
       stop: () => inner.stop(),
       space: () => inner.space(),
       latestMs: () => inner.latestMs(),
+      sharedFacts: () => inner.sharedFacts(),
       append: async (records) => {
         const decision = records.some(({ kind }) => kind === 'decision');
         if (decision) this.#marks.decided = this.#clock.monotonicUs();
@@ -215,7 +216,7 @@ async function installPolicy(folder: string): Promise<PolicyLookup> {
   const rows = readHolderFile({ file: list, encoding: 'utf-8', mode: 'complete', rules });
   await installer.importHolders({ mode: 'complete', dryRun: false, nowMs, rows, confirm: async () => true });
   await installer.stop();
-  return new PolicyStore({ file });
+  return new PolicyStore({ file, journal: join(folder, 'journal.sqlite') });
 }
 
 /** The default of a terminal: no master key, but those of the cards allowed there, here of one. */

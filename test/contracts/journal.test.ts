@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { FactsReader } from '#adapters/sqlite/facts.ts';
 import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
 import { JournalStore, type JournalStoreParts } from '#adapters/sqlite/journal-store.ts';
+import type { StateChange } from '#core/access/access-state.ts';
 import { parseEntry } from '#core/journal/entry.ts';
 import type { JournalRecord } from '#core/journal/record.ts';
 import { type JournalItem, verifyJournal } from '#core/journal/verify.ts';
@@ -71,6 +73,62 @@ async function verified(path = file) {
     checkpointEveryEntries: 1_000,
   });
 }
+
+const factsOf = (holderId: string) => new FactsReader(file).of(holderId);
+const changing = (index: number, changes: readonly StateChange[]) => ({ ...record(index), changes });
+
+describe('facts', () => {
+  test('become durable with the entry that changes them, and outlast a restart', async () => {
+    expect(factsOf('h1')).toEqual(new Map());
+    const journal = store();
+    await journal.start();
+    const path = [{ zone: 'lab' }, 'naïve', 1.5, null, true];
+    await journal.append([
+      changing(0, [
+        { key: 'inside', holderId: 'h1', value: path },
+        { key: 'uses', holderId: 'h1', value: 1 },
+        { key: 'count', value: 1 },
+      ]),
+      changing(1, [
+        { key: 'uses', holderId: 'h1', value: 2 },
+        { key: 'uses', holderId: 'h2', value: 9 },
+      ]),
+    ]);
+    expect(factsOf('h1')).toEqual(
+      new Map<string, unknown>([
+        ['inside', path],
+        ['uses', 2],
+      ]),
+    );
+    await journal.append([changing(2, [{ key: 'inside', holderId: 'h1' }])]);
+    expect(await journal.sharedFacts()).toEqual(new Map([['count', 1]]));
+    await journal.stop();
+    const again = store();
+    await again.start();
+    expect(await again.sharedFacts()).toEqual(new Map([['count', 1]]));
+    expect([factsOf('h1'), factsOf('h2')]).toEqual([new Map([['uses', 2]]), new Map([['uses', 9]])]);
+  });
+
+  test('leave the entries as they are without them', async () => {
+    const journal = store();
+    await journal.start();
+    await journal.append([changing(0, [{ key: 'inside', holderId: 'h1', value: 'lab' }])]);
+    await journal.stop();
+    const [view] = await (await reader()).list({ limit: 1 });
+    expect(view?.entry).not.toHaveProperty('changes');
+    expect(JSON.stringify(view)).not.toContain('lab');
+    expect(await verified()).toMatchObject({ sound: true, entries: 1 });
+  });
+
+  test('of a record that is refused are not stored', async () => {
+    const journal = store();
+    await journal.start();
+    const good = changing(0, [{ key: 'uses', holderId: 'h1', value: 1 }]);
+    const wrong = { ...changing(1, [{ key: 'uses', holderId: 'h1', value: 2 }]), body: { open: Number.NaN } };
+    await Promise.allSettled([journal.append([good]), journal.append([wrong])]);
+    expect(factsOf('h1')).toEqual(new Map([['uses', 1]]));
+  });
+});
 
 describe('appending', () => {
   test('chains entries in the order given and signs the last at stop', async () => {

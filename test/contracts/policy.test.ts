@@ -5,12 +5,16 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readHolderFile } from '#adapters/csv/holder-file.ts';
 import { detectEncoding, type Encoding } from '#adapters/csv/text-blocks.ts';
+import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import type { ImportMode } from '#core/access/holder-row.ts';
 import { rulesOfDoor } from '#core/access/policy.ts';
 import { type SiteRules, siteRulesSchema } from '#core/access/site-rules.ts';
 import type { ImportOutcome, ImportPreview } from '#ports/policy-install.ts';
+import type { ClaimQuery, PolicyQuery } from '#ports/policy-lookup.ts';
+import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 
 const rules: SiteRules = siteRulesSchema.parse({
   formatVersion: 1,
@@ -40,11 +44,13 @@ const header = 'user_number,profile,holder,status,groups,card_status,diversifier
 
 let directory: string;
 let file: string;
+let journal: string;
 let opened: { stop(): Promise<void> }[];
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'kazasu-policy-'));
   file = join(directory, 'policy.sqlite');
+  journal = join(directory, 'journal.sqlite');
   opened = [];
 });
 
@@ -53,14 +59,25 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-async function started<T extends { start(): Promise<void>; stop(): Promise<void> }>(one: T): Promise<T> {
+async function started<T extends { start(): Promise<unknown>; stop(): Promise<void> }>(one: T): Promise<T> {
   await one.start();
   opened.push(one);
   return one;
 }
 
 const installer = () => started(new PolicyInstaller({ file }));
-const store = () => started(new PolicyStore({ file }));
+const store = () => started(new PolicyStore({ file, journal }));
+const journalStore = async () =>
+  new JournalStore({
+    file: journal,
+    terminal: 'gate',
+    signing: await openDeviceKey(directory),
+    clock: new SimulatedClock({ utcMs: nowMs }),
+    reserveMiB: 1,
+  });
+const sliceOf = async (policy: PolicyStore, query: PolicyQuery) => (await policy.lookUp(query)).slice;
+const claimedSliceOf = async (policy: PolicyStore, query: ClaimQuery) =>
+  (await policy.lookUpClaim(query))?.slice;
 
 async function withRules(): Promise<PolicyInstaller> {
   const made = await installer();
@@ -112,13 +129,13 @@ describe('looking up', () => {
   test('rejects with policy-absent until rules are installed, then sees them without a restart', async () => {
     const policy = await store();
     expect(await policy.version()).toBeUndefined();
-    await expect(policy.slice(query)).rejects.toMatchObject({ code: 'policy-absent' });
+    await expect(sliceOf(policy, query)).rejects.toMatchObject({ code: 'policy-absent' });
     const made = await installer();
     expect(await policy.version()).toBeUndefined();
     await made.installRules(rules, nowMs);
     const version = { number: 1, organization: 'city', timeZone: 'Asia/Tokyo', installedAtMs: nowMs };
     expect(await policy.version()).toEqual(version);
-    expect(await policy.slice(query)).toMatchObject({
+    expect(await sliceOf(policy, query)).toMatchObject({
       version,
       profileAdmitted: true,
       otherCards: false,
@@ -129,7 +146,7 @@ describe('looking up', () => {
     const made = await withRules();
     await installed(made, `${header}00000001,type-a,,,staff;清掃,,\n00000002,type-a,,,staff,,\n`);
     const policy = await store();
-    expect(await policy.slice(query)).toEqual({
+    expect(await sliceOf(policy, query)).toEqual({
       version: { number: 2, organization: 'city', timeZone: 'Asia/Tokyo', installedAtMs: nowMs },
       rules: rulesOfDoor(rules, 'main'),
       profileAdmitted: true,
@@ -137,10 +154,10 @@ describe('looking up', () => {
       otherCards: false,
       holder: { holderId: '00000001', status: 'active', groups: ['staff', '清掃'] },
     });
-    expect(await policy.slice({ ...query, doorId: 'back' })).toMatchObject({
+    expect(await sliceOf(policy, { ...query, doorId: 'back' })).toMatchObject({
       rules: { door: { id: 'back', assurance: [] }, permissions: [{ group: 'staff' }] },
     });
-    const unknownDoor = await policy.slice({ ...query, doorId: 'nowhere' });
+    const unknownDoor = await sliceOf(policy, { ...query, doorId: 'nowhere' });
     expect(unknownDoor.rules.door).toBeUndefined();
     expect(unknownDoor.rules.permissions).toEqual([]);
   });
@@ -149,15 +166,15 @@ describe('looking up', () => {
     const made = await withRules();
     await installed(made, `${header}00000001,type-a,,,staff,,\n00000001,uni,,,清掃,,\n`);
     const policy = await store();
-    const own = await policy.slice(query);
-    const other = await policy.slice({ ...query, profileId: 'uni', organization: 'university' });
+    const own = await sliceOf(policy, query);
+    const other = await sliceOf(policy, { ...query, profileId: 'uni', organization: 'university' });
     expect(own.holder?.holderId).toBe('00000001');
     expect(other.holder?.holderId).toBe('university/00000001');
     // the right profile in the wrong organization's hands
-    const stray = await policy.slice({ ...query, organization: 'university' });
+    const stray = await sliceOf(policy, { ...query, organization: 'university' });
     expect(stray).toMatchObject({ profileAdmitted: false });
     expect(stray.card).toBeUndefined();
-    expect((await policy.slice({ ...query, userNumber: '1' })).holder).toBeUndefined();
+    expect((await sliceOf(policy, { ...query, userNumber: '1' })).holder).toBeUndefined();
   });
 
   test('tells a lost card from its replacement', async () => {
@@ -168,7 +185,7 @@ describe('looking up', () => {
     );
     const policy = await store();
     const slice = (diversifier?: string, userNumber = '00000001') =>
-      policy.slice({ ...query, userNumber, ...(diversifier === undefined ? {} : { diversifier }) });
+      sliceOf(policy, { ...query, userNumber, ...(diversifier === undefined ? {} : { diversifier }) });
     expect(await slice('0A')).toMatchObject({ card: { status: 'ended' }, otherCards: true });
     expect(await slice('0B')).toMatchObject({ card: { status: 'active' }, otherCards: true });
     const unlisted = await slice('0C');
@@ -183,31 +200,51 @@ describe('looking up', () => {
     const made = await withRules();
     const claim = { doorId: 'main', organization: 'city', profileId: 'type-a', diversifier: '0A' };
     const policy = await store();
-    expect(await policy.sliceOfClaim(claim)).toBeUndefined();
+    expect(await claimedSliceOf(policy, claim)).toBeUndefined();
     await installed(
       made,
       `${header}00000001,type-a,,,staff,ended,0A\n00000001,type-a,,,staff,active,0B\n00000002,type-a,,,staff,,\n00000003,type-a,,,staff,active,0C\n00000004,type-a,,,staff,active,0C\n`,
     );
     for (const diversifier of ['0A', '0B']) {
-      const found = await policy.sliceOfClaim({ ...claim, diversifier });
-      expect(found).toEqual(await policy.slice({ ...query, diversifier }));
+      const found = await claimedSliceOf(policy, { ...claim, diversifier });
+      expect(found).toEqual(await sliceOf(policy, { ...query, diversifier }));
       expect(found?.card).toMatchObject({ userNumber: '00000001', diversifier });
     }
-    expect(await policy.sliceOfClaim({ ...claim, diversifier: '0C' })).toBeUndefined();
-    expect(await policy.sliceOfClaim({ ...claim, diversifier: '0D' })).toBeUndefined();
+    expect(await claimedSliceOf(policy, { ...claim, diversifier: '0C' })).toBeUndefined();
+    expect(await claimedSliceOf(policy, { ...claim, diversifier: '0D' })).toBeUndefined();
     // what stands for any card is nobody's claim
-    expect(await policy.sliceOfClaim({ ...claim, diversifier: '' })).toBeUndefined();
-    expect(await policy.sliceOfClaim({ ...claim, profileId: 'uni' })).toBeUndefined();
-    const stray = await policy.sliceOfClaim({ ...claim, organization: 'university' });
+    expect(await claimedSliceOf(policy, { ...claim, diversifier: '' })).toBeUndefined();
+    expect(await claimedSliceOf(policy, { ...claim, profileId: 'uni' })).toBeUndefined();
+    const stray = await claimedSliceOf(policy, { ...claim, organization: 'university' });
     expect(stray).toMatchObject({ profileAdmitted: false });
     expect(stray?.card).toBeUndefined();
+  });
+
+  test('brings the facts of the holder, as a journal has them that may appear later', async () => {
+    const made = await withRules();
+    await installed(made, `${header}00000001,type-a,h1,,staff,,0A\n00000002,type-a,,,staff,,\n`);
+    const policy = await store();
+    const factsOf = async (userNumber: string) => (await policy.lookUp({ ...query, userNumber })).facts;
+    expect(await factsOf('00000001')).toEqual(new Map());
+    const writing = await started(await journalStore());
+    const changes = [
+      { key: 'inside', holderId: 'h1', value: 'lab' },
+      { key: 'count', value: 1 },
+    ];
+    const entry = { atMs: nowMs, monotonicUs: 1, bootId: 'b', clock: 'trusted' as const, body: {} };
+    await writing.append([{ ...entry, kind: 'decision', changes }]);
+    const facts = new Map([['inside', 'lab']]);
+    expect(await factsOf('00000001')).toEqual(facts);
+    expect((await policy.lookUpClaim({ ...query, diversifier: '0A' }))?.facts).toEqual(facts);
+    expect(await factsOf('00000002')).toEqual(new Map());
+    expect(await factsOf('00000003')).toEqual(new Map());
   });
 
   test('sees a version whole, old or new, while an import runs', async () => {
     const made = await withRules();
     await installed(made, `${header}${many(100)}`);
     const policy = await store();
-    let during: Awaited<ReturnType<typeof policy.slice>> | undefined;
+    let during: Awaited<ReturnType<typeof sliceOf>> | undefined;
     const gone = `${header}${many(50, 51)}`;
     const outcome = await made.importHolders({
       mode: 'complete',
@@ -215,13 +252,13 @@ describe('looking up', () => {
       nowMs,
       rows: listRows(gone),
       confirm: async () => {
-        during = await policy.slice(query);
+        during = await sliceOf(policy, query);
         return true;
       },
     });
     expect(outcome.kind).toBe('installed');
     expect(during).toMatchObject({ version: { number: 2 }, card: { status: 'active' } });
-    const after = await policy.slice(query);
+    const after = await sliceOf(policy, query);
     expect(after.version.number).toBe(3);
     expect(after.card).toBeUndefined();
   });
@@ -234,7 +271,7 @@ describe('looking up', () => {
     rmSync(file);
     rmSync(`${file}-wal`, { force: true });
     rmSync(`${file}-shm`, { force: true });
-    await expect(policy.slice(query)).rejects.toMatchObject({ code: 'policy-absent' });
+    await expect(sliceOf(policy, query)).rejects.toMatchObject({ code: 'policy-absent' });
     const again = await installer();
     await again.installRules({ ...rules, organization: 'town' }, nowMs);
     expect(await policy.version()).toMatchObject({ organization: 'town' });
@@ -276,17 +313,17 @@ describe('importing', () => {
     });
     expect(delta).toMatchObject({ changed: 1, removed: 0, cardsChanged: 0, holdersAfter: 2 });
     const policy = await store();
-    expect(await policy.slice(query)).toMatchObject({
+    expect(await sliceOf(policy, query)).toMatchObject({
       holder: { status: 'suspended', groups: ['staff'], validUntilMs: Date.parse('2027-04-01T00:00+09:00') },
       card: { keyVersion: 2 },
     });
     await installed(made, 'user_number,profile,valid_until,key_version\n00000001,type-a,none,none\n', {
       mode: 'delta',
     });
-    const { holder, card } = await policy.slice(query);
+    const { holder, card } = await sliceOf(policy, query);
     expect(holder).toEqual({ holderId: '00000001', status: 'suspended', groups: ['staff'] });
     expect(card?.keyVersion).toBeUndefined();
-    expect((await policy.slice({ ...query, userNumber: '00000002' })).holder?.status).toBe('active');
+    expect((await sliceOf(policy, { ...query, userNumber: '00000002' })).holder?.status).toBe('active');
   });
 
   test('asks before many lose access, by removal, by status or by groups', async () => {
@@ -478,7 +515,7 @@ describe('encodings', () => {
     const made = await withRules();
     const outcome = await importList(made, bytes);
     expect(outcome).toMatchObject({ kind: 'installed', preview: { added: 1 } });
-    expect((await (await store()).slice(query)).holder?.groups).toEqual(['清掃']);
+    expect((await sliceOf(await store(), query)).holder?.groups).toEqual(['清掃']);
   });
 
   test('a UTF-8 file with one wrong byte is not taken for Windows-31J', async () => {
@@ -498,7 +535,9 @@ describe('a database that is not in order', () => {
     const db = new Database(file);
     db.pragma('user_version = 2');
     db.close();
-    await expect(new PolicyStore({ file }).start()).rejects.toMatchObject({ code: 'database-newer' });
+    await expect(new PolicyStore({ file, journal }).start()).rejects.toMatchObject({
+      code: 'database-newer',
+    });
     await expect(new PolicyInstaller({ file }).start()).rejects.toMatchObject({ code: 'database-newer' });
   });
 
@@ -506,10 +545,14 @@ describe('a database that is not in order', () => {
     const db = new Database(file);
     db.exec('CREATE TABLE something (a)');
     db.close();
-    await expect(new PolicyStore({ file }).start()).rejects.toMatchObject({ code: 'database-invalid' });
+    await expect(new PolicyStore({ file, journal }).start()).rejects.toMatchObject({
+      code: 'database-invalid',
+    });
     await expect(new PolicyInstaller({ file }).start()).rejects.toMatchObject({ code: 'database-invalid' });
     writeFileSync(file, 'no database '.repeat(1000));
-    await expect(new PolicyStore({ file }).start()).rejects.toMatchObject({ code: 'database-invalid' });
+    await expect(new PolicyStore({ file, journal }).start()).rejects.toMatchObject({
+      code: 'database-invalid',
+    });
   });
 });
 

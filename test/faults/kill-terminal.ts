@@ -43,7 +43,10 @@ const terminal = createTerminal(
     doors: guarded.doors,
     indicators: guarded.indicators,
     pinPads: new Map(),
-    policy: new PolicyStore({ file: join(directory, 'policy.sqlite') }),
+    policy: new PolicyStore({
+      file: join(directory, 'policy.sqlite'),
+      journal: join(directory, 'journal.sqlite'),
+    }),
     journal: new JournalStore({
       file: join(directory, 'journal.sqlite'),
       terminal: 'killed',

@@ -1,14 +1,15 @@
 import { pino } from 'pino';
+import type { Facts } from '#core/access/access-state.ts';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
 import type { PolicySlice, PolicyVersion } from '#core/access/policy.ts';
 import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
 import { Fault } from '#core/fault.ts';
-import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
+import type { JournalHead, JournalRecord, JsonValue } from '#core/journal/record.ts';
 import type { CardReaderEvents, CardReaders, PresentedCard } from '#ports/card-reader.ts';
 import type { Indication } from '#ports/indicator.ts';
 import type { JournalAppend, JournalSpace } from '#ports/journal-append.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
-import type { ClaimQuery, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
+import type { ClaimQuery, LookedUp, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { SimulatedDoor } from '#simulators/door/simulated-door.ts';
 import { SimulatedDoorHardware } from '#simulators/door/simulated-hardware.ts';
@@ -20,6 +21,8 @@ import { doorRules } from '../policy-slices.ts';
 /** A journal in memory whose disk can be slow, full or gone. */
 export class MemoryJournal implements JournalAppend {
   readonly records: JournalRecord[] = [];
+  /** by holder, those about the terminal as a whole under the empty one */
+  readonly facts = new Map<string, Map<string, JsonValue>>();
   fault: Fault | undefined;
   /** while set, an append waits for it */
   gate: Promise<void> | undefined;
@@ -34,6 +37,12 @@ export class MemoryJournal implements JournalAppend {
     await this.gate;
     if (this.fault) throw this.fault;
     this.records.push(...records);
+    for (const { holderId = '', key, value } of records.flatMap(({ changes }) => changes ?? [])) {
+      const facts = this.facts.get(holderId) ?? new Map<string, JsonValue>();
+      this.facts.set(holderId, facts);
+      if (value === undefined) facts.delete(key);
+      else facts.set(key, value);
+    }
     return this.#answer();
   }
 
@@ -49,6 +58,10 @@ export class MemoryJournal implements JournalAppend {
     return this.latest;
   }
 
+  async sharedFacts(): Promise<Facts> {
+    return new Map(this.facts.get(''));
+  }
+
   async stop() {
     this.stopped = true;
   }
@@ -60,6 +73,7 @@ export class MemoryJournal implements JournalAppend {
 }
 
 export class MemoryPolicy implements PolicyLookup {
+  readonly #journal: MemoryJournal;
   installed: PolicyVersion | undefined = {
     number: 3,
     organization: 'example',
@@ -70,33 +84,41 @@ export class MemoryPolicy implements PolicyLookup {
   fault: Fault | undefined;
   queries: PolicyQuery[] = [];
 
+  constructor(journal: MemoryJournal) {
+    this.#journal = journal;
+  }
+
   async start() {}
   async stop() {}
 
-  async slice(query: PolicyQuery): Promise<PolicySlice> {
+  async lookUp(query: PolicyQuery): Promise<LookedUp> {
     if (this.fault) throw this.fault;
     this.queries.push(query);
     const version = this.installed;
     if (!version) throw new Fault('policy-absent', 'no policy is installed');
     const found = this.slices.get(query.userNumber);
-    return {
+    return this.#withFacts({
       version,
       rules: doorRules({ id: 'door-1' }),
       profileAdmitted: true,
       otherCards: false,
       ...found,
-    };
+    });
   }
 
-  async sliceOfClaim({ diversifier }: ClaimQuery): Promise<PolicySlice | undefined> {
+  async lookUpClaim({ diversifier }: ClaimQuery): Promise<LookedUp | undefined> {
     if (this.fault) throw this.fault;
     const version = this.installed;
     const found = [...this.slices.values()].find(({ card }) => card?.diversifier === diversifier);
-    return version && found && { version, ...found };
+    return version && found && this.#withFacts({ version, ...found });
   }
 
   async version() {
     return this.installed;
+  }
+
+  #withFacts(slice: PolicySlice): LookedUp {
+    return { slice, facts: new Map(this.#journal.facts.get(slice.holder?.holderId ?? 'nobody')) };
   }
 }
 
@@ -163,7 +185,7 @@ export const noon = Date.UTC(2026, 10, 16, 3);
 export class Bench {
   readonly clock = new SimulatedClock({ utcMs: noon });
   readonly journal = new MemoryJournal();
-  readonly policy = new MemoryPolicy();
+  readonly policy = new MemoryPolicy(this.journal);
   readonly readers = new HandReaders();
   readonly pinPad = new SimulatedPinPad({ clock: this.clock });
   readonly strikes: { door: string; locked: boolean; cause?: string; durable: number }[] = [];

@@ -43,6 +43,7 @@ const patterns: Readonly<Record<Indication, Pattern>> = {
   },
   'hold-again': blink(['busy'], 200),
   'pin-needed': blink(['busy'], 500),
+  'next-person': blink(['granted'], 500),
   fault: blink(['denied'], 1_000),
   alarm: blink(['denied', 'buzzer'], 250),
 };

@@ -6,6 +6,7 @@ import type { StoredCheckpoint } from '#core/journal/checkpoint.ts';
 import { chainEntry, type StoredEntry, saltLength } from '#core/journal/entry.ts';
 import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
 import { guarded, isBlank, openDatabase, type Sqlite, sqliteCode } from './database.ts';
+import { FactsWriter } from './facts.ts';
 import { createJournal } from './journal-create.ts';
 import { journalFormat } from './journal-format.ts';
 import { chooseIncarnation, headOf, type NewIncarnation } from './journal-incarnation.ts';
@@ -41,6 +42,7 @@ export class JournalFile {
   readonly #insertEntry: Statement<[number, number, Uint8Array, Uint8Array]>;
   readonly #insertPersonal: Statement<[number, string, Uint8Array, string]>;
   readonly #firstPosition: number;
+  readonly #facts: FactsWriter;
   #head: JournalHead;
 
   private constructor(options: JournalFileOptions, db: Sqlite, lock: Sqlite) {
@@ -52,6 +54,7 @@ export class JournalFile {
     this.#firstPosition = incarnation.first_position;
     this.#head = headOf(db, incarnation);
     this.#insertEntry = db.prepare('INSERT INTO entries (position, at_ms, raw, hash) VALUES (?, ?, ?, ?)');
+    this.#facts = new FactsWriter(db);
     this.#insertPersonal = db.prepare(
       'INSERT INTO personal (position, field, salt, value) VALUES (?, ?, ?, ?)',
     );
@@ -154,6 +157,7 @@ export class JournalFile {
       const position = { terminal, incarnation, sequence: sequence + 1 };
       const entry = chainEntry(record, position, hash, () => randomBytes(saltLength));
       this.#insert(this.#firstPosition + sequence, record.atMs, entry);
+      this.#facts.apply(record.changes ?? []);
       this.#head = { ...position, hash: toHex(entry.hash) };
     }
     return this.#head;

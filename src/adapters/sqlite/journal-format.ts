@@ -7,6 +7,8 @@ export const journalFormat: DatabaseFormat = { name: 'journal', applicationId: 0
 /**
  * Entries are only ever added, so positions run from 1 without gaps over all incarnations; within one, the sequence
  * is the position less that of its first entry, plus 1. `raw` is what is hashed; the other columns only find it.
+ * `facts` are what access rules remember, written with the entry that changed them; those of the terminal as a whole
+ * have the empty holder.
  */
 const tables = `
   CREATE TABLE incarnations (
@@ -38,6 +40,12 @@ const tables = `
     number INTEGER PRIMARY KEY,
     public_key BLOB NOT NULL UNIQUE
   ) STRICT;
+  CREATE TABLE facts (
+    holder_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (holder_id, key)
+  ) STRICT, WITHOUT ROWID;
   CREATE TABLE reservation (block INTEGER PRIMARY KEY, space BLOB NOT NULL) STRICT;
 `;
 

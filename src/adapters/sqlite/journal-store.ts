@@ -1,3 +1,4 @@
+import type { Facts } from '#core/access/access-state.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import { checkpointBytes } from '#core/journal/checkpoint.ts';
 import type { JournalHead, JournalRecord, JsonValue } from '#core/journal/record.ts';
@@ -89,6 +90,10 @@ export class JournalStore implements JournalAppend {
 
   async latestMs(): Promise<number> {
     return this.#link().call('latestMs', undefined, answerWithinMs);
+  }
+
+  async sharedFacts(): Promise<Facts> {
+    return this.#link().call('sharedFacts', undefined, answerWithinMs);
   }
 
   async stop(): Promise<void> {

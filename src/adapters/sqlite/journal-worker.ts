@@ -1,6 +1,8 @@
+import type { Facts } from '#core/access/access-state.ts';
 import type { StoredCheckpoint } from '#core/journal/checkpoint.ts';
 import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
 import type { JournalSpace } from '#ports/journal-append.ts';
+import { sharedFacts } from './facts.ts';
 import { JournalFile, type JournalFileOptions } from './journal-file.ts';
 import type { NewIncarnation } from './journal-incarnation.ts';
 import { walReserveBytes } from './journal-reserve.ts';
@@ -26,6 +28,7 @@ export type JournalWorkerOffer = {
   }) => void;
   readonly space: (nothing: undefined) => JournalSpace;
   readonly latestMs: (nothing: undefined) => number;
+  readonly sharedFacts: (nothing: undefined) => Facts;
   readonly close: (nothing: undefined) => void;
 };
 
@@ -111,6 +114,7 @@ const offer: JournalWorkerOffer = {
     opened().storeCheckpoint(sequence, checkpoint, publicKey),
   space: () => journalSpace(opened().database()),
   latestMs: () => opened().latestMs(),
+  sharedFacts: () => sharedFacts(opened().database()),
   close: () => {
     clearTimeout(idle);
     file?.close();

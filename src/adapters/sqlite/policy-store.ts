@@ -1,28 +1,30 @@
-import type { PolicySlice, PolicyVersion } from '#core/access/policy.ts';
+import type { DoorRules, PolicyVersion } from '#core/access/policy.ts';
 import { Fault } from '#core/fault.ts';
-import type { ClaimQuery, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
-import type { PolicyWorkerOffer } from './policy-worker.ts';
+import type { ClaimQuery, LookedUp, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
+import type { LookUpAnswer, PolicyWorkerOffer } from './policy-worker.ts';
 import { LinkedWorker } from './worker-link.ts';
 
 const answerWithinMs = 5_000;
 
 /**
- * Looks up the policy database `file` in a thread of its own. The file need not exist yet; an import by another
- * process is seen by the next look-up, whole.
+ * Looks up the policy database `file`, and the facts of holders in the database `journal`, in a thread of its own.
+ * Neither need exist yet; an import by another process is seen by the next look-up, whole.
  */
 export class PolicyStore implements PolicyLookup {
-  readonly #file: string;
+  readonly #files: { readonly file: string; readonly journal: string };
   #worker: LinkedWorker<PolicyWorkerOffer> | undefined;
+  /** by door id */
+  readonly #rules = new Map<string, { readonly number: number; readonly rules: DoorRules }>();
 
-  constructor(parts: { readonly file: string }) {
-    this.#file = parts.file;
+  constructor(parts: { readonly file: string; readonly journal: string }) {
+    this.#files = parts;
   }
 
   async start(): Promise<void> {
     if (this.#worker) throw new Error('the policy is started already');
     const worker = new LinkedWorker<PolicyWorkerOffer>(new URL('./policy-worker.ts', import.meta.url));
     try {
-      await worker.link.call('open', this.#file, answerWithinMs);
+      await worker.link.call('open', this.#files, answerWithinMs);
       this.#worker = worker;
     } catch (error) {
       await worker.stop();
@@ -33,15 +35,21 @@ export class PolicyStore implements PolicyLookup {
   async stop(): Promise<void> {
     const worker = this.#worker;
     this.#worker = undefined;
+    this.#rules.clear();
     await worker?.stop();
   }
 
-  async slice(query: PolicyQuery): Promise<PolicySlice> {
-    return this.#link().call('slice', query, answerWithinMs);
+  async lookUp(query: PolicyQuery): Promise<LookedUp> {
+    const known = this.#rules.get(query.doorId);
+    const asked = { query, rulesNumber: known?.number };
+    return this.#complete(query.doorId, await this.#link().call('lookUp', asked, answerWithinMs), known);
   }
 
-  async sliceOfClaim(query: ClaimQuery): Promise<PolicySlice | undefined> {
-    return this.#link().call('sliceOfClaim', query, answerWithinMs);
+  async lookUpClaim(query: ClaimQuery): Promise<LookedUp | undefined> {
+    const known = this.#rules.get(query.doorId);
+    const asked = { query, rulesNumber: known?.number };
+    const answer = await this.#link().call('lookUpClaim', asked, answerWithinMs);
+    return answer && this.#complete(query.doorId, answer, known);
   }
 
   async version(): Promise<PolicyVersion | undefined> {
@@ -51,5 +59,16 @@ export class PolicyStore implements PolicyLookup {
   #link(): LinkedWorker<PolicyWorkerOffer>['link'] {
     if (!this.#worker) throw new Fault('process-lost', 'the policy is not open');
     return this.#worker.link;
+  }
+
+  #complete(
+    doorId: string,
+    { slice, facts, rules: sent, rulesNumber }: LookUpAnswer,
+    known: { readonly rules: DoorRules } | undefined,
+  ): LookedUp {
+    if (sent) this.#rules.set(doorId, { number: rulesNumber, rules: sent });
+    const rules = sent ?? known?.rules;
+    if (!rules) throw new Error('the rules of a door are missing in an answer');
+    return { slice: { ...slice, rules }, facts };
   }
 }

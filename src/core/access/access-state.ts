@@ -13,7 +13,12 @@ export interface StateChange {
   readonly holderId?: string;
   /** absent: the fact is forgotten */
   readonly value?: JsonValue;
+  /** holds only of who went through: taken back when the door tells that nobody did */
+  readonly ifPassed?: true;
 }
+
+/** Facts of one holder, or of the terminal as a whole, by their keys. */
+export type Facts = ReadonlyMap<string, JsonValue>;
 
 /** The facts one decision may use: those of its holder, and those of the terminal as a whole. */
 export interface AccessState {

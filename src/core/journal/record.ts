@@ -1,3 +1,5 @@
+import type { StateChange } from '#core/access/access-state.ts';
+
 /** Version of the entry format; stored in every entry, verified by every reader of it. */
 export const journalFormatVersion = 1;
 
@@ -37,6 +39,8 @@ export interface JournalRecord {
   readonly body: { readonly [key: string]: JsonValue };
   /** such as `userNumber`; enters the chain as a salted hash */
   readonly personal?: { readonly [field: string]: string };
+  /** facts that become durable together with the entry, and are no part of its bytes */
+  readonly changes?: readonly StateChange[];
 }
 
 /** Position of an entry in the history of one terminal; a replaced or restored device starts a new incarnation. */

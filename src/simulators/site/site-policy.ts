@@ -25,7 +25,10 @@ export class SitePolicy implements RuleSwitch {
 
   constructor(parts: { readonly directory: string }) {
     this.#database = join(parts.directory, 'policy.sqlite');
-    this.lookup = new PolicyStore({ file: this.#database });
+    this.lookup = new PolicyStore({
+      file: this.#database,
+      journal: join(parts.directory, 'journal.sqlite'),
+    });
   }
 
   /** Imports the shipped rules and holders where none are; a policy that is there stays as it is. */

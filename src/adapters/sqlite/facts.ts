@@ -1,0 +1,70 @@
+import type { Statement } from 'better-sqlite3';
+import type { Facts, StateChange } from '#core/access/access-state.ts';
+import { canonicalJson } from '#core/journal/canonical-json.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import { guarded, isBlank, openDatabase, type Sqlite } from './database.ts';
+import { journalFormat } from './journal-format.ts';
+
+/** the owner of facts about the terminal as a whole */
+const everybody = '';
+
+interface FactRow {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** Writes facts inside the transaction of the entry that changes them. */
+export class FactsWriter {
+  readonly #put: Statement<[string, string, string]>;
+  readonly #forget: Statement<[string, string]>;
+
+  constructor(db: Sqlite) {
+    this.#put = db.prepare('INSERT OR REPLACE INTO facts (holder_id, key, value) VALUES (?, ?, ?)');
+    this.#forget = db.prepare('DELETE FROM facts WHERE holder_id = ? AND key = ?');
+  }
+
+  apply(changes: readonly StateChange[]): void {
+    for (const { holderId = everybody, key, value } of changes) {
+      if (value === undefined) this.#forget.run(holderId, key);
+      else this.#put.run(holderId, key, canonicalJson(value));
+    }
+  }
+}
+
+/** The facts about the terminal as a whole. */
+export function sharedFacts(db: Sqlite): Facts {
+  return readFacts(factsOf(db), everybody);
+}
+
+/**
+ * Reads the facts of holders from the journal `file`, also while it is written; a journal not made yet has none. For
+ * a thread that may wait for the disk.
+ */
+export class FactsReader {
+  readonly #file: string;
+  #open: { readonly db: Sqlite; readonly of: Statement<[string], FactRow> } | undefined;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** Throws database faults. */
+  of(holderId: string): Facts {
+    return guarded(this.#file, () => {
+      if (!this.#open) {
+        if (isBlank(this.#file)) return new Map();
+        const db = openDatabase(this.#file, journalFormat, { readonly: true });
+        this.#open = { db, of: factsOf(db) };
+      }
+      return readFacts(this.#open.of, holderId);
+    });
+  }
+}
+
+function factsOf(db: Sqlite): Statement<[string], FactRow> {
+  return db.prepare('SELECT key, value FROM facts WHERE holder_id = ?');
+}
+
+function readFacts(statement: Statement<[string], FactRow>, holderId: string): Facts {
+  return new Map(statement.all(holderId).map(({ key, value }) => [key, JSON.parse(value) as JsonValue]));
+}

@@ -1,0 +1,202 @@
+import type { AccessState, Facts, StateChange } from '#core/access/access-state.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+
+/** Facts of a holder as a look-up found them. `asked` is what `AccessMemory.asked` said before the look-up began. */
+export interface FoundFacts {
+  readonly holderId: string | undefined;
+  readonly facts: Facts;
+  readonly asked: number;
+}
+
+/** The facts for one decision. */
+export interface FactsView extends AccessState {
+  /**
+   * Settles when all that the decision read, or would change, is as the disk has it; undefined where it is. A decision
+   * made before then counts for nothing: what it rests on may never become durable.
+   */
+  unsettled(changes: readonly StateChange[]): Promise<void> | undefined;
+}
+
+/** Changes on their way to the disk; whoever has them recorded says what came of it. */
+export interface KeptFacts {
+  readonly changes: readonly StateChange[];
+  durable(): void;
+  takeBack(): void;
+}
+
+interface Pending {
+  readonly settled: Promise<void>;
+}
+
+/** facts kept in memory although the disk has them: a look-up begun earlier may not have seen them there */
+const recentLimit = 1_000;
+/** taps that a second person can still complete */
+const companionLimit = 100;
+/** facts that can still be taken back because nobody went through the door */
+const passageLimit = 1_000;
+
+/**
+ * What the access rules remember, as of now: facts looked up on the disk, and over them those that became durable
+ * since that look-up began. Decisions at different readers follow one another: one that touches a fact which is on its
+ * way to the disk waits until it is there, or is taken back. Bounded, however many holders there are.
+ */
+export class AccessMemory {
+  readonly #terminal: string;
+  readonly #shared = new Map<string, JsonValue>();
+  readonly #pending = new Map<string, Pending>();
+  /** latest first to be forgotten last; `undefined` values are facts forgotten */
+  readonly #recent = new Map<string, { readonly value: JsonValue | undefined; readonly storedAt: number }>();
+  /** what each fact was before the tap that changed it last */
+  readonly #passages = new Map<string, { readonly tapId: string; readonly before: StateChange }>();
+  /** by tap: who waits for a second person */
+  readonly #companions = new Map<string, FoundFacts>();
+  /** how many times facts became durable */
+  #stored = 0;
+  /** a look-up asked for before this may have missed facts that are no longer kept here */
+  #forgotten = 0;
+
+  constructor(parts: { readonly terminal: string }) {
+    this.#terminal = parts.terminal;
+  }
+
+  /** Takes the facts about the terminal as a whole, as the disk has them. */
+  load(shared: Facts): void {
+    this.#shared.clear();
+    for (const [key, value] of shared) this.#shared.set(key, value);
+  }
+
+  /** A mark to take just before a look-up begins. */
+  asked(): number {
+    return this.#stored;
+  }
+
+  /** The facts for a decision; undefined where the look-up is so old that it has to be made anew. */
+  view(found: FoundFacts): FactsView | undefined {
+    if (found.asked < this.#forgotten) return undefined;
+    const touched = new Set<string>();
+    const factOf = ({ holderId, facts }: FoundFacts, key: string): JsonValue | undefined => {
+      if (holderId === undefined) return undefined;
+      const name = nameOf(holderId, key);
+      touched.add(name);
+      return this.#holderFact(name, facts.get(key));
+    };
+    return {
+      terminal: this.#terminal,
+      // nothing joins terminals yet
+      apart: () => true,
+      shared: (key) => {
+        touched.add(nameOf(undefined, key));
+        return this.#shared.get(key);
+      },
+      holder: (key) => factOf(found, key),
+      companion: (tapId) => {
+        const first = this.#companions.get(tapId);
+        if (first?.holderId === undefined || first.asked < this.#forgotten) return undefined;
+        return { holderId: first.holderId, fact: (key) => factOf(first, key) };
+      },
+      unsettled: (changes) => {
+        for (const change of changes) touched.add(nameOf(change.holderId, change.key));
+        const waiting = [...touched].flatMap((name) => this.#pending.get(name) ?? []);
+        if (waiting.length === 0) return undefined;
+        return Promise.all(waiting.map(({ settled }) => settled)).then(() => undefined);
+      },
+    };
+  }
+
+  /** Keeps who taps at `tapId`, and waits for a second person. */
+  waits(tapId: string, found: FoundFacts): void {
+    this.#companions.set(tapId, found);
+    forgetFirst(this.#companions, companionLimit);
+  }
+
+  /**
+   * Keeps what a tap changes until the disk has it. To be called with nothing awaited since `view`, whose facts the
+   * decision was made on.
+   */
+  keep(tapId: string, changes: readonly StateChange[], found: FoundFacts): KeptFacts {
+    for (const { holderId, key, ifPassed } of changes) {
+      const name = nameOf(holderId, key);
+      this.#passages.delete(name);
+      if (!ifPassed) continue;
+      const looked = holderId === found.holderId ? found.facts.get(key) : undefined;
+      const value = holderId === undefined ? this.#shared.get(key) : this.#holderFact(name, looked);
+      const before = {
+        key,
+        ...(holderId === undefined ? {} : { holderId }),
+        ...(value === undefined ? {} : { value }),
+      };
+      this.#passages.set(name, { tapId, before });
+    }
+    forgetFirst(this.#passages, passageLimit);
+    return this.#hold(changes);
+  }
+
+  /** What is as it was before `tapId`, nobody having gone through the door; for the entry that records this. */
+  notPassed(tapId: string): KeptFacts {
+    const changes: StateChange[] = [];
+    for (const [name, passage] of this.#passages) {
+      if (passage.tapId !== tapId) continue;
+      this.#passages.delete(name);
+      changes.push(passage.before);
+    }
+    return this.#hold(changes);
+  }
+
+  #holderFact(name: string, looked: JsonValue | undefined): JsonValue | undefined {
+    const recent = this.#recent.get(name);
+    return recent ? recent.value : looked;
+  }
+
+  #hold(changes: readonly StateChange[]): KeptFacts {
+    let settle = (): void => undefined;
+    const pending: Pending = {
+      settled: new Promise((resolve) => {
+        settle = resolve;
+      }),
+    };
+    const names = changes.map(({ holderId, key }) => nameOf(holderId, key));
+    for (const name of names) this.#pending.set(name, pending);
+    const end = (): void => {
+      for (const name of names) if (this.#pending.get(name) === pending) this.#pending.delete(name);
+      settle();
+    };
+    return {
+      changes,
+      durable: () => {
+        this.#store(changes);
+        end();
+      },
+      takeBack: end,
+    };
+  }
+
+  #store(changes: readonly StateChange[]): void {
+    if (changes.length > 0) this.#stored += 1;
+    for (const { holderId, key, value } of changes) {
+      if (holderId === undefined) {
+        if (value === undefined) this.#shared.delete(key);
+        else this.#shared.set(key, value);
+        continue;
+      }
+      const name = nameOf(holderId, key);
+      this.#recent.delete(name);
+      this.#recent.set(name, { value, storedAt: this.#stored });
+    }
+    for (const { storedAt } of forgetFirst(this.#recent, recentLimit)) this.#forgotten = storedAt;
+  }
+}
+
+function nameOf(holderId: string | undefined, key: string): string {
+  return holderId === undefined ? key : `${key}\0${holderId}`;
+}
+
+/** Forgets the oldest entries beyond `limit` and tells them. */
+function forgetFirst<T>(entries: Map<string, T>, limit: number): readonly T[] {
+  const forgotten: T[] = [];
+  for (const [name, entry] of entries) {
+    if (entries.size <= limit) break;
+    entries.delete(name);
+    forgotten.push(entry);
+  }
+  return forgotten;
+}

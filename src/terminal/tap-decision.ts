@@ -1,0 +1,170 @@
+import { decide } from '#core/access/decide.ts';
+import type { Decision, DenialReason } from '#core/access/decision.ts';
+import type { DecisionTime } from '#core/access/rule.ts';
+import type { CardClaim, Reading } from '#core/card/reading.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { LookedUp, PolicyLookup } from '#ports/policy-lookup.ts';
+import type { AccessMemory, FoundFacts, KeptFacts } from './access-memory.ts';
+import type { JournalWriter } from './journal-writer.ts';
+import type { ReaderSettings } from './terminal.ts';
+
+export interface TapDecisionParts {
+  readonly policy: PolicyLookup;
+  readonly memory: AccessMemory;
+  readonly journal: JournalWriter;
+  readonly clock: Clock;
+  readonly reader: ReaderSettings;
+}
+
+/** What is stored about a card and its holder; `asked` is the memory's mark from before. */
+export interface Found extends LookedUp {
+  readonly asked: number;
+}
+
+/** What was looked up while the card was still being authenticated, for the card that it claims to be. */
+export interface EarlyLookUp {
+  readonly claim: CardClaim;
+  /** monotonic µs */
+  readonly askedUs: number;
+  /** undefined where the policy has no such card; never rejects */
+  readonly found: Promise<Found | undefined>;
+}
+
+/** how old an early look-up may be: a permission withdrawn since then is still believed, in microseconds */
+const earlyForUs = 500_000;
+
+/** A decision, and what it changes, kept until it is durable. */
+export interface Decided {
+  readonly decision: Decision;
+  readonly facts?: KeptFacts;
+}
+
+export interface DecisionRequest {
+  readonly tapId: string;
+  readonly reading: Reading;
+  readonly found: Found;
+  /** monotonic µs after which nobody waits any more */
+  readonly openByUs: number;
+  /** Why a decision that denies nothing does not hold after all. */
+  readonly objection: (decision: Decision) => DenialReason | undefined;
+}
+
+/** Looks up what a decision on `reading` needs. Rejects with policy, journal and database faults. */
+export async function lookUp(parts: TapDecisionParts, reading: Reading): Promise<Found> {
+  // what the rules remember is known only with the journal open
+  await parts.journal.open();
+  const asked = parts.memory.asked();
+  const found = await parts.policy.lookUp({
+    doorId: parts.reader.doorId,
+    organization: reading.organization,
+    profileId: reading.profileId,
+    userNumber: reading.userNumber,
+    ...(reading.diversifier === undefined ? {} : { diversifier: reading.diversifier }),
+  });
+  return { ...found, asked };
+}
+
+/** Begins the look-up for a card that has said who it is, while it proves that. */
+export function lookUpEarly(
+  { policy, memory, clock, reader }: TapDecisionParts,
+  claim: CardClaim,
+): EarlyLookUp {
+  const { organization, profileId, diversifier } = claim;
+  const asked = memory.asked();
+  const found = policy
+    .lookUpClaim({ doorId: reader.doorId, organization, profileId, diversifier })
+    .then((looked) => looked && { ...looked, asked })
+    // looked up again for the decision, where the fault counts
+    .catch(() => undefined);
+  return { claim, askedUs: clock.monotonicUs(), found };
+}
+
+/** The early look-up, if it is fresh and of just the card that has proven itself; the claim alone counts for nothing. */
+export async function believed(
+  { clock }: TapDecisionParts,
+  { organization, profileId, userNumber, diversifier }: Reading,
+  early: EarlyLookUp | undefined,
+): Promise<Found | undefined> {
+  if (!early || early.claim.organization !== organization) return undefined;
+  const found = await early.found;
+  const card = found?.slice.card;
+  const same =
+    diversifier !== undefined &&
+    card?.diversifier === diversifier &&
+    card.profileId === profileId &&
+    card.userNumber === userNumber;
+  return same && clock.monotonicUs() - early.askedUs <= earlyForUs ? found : undefined;
+}
+
+/**
+ * Decides on facts that are durable, and keeps what the decision changes, with nothing awaited in between: two taps
+ * that touch the same fact are decided one after the other.
+ */
+export async function decideReading(parts: TapDecisionParts, asked: DecisionRequest): Promise<Decided> {
+  const { memory, clock } = parts;
+  const { tapId, reading, openByUs } = asked;
+  let { found } = asked;
+  for (;;) {
+    const facts = factsOf(found);
+    const view = memory.view(facts);
+    if (!view) {
+      found = await lookUp(parts, reading);
+      continue;
+    }
+    const { slice } = found;
+    const request = requestOf(parts, tapId);
+    const decision = decide({ reading, request, slice, state: view, time: timeOf(parts) });
+    const reason = decision.kind === 'denied' ? undefined : asked.objection(decision);
+    const held: Decision = reason
+      ? { kind: 'denied', reason, basis: decision.basis, changes: [], alarms: [] }
+      : decision;
+    const changes = held.kind === 'needs' ? [] : held.changes;
+    const unsettled = view.unsettled(changes);
+    if (!unsettled) {
+      if (held.kind === 'waits') memory.waits(tapId, facts);
+      return { decision: held, facts: memory.keep(tapId, changes, facts) };
+    }
+    if (!(await settledBy(clock, unsettled, openByUs))) {
+      const { basis } = decision;
+      return { decision: { kind: 'denied', reason: 'too-late', basis, changes: [], alarms: [] } };
+    }
+  }
+}
+
+/** The time that decisions are made with. */
+export function timeOf({ clock, journal }: Pick<TapDecisionParts, 'clock' | 'journal'>): DecisionTime {
+  return {
+    utcMs: clock.utcMs(),
+    floorMs: journal.floorMs(),
+    trusted: clock.trusted(),
+    monotonicMs: Math.floor(clock.monotonicUs() / 1_000),
+    bootId: clock.bootId(),
+  };
+}
+
+function factsOf({ slice, facts, asked }: Found): FoundFacts {
+  return { holderId: slice.holder?.holderId, facts, asked };
+}
+
+function requestOf({ reader: { doorId, readerId, from, to } }: TapDecisionParts, tapId: string) {
+  return {
+    doorId,
+    readerId,
+    tapId,
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+  };
+}
+
+/** Whether `settled` came before monotonic `byUs`. */
+async function settledBy(clock: Clock, settled: Promise<void>, byUs: number): Promise<boolean> {
+  const leftMs = Math.ceil((byUs - clock.monotonicUs()) / 1_000);
+  if (leftMs <= 0) return false;
+  let cancel = (): void => undefined;
+  const late = new Promise<false>((resolve) => {
+    cancel = clock.after(leftMs, () => resolve(false));
+  });
+  const inTime = await Promise.race([settled.then(() => true), late]);
+  cancel();
+  return inTime;
+}

@@ -1,0 +1,160 @@
+import { describe, expect, test } from 'vitest';
+import type { StateChange } from '#core/access/access-state.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import { AccessMemory, type FactsView } from '#terminal/access-memory.ts';
+
+const nothing = new Map<string, JsonValue>();
+const inside = (value?: string, more: Partial<StateChange> = {}): StateChange => ({
+  key: 'inside',
+  holderId: 'h1',
+  ...(value === undefined ? {} : { value }),
+  ...more,
+});
+
+/** A memory and a disk: what is recorded is there, as a look-up made then finds it. */
+class Rig {
+  readonly memory = new AccessMemory({ terminal: 'gate' });
+  readonly disk = new Map<string, JsonValue>();
+  #taps = 0;
+
+  found(asked = this.memory.asked(), facts: ReadonlyMap<string, JsonValue> = new Map(this.disk)) {
+    return { holderId: 'h1', facts, asked };
+  }
+
+  view(found = this.found()): FactsView {
+    const view = this.memory.view(found);
+    if (!view) throw new Error('the look-up is too old');
+    return view;
+  }
+
+  tap(changes: readonly StateChange[], tapId = String(++this.#taps), found = this.found()) {
+    const kept = this.memory.keep(tapId, changes, found);
+    return {
+      tapId,
+      durable: () => {
+        for (const { key, value } of changes) {
+          if (value === undefined) this.disk.delete(key);
+          else this.disk.set(key, value);
+        }
+        kept.durable();
+      },
+      takeBack: () => kept.takeBack(),
+    };
+  }
+}
+
+describe('a fact on its way to the disk', () => {
+  test('holds up whoever reads or changes it, and nobody else', async () => {
+    const rig = new Rig();
+    const tap = rig.tap([inside('lab')]);
+
+    const reader = rig.view();
+    expect(reader.unsettled([])).toBeUndefined();
+    reader.holder('inside');
+    const waiting = reader.unsettled([]);
+    expect(waiting).toBeInstanceOf(Promise);
+    expect(rig.view().unsettled([inside('hall')])).toBeInstanceOf(Promise);
+    expect(rig.view().unsettled([{ key: 'inside', holderId: 'h2' }])).toBeUndefined();
+    expect(rig.view().unsettled([{ key: 'inside' }])).toBeUndefined();
+
+    tap.durable();
+    await waiting;
+    expect(reader.holder('inside')).toBe('lab');
+    expect(reader.unsettled([])).toBeUndefined();
+  });
+
+  test('is as if it had never been when the disk does not take it', async () => {
+    const rig = new Rig();
+    rig.tap([inside('lab')]).durable();
+    const tap = rig.tap([inside('hall'), { key: 'count', value: 2 }]);
+    const reader = rig.view();
+    reader.holder('inside');
+    const waiting = reader.unsettled([]);
+    tap.takeBack();
+    await waiting;
+    expect(reader.holder('inside')).toBe('lab');
+    expect(reader.shared('count')).toBeUndefined();
+    expect(reader.unsettled([])).toBeUndefined();
+  });
+});
+
+describe('a durable fact', () => {
+  test('is seen by a look-up that had begun before it was stored', () => {
+    const rig = new Rig();
+    const before = rig.found(rig.memory.asked(), nothing);
+    rig.tap([inside('lab')]).durable();
+    expect(rig.view(before).holder('inside')).toBe('lab');
+    rig.tap([inside()]).durable();
+    expect(rig.view(before).holder('inside')).toBeUndefined();
+  });
+
+  test('about the terminal as a whole is known from the start', () => {
+    const rig = new Rig();
+    rig.memory.load(new Map([['lockdown', true]]));
+    expect(rig.view().shared('lockdown')).toBe(true);
+    rig.tap([{ key: 'lockdown' }]).durable();
+    expect(rig.view().shared('lockdown')).toBeUndefined();
+  });
+
+  test('is asked for anew where so many came since that this memory no longer has it', () => {
+    const rig = new Rig();
+    const before = rig.found(rig.memory.asked(), nothing);
+    rig.tap([inside('lab')]).durable();
+    const after = rig.found();
+    for (let index = 0; index < 999; index += 1)
+      rig.tap([{ key: 'inside', holderId: `other-${index}`, value: 'lab' }]).durable();
+    expect(rig.memory.view(before)?.holder('inside')).toBe('lab');
+    rig.tap([{ key: 'inside', holderId: 'another', value: 'lab' }]).durable();
+    expect(rig.memory.view(before)).toBeUndefined();
+    expect(rig.view(after).holder('inside')).toBe('lab');
+  });
+
+  test('is no other holder’s, and nobody’s where the policy knows no holder', () => {
+    const rig = new Rig();
+    rig.tap([inside('lab')]).durable();
+    const asked = rig.memory.asked();
+    expect(rig.memory.view({ holderId: 'h2', facts: nothing, asked })?.holder('inside')).toBeUndefined();
+    expect(rig.memory.view({ holderId: undefined, facts: nothing, asked })?.holder('inside')).toBeUndefined();
+  });
+});
+
+test('a tap that waits is remembered with its holder’s newest facts, and the oldest is forgotten', () => {
+  const rig = new Rig();
+  const first = rig.tap([inside('hall')], 'first');
+  rig.memory.waits('first', rig.found());
+  first.durable();
+  expect(rig.view().companion('first')).toMatchObject({ holderId: 'h1' });
+  expect(rig.view().companion('first')?.fact('inside')).toBe('hall');
+  expect(rig.view().companion('second')).toBeUndefined();
+  for (let index = 0; index < 100; index += 1) rig.memory.waits(String(index), rig.found());
+  expect(rig.view().companion('first')).toBeUndefined();
+});
+
+describe('when nobody went through the door', () => {
+  test('what holds only of who did is as before, and the rest stays', () => {
+    const rig = new Rig();
+    rig.tap([inside('hall', { ifPassed: true })]).durable();
+    const tap = rig.tap([
+      inside('lab', { ifPassed: true }),
+      { key: 'count', value: 1, ifPassed: true },
+      { key: 'failures', holderId: 'h1', value: 0 },
+    ]);
+    tap.durable();
+    const back = rig.memory.notPassed(tap.tapId);
+    expect(back.changes).toEqual([inside('hall'), { key: 'count' }]);
+    back.durable();
+    expect(rig.view().holder('inside')).toBe('hall');
+    expect(rig.view().shared('count')).toBeUndefined();
+    expect(rig.view().holder('failures')).toBe(0);
+    expect(rig.memory.notPassed(tap.tapId).changes).toEqual([]);
+  });
+
+  test('what another tap has changed since stays', () => {
+    const rig = new Rig();
+    const first = rig.tap([inside('lab', { ifPassed: true })]);
+    first.durable();
+    rig.tap([inside('hall')]).durable();
+    expect(rig.memory.notPassed(first.tapId).changes).toEqual([]);
+    expect(rig.view().holder('inside')).toBe('hall');
+  });
+});
