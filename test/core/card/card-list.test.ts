@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { toHex } from '#core/bytes/bytes.ts';
+import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import { CardListReader } from '#core/card/card-list.ts';
 
 const profiles = new Set(['type-a']);
@@ -14,6 +14,20 @@ test('a card is read by the columns of a list of holders, in either language and
   const other = new CardListReader(['カード識別値', 'key version', 'カードプロファイル'], profiles);
   expect(other.missing()).toEqual([]);
   expect(other.read(['4B415A41', '2', 'type-a'])).toMatchObject({ keyVersion: 2 });
+});
+
+test('cells may have blanks around them, as spreadsheets leave them, and columns may be missing', () => {
+  const spaced = new CardListReader([' Profile ', ' DIVERSIFIER', 'Key-Version\t'], profiles);
+  expect(spaced.missing()).toEqual([]);
+  expect(spaced.read([' type-a ', ' 4B415A41\u3000', ' 255 '])).toEqual({
+    profileId: 'type-a',
+    keyVersion: 255,
+    diversifier: fromHex('4B415A41'),
+  });
+  expect(read('type-a', '', '4B415A41')).toEqual({ profileId: 'type-a', diversifier: fromHex('4B415A41') });
+  const two = new CardListReader(['profile', 'diversifier'], profiles);
+  expect(two.read(['type-a', '4B415A41'])).toEqual({ profileId: 'type-a', diversifier: fromHex('4B415A41') });
+  expect(new CardListReader(['diversifier'], new Set(['type-a', ''])).read([''])).toBe('no-card');
 });
 
 test.each([
@@ -32,6 +46,8 @@ test.each([
   ['4B415A41', '0', 'key version'],
   ['4B415A41', '256', 'key version'],
   ['4B415A41', '1.5', 'key version'],
+  ['4B415A41', '1e1', 'key version'],
+  ['4B415A41', '0001', 'key version'],
 ])('diversifier %s, version %s: what is wrong is told without repeating it', (diversifier, version, why) => {
   const line = read('type-a', version, diversifier);
   expect(line).toMatchObject({ problem: expect.stringContaining(why) });
@@ -40,7 +56,7 @@ test.each([
 
 test('the columns that are not there are named', () => {
   expect(new CardListReader(['user_number', 'diversifier'], profiles).missing()).toEqual([
-    expect.stringContaining('profile'),
-    expect.stringContaining('key_version'),
+    expect.stringContaining('profile / '),
+    expect.stringContaining('key_version / '),
   ]);
 });
