@@ -220,6 +220,17 @@ describe('as a My Number Card', () => {
     expect(await ask(card, '00CA006600')).toBe('6D00');
   });
 
+  test('its signature PIN has five tries and its user authentication PIN three', async () => {
+    const card = powered(deckCard('employee'));
+    expect(await ask(card, '00A4040C0AD392F000260100000001')).toBe('9000');
+    expect([await ask(card, '00A4020C02001B'), await ask(card, '00200080')]).toEqual(['9000', '63C5']);
+    expect([await ask(card, '00A4020C020018'), await ask(card, '00200080')]).toEqual(['9000', '63C3']);
+    await ask(card, '00A4020C02001B');
+    await ask(card, '00A4040C0AD3921000310001010408');
+    await ask(card, '00A4020C02001B');
+    expect(await ask(card, '00200080')).toBe('63C3');
+  });
+
   test('a partial AID selects the first application it fits', async () => {
     const card = powered(deckCard('employee'));
     expect(await ask(card, '00A4040007F04B415A41535500')).toContain(typeA.application.aid);
