@@ -236,7 +236,8 @@ describe('property: nothing is granted without everything that a grant needs', (
           expect(c.permission).not.toBeNull();
           if (c.permission?.schedule)
             expect(inForce(scheduleOf(all, c.permission.schedule), c.utcMs, tokyo)).toBe(true);
-          expect(new Set(demandedAssurance(candidate, c.utcMs))).toEqual(wanted);
+          const tap = { slice: candidate, time: at(c.utcMs), timeMs: c.utcMs };
+          expect(new Set(demandedAssurance(tap))).toEqual(wanted);
         },
       ),
       { numRuns: 2_000 },

@@ -83,13 +83,14 @@ function alarmsOf(passed: readonly Extract<Verdict, { kind: 'passed' }>[]): read
   return passed.flatMap<TapAlarm>(({ alarms }) => alarms ?? []);
 }
 
-function basisOf({ slice, request, time, timeMs }: Tap, path: readonly PathStep[]): DecisionBasis {
+function basisOf(tap: Tap, path: readonly PathStep[]): DecisionBasis {
+  const { slice, request, time, timeMs } = tap;
   return {
     policyVersion: slice.version.number,
     doorId: request.doorId,
     timeMs,
     clock: time.trusted ? 'trusted' : 'untrusted',
-    demanded: demandedAssurance(slice, timeMs),
+    demanded: demandedAssurance(tap),
     path,
   };
 }

@@ -17,6 +17,7 @@ export const denialReasons = [
   'no-longer-valid',
   'no-permission',
   'outside-schedule',
+  'time-unknown',
   'door-unknown',
   'evacuation',
   'lockdown',

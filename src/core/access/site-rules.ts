@@ -9,6 +9,7 @@ import { masterConfig } from './rules/master-card.ts';
 import { clearanceConfig, clearancesConfig } from './rules/threat-level.ts';
 import { type RulesSchedule, scheduleSchema } from './schedule.ts';
 import { contradictions } from './site-rules-check.ts';
+import { whileTimeUnknownConfig } from './time-unknown.ts';
 import { isTimeZone } from './time-zone.ts';
 
 /**
@@ -93,6 +94,7 @@ const doorShape = z.strictObject({
   id,
   assurance: assurance.default([...defaultAssurance]),
   additional: z.array(z.strictObject({ schedule: id, assurance: assurance.min(1) })).default([]),
+  whileTimeUnknown: whileTimeUnknownConfig,
   clearance: clearanceConfig,
 });
 

@@ -83,6 +83,13 @@ const reasons: { readonly [reason in DenialReason | WaitReason]: ReasonTexts } =
     holder: { ja: '利用時間外です', en: 'Outside permitted hours' },
     operator: { ja: '許可の時間帯の外', en: 'Outside the schedule of every permission for this door' },
   },
+  'time-unknown': {
+    holder: seeDesk,
+    operator: {
+      ja: '時計が未確認で、時間による許可を判断できない',
+      en: 'The clock is not known to be right, and this permission depends on time',
+    },
+  },
   'door-unknown': {
     holder: seeDesk,
     operator: { ja: '許可にこの扉の定義がない', en: 'The policy does not define this door' },

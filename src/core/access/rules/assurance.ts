@@ -1,14 +1,13 @@
-import { type PolicySlice, scheduleOf } from '#core/access/policy.ts';
-import type { Rule } from '#core/access/rule.ts';
-import { inForce } from '#core/access/schedule.ts';
+import type { Rule, Tap } from '#core/access/rule.ts';
+import { demandedBy } from '#core/access/time-unknown.ts';
 import { type AssuranceProperty, assuranceProperties } from '#core/card/reading.ts';
 
 /** The reading has every property the door demands now; only a PIN can still be added. */
 export const assurance: Rule = {
   name: 'assurance',
-  check: ({ reading, slice, timeMs }) => {
-    const demanded = demandedAssurance(slice, timeMs);
-    const missing = demanded.filter((property) => !reading.assurance.includes(property));
+  check: (tap) => {
+    const { reading } = tap;
+    const missing = demandedAssurance(tap).filter((property) => !reading.assurance.includes(property));
     if (missing.length === 0) return { kind: 'passed' };
     const used = { missing };
     return missing.some((property) => property !== 'pin')
@@ -17,18 +16,14 @@ export const assurance: Rule = {
   },
 };
 
-/** The assurance the slice's door demands at `timeMs`, in the fixed order of the properties. */
-export function demandedAssurance(
-  { rules, version }: PolicySlice,
-  timeMs: number,
-): readonly AssuranceProperty[] {
-  const door = rules.door;
+/** The assurance the tap's door demands now, in the fixed order of the properties. */
+export function demandedAssurance(tap: Pick<Tap, 'slice' | 'time' | 'timeMs'>): readonly AssuranceProperty[] {
+  const door = tap.slice.rules.door;
   if (!door) return [];
   const demanded = new Set<AssuranceProperty>(door.assurance);
   for (const entry of door.additional) {
-    if (inForce(scheduleOf(rules, entry.schedule), timeMs, version.timeZone)) {
-      for (const property of entry.assurance) demanded.add(property);
-    }
+    if (!demandedBy(tap, entry.schedule)) continue;
+    for (const property of entry.assurance) demanded.add(property);
   }
   return assuranceProperties.filter((property) => demanded.has(property));
 }

@@ -1,7 +1,8 @@
 import { scheduleOf } from '#core/access/policy.ts';
-import type { Rule, Tap } from '#core/access/rule.ts';
-import { inForce } from '#core/access/schedule.ts';
+import type { Rule, Tap, Used, Verdict } from '#core/access/rule.ts';
+import { dayOf } from '#core/access/schedule.ts';
 import type { RulesPermission } from '#core/access/site-rules.ts';
+import { permittedBy, timeUnknown } from '#core/access/time-unknown.ts';
 
 /** One of the holder's groups is let through this door now, or through any that leads to the zone beyond it. */
 export const permission: Rule = {
@@ -14,13 +15,34 @@ export const permission: Rule = {
         holder?.groups.includes(group) && (zone === undefined ? door === doorId : zone === to),
     );
     const found = mine.find((one) => holdsNow(tap, one));
-    if (!found) return { kind: 'denied', reason: mine.length === 0 ? 'no-permission' : 'outside-schedule' };
+    if (!found) return refusal(tap, mine);
     const { group, zone, schedule } = found;
     const used = { group, ...(zone === undefined ? {} : { zone }) };
-    return { kind: 'passed', used: schedule === undefined ? used : { ...used, schedule } };
+    return {
+      kind: 'passed',
+      used: schedule === undefined ? used : { ...used, schedule, ...withoutTime(tap) },
+    };
   },
 };
 
-function holdsNow({ slice, timeMs }: Tap, { schedule }: RulesPermission): boolean {
-  return schedule === undefined || inForce(scheduleOf(slice.rules, schedule), timeMs, slice.version.timeZone);
+function holdsNow(tap: Tap, { schedule }: RulesPermission): boolean {
+  return schedule === undefined || permittedBy(tap, schedule);
+}
+
+/** Why none of the holder's permissions holds, with the day that each schedule takes this one for. */
+function refusal(tap: Tap, mine: readonly RulesPermission[]): Verdict {
+  const kind = 'denied';
+  if (mine.length === 0) return { kind, reason: 'no-permission' };
+  const { slice, timeMs } = tap;
+  if (timeUnknown(tap) === 'deny') return { kind, reason: 'time-unknown' };
+  const outside = mine.flatMap(({ schedule: id }) =>
+    id === undefined
+      ? []
+      : [{ schedule: id, day: dayOf(scheduleOf(slice.rules, id), timeMs, slice.version.timeZone) }],
+  );
+  return { kind, reason: 'outside-schedule', used: { outside } };
+}
+
+function withoutTime(tap: Tap): Used {
+  return timeUnknown(tap) === 'unscheduled' ? { whileTimeUnknown: 'unscheduled' } : {};
 }

@@ -1,5 +1,7 @@
 import type { DenialReason } from '#core/access/decision.ts';
+import type { Holder } from '#core/access/policy.ts';
 import type { Rule, Tap } from '#core/access/rule.ts';
+import { timeUnknown } from '#core/access/time-unknown.ts';
 
 /** The card is one the policy knows, of a holder it knows, and both may be used now. The first objection counts. */
 export const registration: Rule = {
@@ -10,20 +12,28 @@ export const registration: Rule = {
   },
 };
 
-function objectionToReading({ reading, slice, timeMs }: Tap): DenialReason | undefined {
+function objectionToReading(tap: Tap): DenialReason | undefined {
+  const { reading, slice, timeMs } = tap;
   const { keyVersionEndsMs } = reading;
   if (!slice.rules.door) return 'door-unknown';
   if (!slice.profileAdmitted) return 'profile-not-admitted';
-  return keyVersionEndsMs !== undefined && timeMs >= keyVersionEndsMs ? 'key-version-ended' : undefined;
+  if (keyVersionEndsMs === undefined) return undefined;
+  if (timeUnknown(tap) === 'deny') return 'time-unknown';
+  return timeMs >= keyVersionEndsMs ? 'key-version-ended' : undefined;
 }
 
-function objectionToRecords({ slice, timeMs }: Tap): DenialReason | undefined {
-  const { card, holder } = slice;
-  if (!card) return slice.otherCards ? 'card-not-registered' : 'user-number-unknown';
+function objectionToRecords(tap: Tap): DenialReason | undefined {
+  const { card, holder, otherCards } = tap.slice;
+  if (!card) return otherCards ? 'card-not-registered' : 'user-number-unknown';
   if (card.status !== 'active') return card.status === 'suspended' ? 'card-suspended' : 'card-ended';
   if (!holder) return 'user-number-unknown';
   if (holder.status !== 'active') return holder.status === 'suspended' ? 'holder-suspended' : 'holder-ended';
-  if (holder.validFromMs !== undefined && timeMs < holder.validFromMs) return 'not-yet-valid';
-  if (holder.validUntilMs !== undefined && timeMs >= holder.validUntilMs) return 'no-longer-valid';
-  return undefined;
+  return objectionToTime(tap, holder);
+}
+
+function objectionToTime(tap: Tap, { validFromMs, validUntilMs }: Holder): DenialReason | undefined {
+  if (validFromMs === undefined && validUntilMs === undefined) return undefined;
+  if (timeUnknown(tap) === 'deny') return 'time-unknown';
+  if (validFromMs !== undefined && tap.timeMs < validFromMs) return 'not-yet-valid';
+  return validUntilMs !== undefined && tap.timeMs >= validUntilMs ? 'no-longer-valid' : undefined;
 }
