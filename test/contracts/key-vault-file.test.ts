@@ -83,6 +83,23 @@ describe('a sealed vault', () => {
     await expect(byPassphrase().start()).rejects.toMatchObject({ code: 'key-sealing-mismatch' });
   });
 
+  test('whose credential the TPM did not open is told, by what the unit hands out in its place', async () => {
+    await handOut(new Uint8Array(32).fill(5));
+    await sealed(byCredential());
+    const unit = await readFile('systemd/kazasu-terminal.service.d/sealing.conf', 'utf8');
+    const [, instead = ''] = /^SetCredential=kazasu-sealing:(.+)$/m.exec(unit) ?? [];
+    await handOut(Buffer.from(instead));
+    await expect(byCredential().start()).rejects.toMatchObject({
+      code: 'key-sealing-mismatch',
+      message: expect.stringContaining('the TPM has not opened'),
+    });
+    await handOut(new Uint8Array(31));
+    await expect(byCredential().start()).rejects.toMatchObject({
+      code: 'key-file-invalid',
+      message: expect.stringContaining('fewer than 32 bytes'),
+    });
+  });
+
   test.each([
     ['a passphrase that is short', 'passphrase', 'short\n', 'key-file-invalid'],
     ['no vault', 'vault', undefined, 'file-unreadable'],

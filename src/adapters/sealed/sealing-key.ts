@@ -26,6 +26,8 @@ const keyLength = 32;
 const checkLength = 16;
 const shortestCredential = 32;
 const shortestPassphrase = 16;
+/** what the unit of the terminal hands out in the place of a credential that the TPM did not open */
+const notOpened = 'absent';
 /** 32 MiB and three passes: as hard to guess as 128 MiB and one, and fit for a device of 1 GiB */
 const scryptCost = { n: 2 ** 15, r: 8, p: 3 } as const;
 const label = 'kazasu sealing key 1';
@@ -92,7 +94,7 @@ async function sealingSecret({ credential, passphraseFile }: Sealing): Promise<U
   if (credential === undefined || directory === undefined) {
     throw new Fault(
       'key-sealing-mismatch',
-      `the credential ${credential} is not here: systemd hands it to the unit of the terminal (LoadCredentialEncrypted=), and to a command started by systemd-run with it`,
+      `the credential ${credential} is not here: systemd hands it to the unit of the terminal, and to a command started by systemd-run with it`,
     );
   }
   const content = await readSecretFile(join(directory, credential)).catch((error: unknown) => {
@@ -102,6 +104,12 @@ async function sealingSecret({ credential, passphraseFile }: Sealing): Promise<U
     });
   });
   if (content.length >= shortestCredential) return content;
+  if (Buffer.from(content).toString('latin1') === notOpened) {
+    throw new Fault(
+      'key-sealing-mismatch',
+      `the TPM has not opened the credential ${credential}: systemctl status kazasu-sealing`,
+    );
+  }
   content.fill(0);
   throw new Fault(
     'key-file-invalid',
