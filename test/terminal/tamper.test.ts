@@ -26,6 +26,20 @@ test('an opened housing erases the keys at once, and the journal says so', async
   await bench.terminal.stop();
 });
 
+test('a start with the housing open erases the keys at once', async () => {
+  let erased = 0;
+  const erase = async () => {
+    erased += 1;
+  };
+  const bench = new Bench({ keyErasure: { erase } });
+  bench.doors.get('door-1')?.tamper(true);
+  await bench.terminal.start();
+  await bench.settle();
+  expect(erased).toBe(1);
+  expect(alarms(bench)).toContainEqual({ door: 'door-1', alarm: 'keys-erased', on: true });
+  await bench.terminal.stop();
+});
+
 test('an orderly stop waits for an erasure under way, and for its entry', async () => {
   let finish: (() => void) | undefined;
   const erased = new Promise<void>((resolve) => {
