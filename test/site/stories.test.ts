@@ -84,6 +84,14 @@ describe.each(links)('the building, cards read %s', (_name, cardLink, kind) => {
     await page.until((now) => page.door(now, 'front').contact === 'open');
   });
 
+  test('a relayed card opens, and the journal tells how late it answered', async () => {
+    expect(await page.tap('relayed', 'front')).toMatchObject({ kind: 'granted' });
+    const now = await page.until((site) => site.journal.some(({ kind }) => kind === 'timing'));
+    const entry = now.journal.findLast(({ kind }) => kind === 'timing');
+    expect(entry?.body).toMatchObject({ event: 'unusual', door: 'front', limitUs: 400_000, refused: false });
+    expect(entry?.body.answeredUs).toBeGreaterThan(500_000);
+  });
+
   test('a card taken away too early is asked for again, not denied', async () => {
     expect(await page.tap('torn', 'front')).toMatchObject({ kind: 'hold-again', reason: undefined });
     const after = await page.cardsBack();

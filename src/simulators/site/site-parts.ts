@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { AccessMethod } from '#core/card/reading.ts';
 import type { Text } from '#core/texts/language.ts';
 import type { Clock } from '#ports/clock.ts';
+import type { TimingSettings } from '#terminal/timing-watch.ts';
 import type {
   JournalEntryView,
   LinkView,
@@ -19,6 +20,8 @@ export interface DoorPlan {
   readonly deviceName: string;
   readonly title: Text;
   readonly demand: Text;
+  /** absent: how long cards take to authenticate is not watched there */
+  readonly timing?: TimingSettings;
 }
 
 /** A card of the deck as the page shows it. */
