@@ -64,6 +64,7 @@ static number our_get_token_info(number slot, struct token_info *info) {
 static number our_login(number session, number user, void *pin, number length) {
   count_login();
   if (told("crash-login")) abort();
+  if (told("slow-login")) sleep(3);
   if (told("lost-login")) return device_error;
   return ((number(*)(number, number, void *, number))theirs.function[login])(session, user, pin, length);
 }

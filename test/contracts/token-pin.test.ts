@@ -121,6 +121,18 @@ test('a PIN whose try ended in a crash is not tried by the next process, until s
   await vi.waitFor(() => expect(vault.list()).resolves.toEqual([]), { timeout: 5_000 });
 });
 
+test('a stop lets a try under way come to its end, so that it counts for none cut off', async () => {
+  await counting.misbehave('slow-login');
+  const vault = freshVault();
+  const started = vault.start();
+  const rejected = expect(started).rejects.toMatchObject({ message: 'the vault is closed' });
+  await vi.waitFor(async () => expect(await counting.logins()).toBe(1), { timeout: 5_000 });
+  expect(await readdir(token.directory)).toHaveLength(1);
+  await vault.stop();
+  await rejected;
+  expect(await readdir(token.directory)).toEqual([]);
+});
+
 test('a permitted try that is refused is the only one', async () => {
   await pinIs(wrongPin);
   const source = join(token.folder, 'keys.yaml');
