@@ -238,3 +238,78 @@ test('the 20,000 cards seen last are remembered, and no more', () => {
   reader.crowd(20_000, 80_000, 30_000);
   expect(reader.tap(0, 80_000).against).toBe('reader');
 });
+
+describe('what is learned', () => {
+  test('is told from the first tap: the median, of an even count the middle between two', () => {
+    const reader = new Reader();
+    const medians = [100_000, 200_000, 160_000, 120_000].map((us, card) => reader.tap(card, us).medianUs);
+    expect(medians).toEqual([0, 100_000, 150_000, 160_000]);
+    expect(reader.tap('fifth', 1_000_000)).toEqual({
+      kind: 'learning',
+      against: 'reader',
+      medianUs: 140_000,
+      spreadUs: expect.closeTo(1.4826 * 30_000, 6),
+      limitUs: 1_000_000,
+      shifted: false,
+      settled: false,
+    });
+  });
+
+  test('of a card makes it known from its third time, by its last five', () => {
+    const reader = new Reader().regulars();
+    const against = () => reader.tap('own', 60_000).against;
+    expect([against(), against(), against(), against()]).toEqual(['reader', 'reader', 'reader', 'card']);
+    reader.tap('own', 60_000);
+    for (let tap = 0; tap < 3; tap += 1) reader.tap('own', 80_000);
+    expect(reader.tap('own', 80_000).medianUs).toBe(80_000);
+  });
+
+  test('a time that a card took once while others were learned, and not since, is no generation', () => {
+    const reader = new Reader();
+    reader.crowd(2, 80_000);
+    reader.tap('once', 200_000);
+    reader.crowd(10, 80_000);
+    reader.tap('once', 80_000);
+    reader.crowd(60, 80_000, 100);
+    expect(reader.tap('new', 200_000).kind).toBe('slow');
+  });
+
+  test.each([
+    [23, 1, 'usual'],
+    [24, 1, 'slow'],
+    [23, 2, 'slow'],
+    [22, 3, 'usual'],
+  ])('of %i quick cards and %i slow ones, a slow newcomer is %s', (quick, slow, kind) => {
+    const reader = new Reader();
+    for (let card = 0; card < slow; card += 1) reader.tap(`slow ${card}`, 200_000);
+    for (let tap = 0; tap < 60; tap += 1) reader.tap(tap % quick, 80_000);
+    expect(reader.tap('new', 200_000).kind).toBe(kind);
+  });
+
+  test('from three slow strangers reaches beyond the slowest of them', () => {
+    const reader = new Reader().regulars();
+    for (const [card, us] of [
+      ['a', 150_000],
+      ['b', 210_000],
+      ['c', 180_000],
+    ] as const)
+      reader.tap(card, us);
+    expect(reader.tap('d', 234_000)).toMatchObject({ kind: 'usual', limitUs: 234_000 });
+    expect(reader.tap('e', 234_001).kind).toBe('slow');
+  });
+
+  test('from a change of the reader begins anew, with the times of the three that showed it', () => {
+    const reader = new Reader().regulars();
+    for (const card of [1, 2, 3]) reader.tap(card, 180_000);
+    const against = () => reader.tap(1, 180_000).against;
+    expect([against(), against(), against()]).toEqual(['reader', 'reader', 'card']);
+  });
+
+  test('usual times of strangers do not part known cards that were slow one after the other', () => {
+    const reader = new Reader().regulars();
+    expect(reader.tap(1, 180_000).kind).toBe('slow');
+    expect(reader.tap(2, 180_000).kind).toBe('slow');
+    expect(reader.tap('stranger', 80_000)).toMatchObject({ kind: 'usual', against: 'reader' });
+    expect(reader.tap(3, 180_000)).toMatchObject({ kind: 'usual', shifted: true });
+  });
+});

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   hasUserNumberFormat,
   looksLikeIndividualNumber,
@@ -42,4 +42,28 @@ test('a format takes its alphabet and lengths, with leading zeros and without tr
   for (const good of ['00', '0A1Z', '0001']) expect(hasUserNumberFormat(format, good)).toBe(true);
   for (const bad of ['0', '00000', 'ab', ' 00', '00 ', '0-0', '００'])
     expect(hasUserNumberFormat(format, bad)).toBe(false);
+});
+
+describe('a format', () => {
+  const problems = (format: object) => {
+    const parsed = userNumberFormatSchema.safeParse(format);
+    return parsed.error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
+  };
+
+  test('has a longest number that is no shorter than its shortest', () => {
+    const format = { alphabet: 'alphanumeric', minimumLength: 8, maximumLength: 7 };
+    expect(problems(format)).toEqual([
+      'maximumLength: is smaller than minimumLength (give the longest user number)',
+    ]);
+    expect(problems({ ...format, maximumLength: 8 })).toEqual([]);
+  });
+
+  test('is none of 12 digits only, among which one in ten would pass for an Individual Number', () => {
+    const format = { alphabet: 'digits', minimumLength: 12, maximumLength: 12 };
+    expect(problems(format)).toEqual([
+      ': is a format of 12 digits only: such numbers look like Individual Numbers (use another length or add a letter)',
+    ]);
+    for (const other of [{ minimumLength: 11 }, { maximumLength: 13 }, { alphabet: 'alphanumeric' }])
+      expect(problems({ ...format, ...other })).toEqual([]);
+  });
 });
