@@ -3,6 +3,8 @@ export const indications = [
   'idle',
   'reading',
   'granted',
+  'unlocked',
+  'locked-down',
   'denied',
   'hold-again',
   'pin-needed',

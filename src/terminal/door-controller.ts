@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { type DoorSettings, next } from '#core/access/door.ts';
+import { next } from '#core/access/door.ts';
+import { type DoorSettings, grantTimes } from '#core/access/door-settings.ts';
 import {
   type DoorEffect,
   type DoorIndication,
@@ -56,7 +57,7 @@ export class DoorController {
     if (this.#stopped) return Promise.resolve(outOfService);
     return new Promise((resolve) => {
       this.#opening.push(resolve);
-      this.#take({ kind: 'grant', openMs: this.#parts.settings.strikeMs, tapId });
+      this.#take({ kind: 'grant', tapId, ...grantTimes(this.#parts.settings, false) });
     });
   }
 

@@ -76,7 +76,7 @@ describe('a grant', () => {
 
   it('is not shortened by a shorter one after it', () => {
     const bench = closedDoor();
-    bench.feed({ kind: 'grant', openMs: 30_000 });
+    bench.feed({ ...grant, openMs: 30_000 });
     bench.advance(1_000);
     bench.feed(grant);
     bench.advance(28_000);
@@ -108,14 +108,6 @@ describe('a grant', () => {
     bench.feed(grant);
     expect(bench.alarms()).toEqual([]);
     expect(bench.events().at(-1)).toBe('held-open-ended');
-  });
-
-  it('ends with a lock command', () => {
-    const bench = closedDoor();
-    bench.feed(grant);
-    bench.feed({ kind: 'lock' });
-    expect(bench.locked()).toBe(true);
-    expect(bench.timers.size).toBe(0);
   });
 });
 
@@ -231,13 +223,6 @@ describe('an exit request', () => {
     expect(bench.commands()).toEqual(['unlock', 'lock', 'unlock']);
   });
 
-  it('outranks a lock command', () => {
-    const bench = closedDoor();
-    bench.feed({ kind: 'exit-request', pressed: true });
-    bench.feed({ kind: 'lock' });
-    expect(bench.locked()).toBe(false);
-  });
-
   it('keeps the strike unlocked while pressed, until it counts as stuck', () => {
     const bench = closedDoor({ exitMs: 5_000, exitStuckAfterMs: 60_000 });
     bench.feed({ kind: 'exit-request', pressed: true });
@@ -292,7 +277,7 @@ describe('hardware', () => {
     bench.feed(grant);
     bench.feed({ kind: 'strike', locked: true });
     expect(bench.locked()).toBe(false);
-    bench.feed({ kind: 'lock' });
+    bench.feed({ kind: 'timer', timer: 'strike' });
     bench.feed({ kind: 'strike', locked: false });
     expect(bench.commands()).toEqual(['unlock', 'lock']);
   });
@@ -305,7 +290,7 @@ describe('hardware', () => {
     bench.answering = true;
     bench.feed({ kind: 'actuation-failed', command: 'unlock', fault });
     expect(bench.commands()).toEqual(['unlock', 'lock']);
-    expect(bench.events()).toEqual(['unlock-failed']);
+    expect(bench.events()).toEqual(['unlock-failed', 'granted-not-opened']);
     expect(bench.locked()).toBe(true);
     expect(bench.timers.size).toBe(0);
   });
@@ -314,7 +299,7 @@ describe('hardware', () => {
     const bench = closedDoor();
     bench.feed(grant);
     bench.answering = false;
-    bench.feed({ kind: 'lock' });
+    bench.advance(5_000);
     bench.unanswered.length = 0;
     bench.feed({ kind: 'actuation-failed', command: 'lock', fault });
     expect(bench.alarms()).toEqual(['lock-failed']);

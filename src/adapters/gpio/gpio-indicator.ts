@@ -30,6 +30,8 @@ const patterns: Readonly<Record<Indication, Pattern>> = {
   idle: steady(),
   reading: steady('busy'),
   granted: { steps: [{ on: ['granted', 'buzzer'], ms: 150 }, { on: ['granted'] }], repeats: false },
+  unlocked: steady('granted'),
+  'locked-down': steady('denied'),
   denied: {
     steps: [
       { on: ['denied', 'buzzer'], ms: 120 },

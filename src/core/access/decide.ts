@@ -3,6 +3,7 @@ import type { Decision, DecisionBasis, Obligations, PathStep, TapAlarm } from '.
 import type { DecisionTime, Rule, Tap, Verdict } from './rule.ts';
 import { assurance, demandedAssurance } from './rules/assurance.ts';
 import { evacuation } from './rules/evacuation.ts';
+import { hold } from './rules/hold.ts';
 import { lockdown } from './rules/lockdown.ts';
 import { longerAccess } from './rules/longer-access.ts';
 import { masterCard } from './rules/master-card.ts';
@@ -30,6 +31,7 @@ export const precedence: readonly (Rule | { readonly name: DoorRow; readonly doo
   threat,
   permission,
   longerAccess,
+  hold,
 ];
 type DoorRow = 'fire' | 'exit-request' | 'interlock';
 

@@ -48,6 +48,8 @@ export type WaitReason = (typeof waitReasons)[number];
 export interface Obligations {
   /** the door's longer access time, for whoever needs more of it */
   readonly longer?: true;
+  /** unlocks nothing: the card ends what holds the door unlocked */
+  readonly locks?: true;
 }
 
 /**

@@ -1,5 +1,7 @@
+import { endRelease } from './door-release.ts';
 import type { Release } from './door-state.ts';
-import type { DoorTurn } from './door-turn.ts';
+import { causeOf, type DoorTurn } from './door-turn.ts';
+import { openedFor, startHeldOpenTime } from './door-watch.ts';
 
 export function contactOpened(turn: DoorTurn): void {
   const { leaf, strike } = turn.state;
@@ -16,8 +18,8 @@ export function contactOpened(turn: DoorTurn): void {
       return;
     case 'grace':
       turn.cancel('grace');
-      turn.record('opened', causeOf(leaf.release));
-      becomeOpen(turn);
+      openedFor(turn, leaf.release);
+      becomeOpen(turn, leaf.release);
       return;
     case 'closed':
       if (strike.kind === 'unlocked') {
@@ -33,16 +35,21 @@ export function contactOpened(turn: DoorTurn): void {
 }
 
 function openedUnder(turn: DoorTurn, running: Release): void {
-  turn.become({ strike: { kind: 'unlocked', release: { ...running, use: 'used' } } });
-  if (turn.settings.relock === 'on-open' && turn.state.exit !== 'pressed') turn.lock();
-  turn.record('opened', causeOf(running));
-  if (turn.state.strike.kind === 'locked') turn.record('relocked', causeOf(running));
-  becomeOpen(turn);
+  const { relock, passage } = turn.settings;
+  const onOpen = relock === 'on-open' && passage === 'none';
+  const ending = onOpen && running.by !== 'hold' && !turn.exitHolds();
+  if (running.by !== 'hold') {
+    turn.become({ strike: { kind: 'unlocked', release: { ...running, use: 'used' } } });
+  }
+  const locked = ending && endRelease(turn);
+  openedFor(turn, running);
+  if (locked) turn.record('relocked', causeOf(running));
+  becomeOpen(turn, running);
 }
 
-function becomeOpen(turn: DoorTurn): void {
+function becomeOpen(turn: DoorTurn, under?: Release): void {
   turn.become({ leaf: { kind: 'open', held: 'no', settling: false } });
-  startHeldOpenTime(turn);
+  startHeldOpenTime(turn, under?.heldOpenMs);
 }
 
 export function contactClosed(turn: DoorTurn): void {
@@ -59,62 +66,14 @@ export function contactClosed(turn: DoorTurn): void {
 
 /** The leaf is closed. The release it opened under is over; one that began meanwhile lasts its own time. */
 export function closingBelieved(turn: DoorTurn): void {
-  const { leaf, strike, exit } = turn.state;
+  const { leaf, strike, awaiting } = turn.state;
   if ((leaf.kind !== 'open' && leaf.kind !== 'forced') || !leaf.settling) return;
   turn.become({ leaf: { kind: 'closed' } });
-  const over = strike.kind === 'unlocked' && strike.release.use === 'used' && exit !== 'pressed';
-  if (over) turn.lock();
+  const used = strike.kind === 'unlocked' && strike.release.use === 'used' && strike.release.by !== 'hold';
+  const locked = used && awaiting.length === 0 && !turn.exitHolds() && endRelease(turn);
   if (leaf.kind === 'open') turn.cancel('pre-alarm', 'held-open');
   turn.record('closed');
   if (leaf.kind === 'forced') turn.record('forced-open-ended');
   else if (leaf.held === 'held') turn.record('held-open-ended');
-  if (over) turn.record('relocked', causeOf(strike.release));
-}
-
-export function startHeldOpenTime(turn: DoorTurn): void {
-  const { heldOpenAfterMs, preAlarmMs } = turn.settings;
-  turn.cancel('pre-alarm', 'held-open');
-  if (preAlarmMs === 0) turn.setTimer('held-open', heldOpenAfterMs);
-  else turn.setTimer('pre-alarm', Math.max(0, heldOpenAfterMs - preAlarmMs));
-}
-
-export function heldOpenWarning(turn: DoorTurn): void {
-  const { leaf } = turn.state;
-  if (leaf.kind !== 'open') return;
-  turn.become({ leaf: { ...leaf, held: 'warned' } });
-  turn.setTimer('held-open', Math.min(turn.settings.preAlarmMs, turn.settings.heldOpenAfterMs));
-  turn.record('held-open-pre-alarm');
-}
-
-export function heldOpen(turn: DoorTurn): void {
-  const { leaf } = turn.state;
-  if (leaf.kind !== 'open') return;
-  turn.become({ leaf: { ...leaf, held: 'held' } });
-  turn.record('held-open');
-}
-
-/** After a relock without an opening, for a while, an opening still counts as the holder's. */
-export function startGrace(turn: DoorTurn, ended: Release): void {
-  if (turn.state.leaf.kind !== 'closed' || turn.settings.contact === 'none') return;
-  if (turn.settings.openGraceMs === 0) {
-    recordNotOpened(turn, ended);
-    return;
-  }
-  turn.become({ leaf: { kind: 'grace', release: ended } });
-  turn.setTimer('grace', turn.settings.openGraceMs);
-}
-
-export function graceOver(turn: DoorTurn): void {
-  const { leaf } = turn.state;
-  if (leaf.kind !== 'grace') return;
-  turn.become({ leaf: { kind: 'closed' } });
-  recordNotOpened(turn, leaf.release);
-}
-
-export function recordNotOpened(turn: DoorTurn, ended: Release): void {
-  if (ended.by === 'grant' && ended.use === 'unused') turn.record('granted-not-opened', causeOf(ended));
-}
-
-export function causeOf(cause: Release): { by: Release['by']; tapId?: string } {
-  return { by: cause.by, ...(cause.tapId === undefined ? {} : { tapId: cause.tapId }) };
+  if (locked && used) turn.record('relocked', causeOf(strike.release));
 }

@@ -1,10 +1,30 @@
 import type { FaultCode, FaultRecord } from '#core/fault.ts';
+import type { GrantTimes } from './door-settings.ts';
 
-/** Why the strike is unlocked. The longest time asked for counts, and an exit request outranks a grant. */
+/** Why a door is held unlocked, the weightiest first. */
+export const holdCauses = ['fire', 'evacuation', 'timed-hold', 'toggle', 'schedule'] as const;
+export type HoldCause = (typeof holdCauses)[number];
+
+/** What a door does while nobody asks anything of it; door-mode.ts says which of them is wanted. */
+export type DoorMode =
+  | { readonly kind: 'normal' }
+  | { readonly kind: 'held'; readonly by: HoldCause }
+  /** grants open nothing but for those whom lockdown exempts; exit requests do */
+  | { readonly kind: 'lockdown' };
+
+/**
+ * Why the strike is unlocked. The longest time asked for counts, an exit request outranks a grant, and what is asked
+ * for while the door is held unlocked runs above the hold and ends in it.
+ */
 export interface Release {
-  readonly by: 'grant' | 'exit-request';
+  readonly by: 'grant' | 'exit-request' | 'hold';
   readonly lengthMs: number;
+  /** the tap that asked last */
   readonly tapId?: string;
+  /** how long the leaf may stand open where the holder needs longer than others, in milliseconds */
+  readonly heldOpenMs?: number;
+  /** ended, and unlocked only until nobody stands in the gate any more */
+  readonly over?: true;
   /**
    * `used` once the leaf has opened under it, so that closing ends it; `shared` when it began while the leaf was
    * open: whoever asked may have passed already, or may still want to open.
@@ -35,6 +55,13 @@ export interface DoorState {
   readonly leaf: Leaf;
   readonly exit: 'idle' | 'pressed' | 'stuck';
   readonly tampered: boolean;
+  readonly mode: DoorMode;
+  /** taps granted whose holders have not opened or passed yet, in their order */
+  readonly awaiting: readonly string[];
+  /** somebody stands where the gate closes; `delaying`: for longer than closing may be kept waiting */
+  readonly obstruction: 'clear' | 'present' | 'delaying';
+  /** somebody has just passed the gate for whom it was not open */
+  readonly tailgated: boolean;
   /** a lock command failed and the hardware has not reported the strike locked since */
   readonly lockFailed: boolean;
   readonly fault?: FaultCode;
@@ -42,23 +69,36 @@ export interface DoorState {
   readonly commandsInFlight: number;
 }
 
-export type DoorTimer = 'strike' | 'grace' | 'settle' | 'pre-alarm' | 'held-open' | 'exit-stuck';
+export type DoorTimer =
+  | 'strike'
+  | 'grace'
+  | 'settle'
+  | 'pre-alarm'
+  | 'held-open'
+  | 'exit-stuck'
+  | 'obstructed'
+  | 'tailgated';
 export type DoorAlarm =
   | 'forced-open'
   | 'held-open-pre-alarm'
   | 'held-open'
   | 'exit-request-stuck'
+  | 'obstructed'
+  | 'tailgated'
   | 'tamper'
   | 'lock-failed';
 
 export type DoorMachineInput =
-  /** a durable decision; `openMs` milliseconds, from the policy or the settings' `strikeMs` */
-  | { readonly kind: 'grant'; readonly openMs: number; readonly tapId?: string }
-  /** ends a grant at once (a command, a lockdown); an exit request outranks it */
-  | { readonly kind: 'lock' }
+  /** a durable decision that may open now (interlock.ts); times are `grantTimes` of the settings */
+  | ({ readonly kind: 'grant'; readonly tapId: string } & GrantTimes)
+  | { readonly kind: 'mode'; readonly mode: DoorMode }
   | { readonly kind: 'contact'; readonly open: boolean }
   | { readonly kind: 'exit-request'; readonly pressed: boolean }
   | { readonly kind: 'tamper'; readonly active: boolean }
+  /** somebody stands where the gate closes */
+  | { readonly kind: 'obstruction'; readonly active: boolean }
+  /** one person passes the gate; counted as it becomes active */
+  | { readonly kind: 'passage'; readonly active: boolean }
   /** as read back from the hardware */
   | { readonly kind: 'strike'; readonly locked: boolean }
   | { readonly kind: 'fault'; readonly fault: FaultRecord }
@@ -69,15 +109,22 @@ export type DoorMachineInput =
   | { readonly kind: 'timer'; readonly timer: DoorTimer };
 
 /** What the journal records of a door. `-ended` closes the alarm of the same name. */
-const doorEvents = [
+export const doorEvents = [
   'opened',
   'open-at-start',
   'closed',
   'relocked',
   'relocked-by-hardware',
-  'locked-by-command',
+  'held-unlocked',
+  'hold-ended',
+  'lockdown',
+  'lockdown-ended',
   'unlocked-unexpectedly',
   'granted-not-opened',
+  'passed',
+  'tailgated',
+  'obstructed',
+  'obstructed-ended',
   'exit-request',
   'exit-request-stuck',
   'exit-request-stuck-ended',
@@ -99,6 +146,8 @@ export interface DoorRecord {
   readonly kind: 'record';
   readonly event: DoorEvent;
   readonly by?: Release['by'];
+  /** of a hold: why the door is held unlocked */
+  readonly hold?: HoldCause;
   readonly tapId?: string;
   readonly fault?: FaultCode;
 }
@@ -114,7 +163,7 @@ export type DoorEffect =
   | { readonly kind: 'indicate'; readonly indication: DoorIndication }
   | DoorRecord;
 
-export type DoorIndication = 'idle' | 'granted' | 'alarm' | 'fault';
+export type DoorIndication = 'idle' | 'granted' | 'unlocked' | 'locked-down' | 'alarm' | 'fault';
 
 /** The state before the hardware has started: it locks, then reports its inputs. */
 export const initialDoorState: DoorState = {
@@ -122,6 +171,10 @@ export const initialDoorState: DoorState = {
   leaf: { kind: 'unknown' },
   exit: 'idle',
   tampered: false,
+  mode: { kind: 'normal' },
+  awaiting: [],
+  obstruction: 'clear',
+  tailgated: false,
   lockFailed: false,
   commandsInFlight: 0,
 };
@@ -133,6 +186,8 @@ export function standingAlarms(state: DoorState): ReadonlySet<DoorAlarm> {
   if (state.leaf.kind === 'open' && state.leaf.held === 'warned') alarms.add('held-open-pre-alarm');
   if (state.leaf.kind === 'open' && state.leaf.held === 'held') alarms.add('held-open');
   if (state.exit === 'stuck') alarms.add('exit-request-stuck');
+  if (state.obstruction === 'delaying') alarms.add('obstructed');
+  if (state.tailgated) alarms.add('tailgated');
   if (state.tampered) alarms.add('tamper');
   if (state.lockFailed) alarms.add('lock-failed');
   return alarms;
@@ -142,7 +197,10 @@ export function standingAlarms(state: DoorState): ReadonlySet<DoorAlarm> {
 export function restingIndication(state: DoorState): DoorIndication {
   if (standingAlarms(state).size > 0) return 'alarm';
   if (state.fault !== undefined) return 'fault';
-  return state.strike.kind === 'unlocked' && state.strike.release.by === 'grant' ? 'granted' : 'idle';
+  const unlockedBy = state.strike.kind === 'unlocked' ? state.strike.release.by : undefined;
+  if (unlockedBy === 'grant') return 'granted';
+  if (state.mode.kind === 'lockdown') return 'locked-down';
+  return unlockedBy !== undefined && state.mode.kind === 'held' ? 'unlocked' : 'idle';
 }
 
 /** One word for a page or a status line. */

@@ -42,7 +42,13 @@ export class DoorTurn {
     this.#effects.push({ kind: 'record', event, ...detail });
   }
 
+  /** Somebody presses to get out, and the exit request of this door unlocks. */
+  exitHolds(): boolean {
+    return this.state.exit === 'pressed' && this.settings.exitRequest === 'unlock';
+  }
+
   unlock(release: Release): void {
+    if (!release.over) this.#endOver();
     this.become({
       strike: { kind: 'unlocked', release },
       commandsInFlight: this.state.commandsInFlight + 1,
@@ -57,9 +63,15 @@ export class DoorTurn {
   }
 
   lock(): void {
+    this.#endOver();
     this.become({ strike: { kind: 'locked' }, commandsInFlight: this.state.commandsInFlight + 1 });
     this.#effects.push({ kind: 'lock' });
     this.cancel('strike');
+  }
+
+  #endOver(): void {
+    const { strike } = this.state;
+    if (strike.kind === 'unlocked' && strike.release.over) this.cancel('obstructed');
   }
 
   /** Adds what follows from the state alone: alarms that began or ended, and the indication. */
@@ -77,4 +89,8 @@ export class DoorTurn {
     }
     return { state: this.state, effects: this.#effects };
   }
+}
+
+export function causeOf(cause: Release): { by: Release['by']; tapId?: string } {
+  return { by: cause.by, ...(cause.tapId === undefined ? {} : { tapId: cause.tapId }) };
 }

@@ -1,21 +1,20 @@
 import type { FaultCode } from '#core/fault.ts';
+import { exitPressed, exitReleased, exitStuck } from './door-exit.ts';
+import { obstructed, obstructedTooLong, personPassed } from './door-gate.ts';
+import { closingBelieved, contactClosed, contactOpened } from './door-leaf.ts';
+import { modeWanted, release, retryHold, strikeTimeOver } from './door-release.ts';
+import type { DoorSettings } from './door-settings.ts';
+import type { DoorEffect, DoorMachineInput, DoorState, DoorTimer, Release } from './door-state.ts';
+import { causeOf, DoorTurn } from './door-turn.ts';
 import {
-  causeOf,
-  closingBelieved,
-  contactClosed,
-  contactOpened,
+  cancelGrace,
   graceOver,
   heldOpen,
   heldOpenWarning,
   recordNotOpened,
   startGrace,
   startHeldOpenTime,
-} from './door-leaf.ts';
-import type { DoorSettings } from './door-settings.ts';
-import type { DoorEffect, DoorMachineInput, DoorState, DoorTimer, Release } from './door-state.ts';
-import { DoorTurn } from './door-turn.ts';
-
-export type { DoorSettings } from './door-settings.ts';
+} from './door-watch.ts';
 
 /** how long after an exit request could not be served it is tried again while it lasts, in milliseconds */
 const unlockRetryMs = 500;
@@ -37,10 +36,10 @@ export function next(
 function step(turn: DoorTurn, input: DoorMachineInput): void {
   switch (input.kind) {
     case 'grant':
-      granted(turn, input.openMs, input.tapId);
+      granted(turn, input);
       return;
-    case 'lock':
-      lockCommanded(turn);
+    case 'mode':
+      modeWanted(turn, input.mode);
       return;
     case 'contact':
       if (turn.settings.contact === 'none') return;
@@ -55,6 +54,12 @@ function step(turn: DoorTurn, input: DoorMachineInput): void {
       if (input.active === turn.state.tampered) return;
       turn.become({ tampered: input.active });
       turn.record(input.active ? 'tamper' : 'tamper-ended');
+      return;
+    case 'obstruction':
+      obstructed(turn, input.active);
+      return;
+    case 'passage':
+      if (input.active) personPassed(turn);
       return;
     case 'strike':
       strikeReadBack(turn, input.locked);
@@ -100,95 +105,42 @@ function timerFired(turn: DoorTurn, timer: DoorTimer): void {
       heldOpen(turn);
       return;
     case 'exit-stuck':
-      if (turn.state.exit !== 'pressed') return;
-      turn.become({ exit: 'stuck' });
-      cancelRetry(turn);
-      turn.record('exit-request-stuck');
+      exitStuck(turn);
+      return;
+    case 'obstructed':
+      obstructedTooLong(turn);
+      return;
+    case 'tailgated':
+      turn.become({ tailgated: false });
       return;
     default:
       timer satisfies never;
   }
 }
 
-/** Unlocks, or lengthens a release that runs; nothing asked for later shortens what was asked for before. */
-function release(turn: DoorTurn, asked: { by: Release['by']; lengthMs: number; tapId?: string }): void {
-  const { strike, leaf } = turn.state;
-  const running = strike.kind === 'unlocked' ? strike.release : undefined;
-  const tapId = asked.tapId ?? running?.tapId;
-  if (leaf.kind === 'grace') {
-    turn.cancel('grace');
-    turn.become({ leaf: { kind: 'closed' } });
-  }
-  turn.unlock({
-    by: running?.by === 'exit-request' ? 'exit-request' : asked.by,
-    lengthMs: Math.max(asked.lengthMs, running?.lengthMs ?? 0),
-    ...(tapId === undefined ? {} : { tapId }),
-    use: leaf.kind === 'open' || leaf.kind === 'forced' ? 'shared' : 'unused',
+function granted(
+  turn: DoorTurn,
+  { tapId, openMs, heldOpenMs }: Extract<DoorMachineInput, { kind: 'grant' }>,
+): void {
+  release(turn, {
+    by: 'grant',
+    lengthMs: openMs,
+    tapId,
+    ...(heldOpenMs === undefined ? {} : { heldOpenMs }),
   });
-}
-
-function granted(turn: DoorTurn, openMs: number, tapId: string | undefined): void {
-  const { leaf } = turn.state;
-  const neverOpened = leaf.kind === 'grace' ? leaf.release : undefined;
-  release(turn, { by: 'grant', lengthMs: openMs, ...(tapId === undefined ? {} : { tapId }) });
-  if (neverOpened) recordNotOpened(turn, neverOpened);
+  if (cancelGrace(turn)) recordNotOpened(turn);
+  const { leaf, awaiting } = turn.state;
+  // nothing tells whether somebody passes a leaf that stands open, or one without a contact: the grant counts
+  if (leaf.kind === 'closed' || turn.settings.passage === 'fitted')
+    turn.become({ awaiting: [...awaiting, tapId] });
   if (leaf.kind !== 'open') return;
-  if (leaf.held === 'held') turn.record('held-open-ended', tapId === undefined ? {} : { tapId });
+  if (leaf.held === 'held') turn.record('held-open-ended', { tapId });
   turn.become({ leaf: { ...leaf, held: 'no' } });
-  startHeldOpenTime(turn);
-}
-
-function lockCommanded(turn: DoorTurn): void {
-  const { strike } = turn.state;
-  if (strike.kind === 'locked' || strike.release.by === 'exit-request') return;
-  turn.lock();
-  turn.record('locked-by-command');
-}
-
-/** An exit request is served before anything else is looked at, faults included. */
-function exitPressed(turn: DoorTurn): void {
-  const { exit, strike, leaf } = turn.state;
-  if (exit !== 'idle') return;
-  const repeated = strike.kind === 'unlocked' && strike.release.by === 'exit-request';
-  const neverOpened = leaf.kind === 'grace' ? leaf.release : undefined;
-  release(turn, { by: 'exit-request', lengthMs: turn.settings.exitMs });
-  turn.become({ exit: 'pressed' });
-  turn.setTimer('exit-stuck', turn.settings.exitStuckAfterMs);
-  if (neverOpened) recordNotOpened(turn, neverOpened);
-  // one entry a passage: a motion sensor that sees a crowd asks many times a second
-  if (!repeated) turn.record('exit-request');
-}
-
-function exitReleased(turn: DoorTurn): void {
-  if (turn.state.exit === 'idle') return;
-  if (turn.state.exit === 'stuck') turn.record('exit-request-stuck-ended');
-  turn.become({ exit: 'idle' });
-  turn.cancel('exit-stuck');
-  cancelRetry(turn);
-}
-
-/** Nobody waits any more for an unlocking that failed; a running release keeps its time. */
-function cancelRetry(turn: DoorTurn): void {
-  if (turn.state.strike.kind === 'locked') turn.cancel('strike');
-}
-
-function strikeTimeOver(turn: DoorTurn): void {
-  const { strike, exit } = turn.state;
-  if (strike.kind === 'locked') {
-    if (exit === 'pressed') release(turn, { by: 'exit-request', lengthMs: turn.settings.exitMs });
-    return;
-  }
-  if (exit === 'pressed') {
-    turn.unlock({ ...strike.release, lengthMs: turn.settings.exitMs });
-    return;
-  }
-  turn.lock();
-  turn.record('relocked', causeOf(strike.release));
-  startGrace(turn, strike.release);
+  startHeldOpenTime(turn, heldOpenMs);
 }
 
 function strikeReadBack(turn: DoorTurn, locked: boolean): void {
-  const { strike, commandsInFlight, exit } = turn.state;
+  const { strike, commandsInFlight } = turn.state;
   if (locked) turn.become({ lockFailed: false });
   if (commandsInFlight > 0 || locked === (strike.kind === 'locked')) return;
   if (strike.kind === 'locked') {
@@ -196,7 +148,7 @@ function strikeReadBack(turn: DoorTurn, locked: boolean): void {
     turn.record('unlocked-unexpectedly');
     return;
   }
-  if (exit === 'pressed') turn.unlock({ ...strike.release, lengthMs: turn.settings.exitMs });
+  if (turn.exitHolds()) turn.unlock({ ...strike.release, lengthMs: turn.settings.exitMs });
   else lockedByHardware(turn, strike.release);
 }
 
@@ -205,18 +157,21 @@ function lockedByHardware(turn: DoorTurn, ended: Release): void {
   turn.lock();
   turn.record('relocked-by-hardware', causeOf(ended));
   startGrace(turn, ended);
+  retryHold(turn);
 }
 
 /** Hardware that comes back is locked, whatever it was before; whoever still presses to get out is let out. */
 function recovered(turn: DoorTurn): void {
-  const { fault, strike, exit, ...rest } = turn.state;
-  turn.state = { ...rest, strike, exit, lockFailed: false };
-  if (exit === 'pressed') {
+  const { fault, strike, ...rest } = turn.state;
+  turn.state = { ...rest, strike, lockFailed: false };
+  if (turn.exitHolds()) {
     // a strike that locks but does not unlock recovers at each try: the next one waits
     if (strike.kind === 'locked') turn.setTimer('strike', unlockRetryMs);
     else release(turn, { by: 'exit-request', lengthMs: turn.settings.exitMs });
   } else if (strike.kind === 'unlocked' && rest.commandsInFlight === 0) {
     lockedByHardware(turn, strike.release);
+  } else if (strike.kind === 'locked') {
+    retryHold(turn);
   }
   if (fault !== undefined) turn.record('recovered', { fault });
 }
@@ -237,6 +192,8 @@ function unlockFailed(turn: DoorTurn, fault: FaultCode): void {
   if (strike.kind === 'unlocked' && commandsInFlight === 0) {
     turn.lock();
     turn.record('unlock-failed', { ...causeOf(strike.release), fault });
+    recordNotOpened(turn);
+    retryHold(turn);
   } else {
     turn.record('unlock-failed', { fault });
   }

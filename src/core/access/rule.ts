@@ -90,4 +90,5 @@ export type RuleName =
   | 'master-card'
   | 'threat-level'
   | 'permission'
-  | 'longer-access';
+  | 'longer-access'
+  | 'hold';

@@ -45,6 +45,7 @@ function* references(rules: SiteRulesInYaml): Iterable<Reference> {
     for (const [index, { schedule }] of door.additional.entries()) {
       yield { path: ['doors', at, 'additional', index, 'schedule'], to: 'schedule', name: schedule };
     }
+    yield* namedByHolds(['doors', at], door);
   }
   yield* groupsIn(['longerAccess'], rules.longerAccess);
   yield* groupsIn(['lockdown', 'exempt'], rules.lockdown?.exempt);
@@ -53,6 +54,19 @@ function* references(rules: SiteRulesInYaml): Iterable<Reference> {
   for (const [at, { group }] of rules.clearances.entries()) {
     yield { path: ['clearances', at, 'group'], to: 'group', name: group };
   }
+}
+
+function* namedByHolds(
+  path: Contradiction['path'],
+  { unlock, toggle, timedHold }: SiteRulesInYaml['doors'][number],
+): Iterable<Reference> {
+  for (const [index, { schedule, afterFirstOf }] of unlock.entries()) {
+    yield { path: [...path, 'unlock', index, 'schedule'], to: 'schedule', name: schedule };
+    yield* groupsIn([...path, 'unlock', index, 'afterFirstOf'], afterFirstOf);
+  }
+  yield { path: [...path, 'toggle', 'schedule'], to: 'schedule', name: toggle?.schedule };
+  yield* groupsIn([...path, 'toggle', 'groups'], toggle?.groups);
+  yield* groupsIn([...path, 'timedHold', 'groups'], timedHold?.groups);
 }
 
 function* groupsIn(path: Contradiction['path'], groups: readonly string[] = []): Iterable<Reference> {

@@ -4,6 +4,7 @@ import { userNumberFormatSchema } from '#core/card/user-number.ts';
 import { calendarSchema, type HolidayDates, type RulesCalendar } from './calendar.ts';
 import { id } from './rule-config.ts';
 import { evacuationConfig } from './rules/evacuation.ts';
+import { holdConfig } from './rules/hold.ts';
 import { lockdownConfig } from './rules/lockdown.ts';
 import { masterConfig } from './rules/master-card.ts';
 import { clearanceConfig, clearancesConfig } from './rules/threat-level.ts';
@@ -96,6 +97,7 @@ const doorShape = z.strictObject({
   additional: z.array(z.strictObject({ schedule: id, assurance: assurance.min(1) })).default([]),
   whileTimeUnknown: whileTimeUnknownConfig,
   clearance: clearanceConfig,
+  ...holdConfig,
 });
 
 const permissionShape = z

@@ -3,9 +3,10 @@ import { type AccessState, factOf, type StateChange } from './access-state.ts';
 
 /**
  * Conditions of a whole site, or of some of its zones, which outlast a reboot as shared facts: commands and rules on
- * inputs set them, rules of taps and doors obey them.
+ * inputs set them, rules of taps and doors obey them. `fire` follows the contact of the fire panel: the software
+ * observes it, and releases nothing that the wiring must release.
  */
-export const siteConditions = ['lockdown', 'evacuation'] as const;
+export const siteConditions = ['fire', 'evacuation', 'lockdown'] as const;
 export type SiteCondition = (typeof siteConditions)[number];
 
 /** Without `zones` the whole site. */

@@ -1,0 +1,47 @@
+import { endRelease, endUnopened } from './door-release.ts';
+import { causeOf, type DoorTurn } from './door-turn.ts';
+
+/** how long the alarm of a passage nobody was granted stands, in milliseconds */
+const tailgatedForMs = 10_000;
+
+/** Somebody steps into the gate, or out of it: what is over by then closes only now. */
+export function obstructed(turn: DoorTurn, active: boolean): void {
+  const { obstruction, strike } = turn.state;
+  if (active === (obstruction !== 'clear')) return;
+  turn.become({ obstruction: active ? 'present' : 'clear' });
+  if (active) return;
+  turn.cancel('obstructed');
+  if (strike.kind === 'unlocked' && strike.release.over && !turn.exitHolds()) endUnopened(turn);
+  if (obstruction === 'delaying') turn.record('obstructed-ended');
+}
+
+/** Somebody keeps the gate from closing for too long: it stays open, as closing on people is worse, and alarms. */
+export function obstructedTooLong(turn: DoorTurn): void {
+  const { obstruction, strike } = turn.state;
+  if (obstruction !== 'present' || strike.kind === 'locked' || !strike.release.over) return;
+  turn.become({ obstruction: 'delaying' });
+  turn.record('obstructed');
+}
+
+/** One person has passed: the first of those granted, and behind the last of them the gate closes. */
+export function personPassed(turn: DoorTurn): void {
+  if (turn.settings.passage === 'none') return;
+  const { awaiting, strike } = turn.state;
+  const [tapId, ...rest] = awaiting;
+  if (tapId !== undefined) {
+    turn.become({ awaiting: rest });
+    const last = rest.length === 0 && strike.kind === 'unlocked' && strike.release.by === 'grant';
+    const locked = last && !turn.exitHolds() && endRelease(turn);
+    turn.record('passed', { by: 'grant', tapId });
+    if (locked) turn.record('relocked', causeOf(strike.release));
+    if (rest.length === 0 && strike.kind === 'locked') turn.cancel('grace');
+    return;
+  }
+  if (strike.kind === 'unlocked' && strike.release.by !== 'grant') {
+    turn.record('passed', { by: strike.release.by });
+    return;
+  }
+  turn.become({ tailgated: true });
+  turn.setTimer('tailgated', tailgatedForMs);
+  turn.record('tailgated');
+}

@@ -1,0 +1,94 @@
+import type { AccessState } from './access-state.ts';
+import type { DoorMode, HoldCause } from './door-state.ts';
+import type { DoorRules, PolicyVersion } from './policy.ts';
+import { scheduleOf } from './policy.ts';
+import type { DecisionTime } from './rule.ts';
+import { firstCameMs, holdByCard } from './rules/hold.ts';
+import { inForce } from './schedule.ts';
+import { conditionHolds } from './site-state.ts';
+
+/** The policy as far as it bears on one door without a tap. */
+export interface DoorPolicy {
+  readonly version: PolicyVersion;
+  readonly rules: DoorRules;
+}
+
+/** Everything that decides what a door does while nobody asks anything of it. */
+export interface DoorSituation {
+  readonly doorId: string;
+  /** the zones its readers lead from and to */
+  readonly zones: readonly string[];
+  /** absent while no policy is installed: then nothing holds the door unlocked */
+  readonly policy: DoorPolicy | undefined;
+  readonly state: Pick<AccessState, 'shared'>;
+  readonly time: DecisionTime;
+}
+
+type ModeCause = HoldCause | 'lockdown';
+
+/** What may hold a door unlocked, and lockdown, the weightiest first: the door's part of the precedence table. */
+export const modePrecedence: readonly ModeCause[] = [
+  'fire',
+  'evacuation',
+  'lockdown',
+  'timed-hold',
+  'toggle',
+  'schedule',
+];
+
+/** The mode a door is to be in; to be asked again whenever a fact changes, and after `nextLookMs`. */
+export function wantedMode(situation: DoorSituation): DoorMode {
+  const cause = modePrecedence.find((one) => stands(one, situation));
+  if (cause === undefined) return { kind: 'normal' };
+  return cause === 'lockdown' ? { kind: 'lockdown' } : { kind: 'held', by: cause };
+}
+
+/**
+ * How long a mode found now is good for, in milliseconds: schedules change at full minutes, and a timed hold ends when
+ * it ends. A clock that steps is noticed a minute later at most.
+ */
+export function nextLookMs({
+  doorId,
+  state,
+  time,
+}: Pick<DoorSituation, 'doorId' | 'state' | 'time'>): number {
+  const untilMinute = 60_000 - (time.utcMs % 60_000);
+  const held = holdByCard(doorId, state, time);
+  return held?.kind === 'timed-hold' ? Math.min(untilMinute, held.untilMs - time.monotonicMs) : untilMinute;
+}
+
+function stands(cause: ModeCause, situation: DoorSituation): boolean {
+  const { doorId, zones, policy, state, time } = situation;
+  switch (cause) {
+    case 'fire':
+    case 'evacuation':
+      return policy?.rules.door?.inEvacuation === 'unlock' && conditionHolds(cause, zones, state);
+    case 'lockdown':
+      return conditionHolds('lockdown', zones, state);
+    case 'timed-hold':
+    case 'toggle':
+      return holdByCard(doorId, state, time)?.kind === cause;
+    case 'schedule':
+      return policy !== undefined && scheduledNow(policy, situation);
+    default:
+      return cause satisfies never;
+  }
+}
+
+/** Unlock schedules hold only while the clock is known to be right: a wrong one would let in anybody, unseen. */
+function scheduledNow({ rules, version }: DoorPolicy, { doorId, state, time }: DoorSituation): boolean {
+  if (!time.trusted) return false;
+  return (rules.door?.unlock ?? []).some(({ schedule: id, afterFirstOf }) => {
+    const schedule = scheduleOf(rules, id);
+    const at = (utcMs: number) => inForce(schedule, utcMs, version.timeZone);
+    if (!at(time.utcMs)) return false;
+    return afterFirstOf === undefined || unbrokenSince(firstCameMs(doorId, state), time.utcMs, at);
+  });
+}
+
+/** Whether the schedule has been in force without a break since the first person came, at most a day ago. */
+function unbrokenSince(cameMs: number | undefined, utcMs: number, at: (utcMs: number) => boolean): boolean {
+  if (cameMs === undefined || cameMs > utcMs || utcMs - cameMs > 86_400_000) return false;
+  for (let thenMs = utcMs; thenMs > cameMs; thenMs -= 60_000) if (!at(thenMs)) return false;
+  return at(cameMs);
+}

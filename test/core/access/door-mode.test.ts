@@ -1,0 +1,185 @@
+import { describe, expect, it } from 'vitest';
+import { blankState } from '#core/access/access-state.ts';
+import { decide } from '#core/access/decide.ts';
+import { type DoorSituation, modePrecedence, nextLookMs, wantedMode } from '#core/access/door-mode.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import { doorRules, staffSlice, trustedTime } from '../../policy-slices.ts';
+import { reading } from '../../terminal/terminal-fixture.ts';
+
+type DoorInput = Parameters<typeof doorRules>[0];
+
+const day = { days: ['mon', 'tue', 'wed', 'thu', 'fri'], from: '08:30', to: '19:00' };
+const schedules = { schedules: [{ id: 'office', periods: [day] }], groups: ['staff', 'cleaning'] };
+/** Monday 2026-11-16, local time of Tokyo */
+const at = (hour: number, minute = 0): number => Date.UTC(2026, 10, 16, hour - 9, minute);
+const minuteMs = 60_000;
+
+function situation(
+  door: Omit<DoorInput, 'id'>,
+  facts: Record<string, JsonValue> = {},
+  time = trustedTime(at(12)),
+): DoorSituation {
+  const { version } = staffSlice();
+  return {
+    doorId: 'front',
+    policy: { version, rules: doorRules({ id: 'front', ...door }, schedules) },
+    zones: ['outside', 'lobby'],
+    state: { shared: (key) => facts[key] },
+    time,
+  };
+}
+const office: Omit<DoorInput, 'id'> = { unlock: [{ schedule: 'office' }] };
+const toggle = { 'hold/front': { kind: 'toggle' } };
+const untilOne = {
+  'hold/front': { kind: 'timed-hold', bootId: 'boot-1', untilMs: minuteMs },
+};
+
+describe('the mode of a door', () => {
+  it('follows the table, row by row', () => {
+    const door: Omit<DoorInput, 'id'> = { ...office, inEvacuation: 'unlock' };
+    const rows: [Record<string, JsonValue>, object][] = [
+      [{ 'site/fire': {} }, { kind: 'held', by: 'fire' }],
+      [{ 'site/evacuation': {} }, { kind: 'held', by: 'evacuation' }],
+      [{ 'site/lockdown': {} }, { kind: 'lockdown' }],
+      [untilOne, { kind: 'held', by: 'timed-hold' }],
+      [toggle, { kind: 'held', by: 'toggle' }],
+      [{}, { kind: 'held', by: 'schedule' }],
+    ];
+    expect(modePrecedence).toEqual(['fire', 'evacuation', 'lockdown', 'timed-hold', 'toggle', 'schedule']);
+    for (const [row, [, expected]] of rows.entries()) {
+      // everything below the row stands as well; the hold by card is one fact, the upper row's
+      const facts = Object.assign(
+        {},
+        ...rows
+          .slice(row)
+          .map(([fact]) => fact)
+          .reverse(),
+      );
+      expect(wantedMode(situation(door, facts)), modePrecedence[row]).toEqual(expected);
+    }
+  });
+
+  it('is normal without a policy, but for lockdown', () => {
+    const { policy: _, ...rest } = situation(office);
+    expect(wantedMode({ ...rest, policy: undefined })).toEqual({ kind: 'normal' });
+    const shared = (key: string) => (key === 'site/lockdown' ? {} : undefined);
+    expect(wantedMode({ ...rest, policy: undefined, state: { shared } })).toEqual({ kind: 'lockdown' });
+  });
+
+  it('is not changed by fire and evacuation where the door’s rules do not say so', () => {
+    const facts = { 'site/fire': {}, 'site/evacuation': {} };
+    expect(wantedMode(situation({}, facts))).toEqual({ kind: 'normal' });
+  });
+
+  it.each([
+    [at(8, 29), 'normal'],
+    [at(8, 30), 'held'],
+    [at(18, 59), 'held'],
+    [at(19), 'normal'],
+    [at(12) + 5 * 86_400_000, 'normal'],
+  ])('follows its hours to the minute: %d', (utcMs, kind) => {
+    expect(wantedMode(situation(office, {}, trustedTime(utcMs))).kind).toBe(kind);
+  });
+
+  it('holds by the hours only while the clock is known to be right', () => {
+    const untrusted = { ...trustedTime(at(12)), trusted: false };
+    expect(wantedMode(situation(office, {}, untrusted))).toEqual({ kind: 'normal' });
+  });
+
+  it('after a restart keeps a toggle, and ends a timed hold', () => {
+    const reboot = { ...trustedTime(at(12)), bootId: 'boot-2' };
+    expect(wantedMode(situation({}, toggle, reboot)).kind).toBe('held');
+    expect(wantedMode(situation({}, untilOne, reboot)).kind).toBe('normal');
+  });
+
+  it('of a fact that cannot be read is none', () => {
+    expect(() => wantedMode(situation({}, { 'hold/front': 'x' }))).toThrow(/hold\/front/);
+  });
+
+  it.each([
+    [['lobby'], 'lockdown'],
+    [['cellar'], 'normal'],
+  ])('follows a lockdown of zones where one of them is its own: %j', (zones, kind) => {
+    expect(wantedMode(situation({}, { 'site/lockdown': { zones } })).kind).toBe(kind);
+  });
+
+  describe('that waits for the first person', () => {
+    const door: Omit<DoorInput, 'id'> = { unlock: [{ schedule: 'office', afterFirstOf: ['staff'] }] };
+    const came = (utcMs: number) => ({ 'first/front': utcMs });
+    it.each([
+      ['nobody has come', {}, at(12), 'normal'],
+      ['somebody came this morning', came(at(8, 31)), at(12), 'held'],
+      ['the hours are over', came(at(8, 31)), at(19), 'normal'],
+      ['somebody came yesterday', came(at(18) - 86_400_000), at(12), 'normal'],
+      ['somebody comes later (the clock was set back)', came(at(13)), at(12), 'normal'],
+    ])('%s', (_, facts, utcMs, kind) => {
+      expect(wantedMode(situation(door, facts, trustedTime(utcMs))).kind).toBe(kind);
+    });
+  });
+});
+
+describe('the next look', () => {
+  it('is at the full minute, or when a timed hold ends before that', () => {
+    expect(nextLookMs(situation({}, {}, trustedTime(at(12) + 20_000)))).toBe(40_000);
+    const ends = { 'hold/front': { kind: 'timed-hold', bootId: 'boot-1', untilMs: 5_000 } };
+    expect(nextLookMs(situation({}, ends, trustedTime(at(12) + 20_000)))).toBe(5_000);
+  });
+});
+
+describe('a card', () => {
+  const tap = (
+    door: Omit<DoorInput, 'id'>,
+    facts: Record<string, JsonValue> = {},
+    time = trustedTime(at(12)),
+  ) =>
+    decide({
+      reading,
+      request: { doorId: 'front', readerId: 'r', tapId: 'a' },
+      slice: staffSlice({ rules: doorRules({ id: 'front', ...door }, schedules) }),
+      state: { ...blankState, shared: (key) => facts[key] },
+      time,
+    });
+  const changesOf = (decision: ReturnType<typeof tap>) =>
+    decision.kind === 'granted' ? decision.changes : decision.kind;
+  const key = 'hold/front';
+
+  it('of a toggle group holds the door unlocked, and the next ends that without unlocking', () => {
+    const door = { toggle: { groups: ['staff'] } };
+    expect(changesOf(tap(door))).toEqual([{ key, value: { kind: 'toggle' } }]);
+    const ending = tap(door, toggle);
+    expect(changesOf(ending)).toEqual([{ key }]);
+    expect(ending).toMatchObject({ obligations: { locks: true } });
+  });
+
+  it('of another group does not, nor one outside the hours of the toggle', () => {
+    expect(changesOf(tap({ toggle: { groups: ['cleaning'] } }))).toEqual([]);
+    const evening = trustedTime(at(20));
+    expect(changesOf(tap({ toggle: { groups: ['staff'], schedule: 'office' } }, {}, evening))).toEqual([]);
+  });
+
+  it('that is denied changes nothing', () => {
+    const denied = tap({ toggle: { groups: ['staff'] }, assurance: ['encryption'] });
+    expect(denied).toMatchObject({ kind: 'denied', changes: [] });
+  });
+
+  it('holds the door for a time from now on, counted in time that never steps', () => {
+    const door = { timedHold: { groups: ['staff'], for: '30 min' } };
+    const time = { ...trustedTime(at(12)), monotonicMs: 1_000 };
+    const value = { kind: 'timed-hold', bootId: 'boot-1', untilMs: 1_000 + 30 * minuteMs };
+    expect(changesOf(tap(door, {}, time))).toEqual([{ key, value }]);
+    expect(changesOf(tap(door, untilOne, time))).toEqual([{ key, value }]);
+    expect(changesOf(tap(door, toggle, time))).toEqual([]);
+  });
+
+  it('during lockdown holds nothing', () => {
+    const facts = { 'site/lockdown': {} };
+    const decision = tap({ toggle: { groups: ['staff'] } }, facts);
+    expect(decision.kind === 'granted' ? decision.changes : []).toEqual([]);
+  });
+
+  it('of the first person begins the hours, if that person goes in', () => {
+    const door: Omit<DoorInput, 'id'> = { unlock: [{ schedule: 'office', afterFirstOf: ['staff'] }] };
+    expect(changesOf(tap(door))).toEqual([{ key: 'first/front', value: at(12), ifPassed: true }]);
+    expect(changesOf(tap(door, {}, trustedTime(at(7))))).toEqual([]);
+  });
+});
