@@ -1,4 +1,4 @@
-import { forgetTries } from '#adapters/pkcs11/pin-try.ts';
+import { permitTry } from '#adapters/pkcs11/pin-try.ts';
 import { Pkcs11Vault } from '#adapters/pkcs11/pkcs11-vault.ts';
 import { FileVault } from '#adapters/sealed/file-vault.ts';
 import { SealedCardKeys } from '#adapters/sealed/sealed-card-keys.ts';
@@ -56,7 +56,7 @@ export function masterKeyVault(source: KeySource): KeyVault {
 /** Permits the PIN of a token to be tried once more. Throws a Fault `argument-invalid` where no token is used. */
 export function permitPinTry(source: KeySource): void {
   if (source.kind !== 'pkcs11') throw new Fault('argument-invalid', 'a vault without a token has no PIN');
-  forgetTries({ directory: source.directory, label: source.token });
+  permitTry({ directory: source.directory, label: source.token });
 }
 
 function tokenVault(

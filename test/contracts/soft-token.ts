@@ -17,6 +17,8 @@ export interface SoftToken {
   readonly pinFile: string;
   /** folder where tries of the PIN are noted */
   readonly directory: string;
+  /** enters a wrong PIN, as somebody else would */
+  mistype(): Promise<void>;
   /** makes a key as another program would, from attributes by name */
   foreignKey(attributes: Readonly<Record<string, string | number | boolean>>): Promise<void>;
   /** runs pkcs11-tool, logged in as the user */
@@ -45,6 +47,13 @@ export async function makeSoftToken(label = 'kazasu'): Promise<SoftToken> {
     label,
     pinFile,
     directory: join(folder, 'tries'),
+    mistype: async () => {
+      const login = ['--module', softHsm, '--token-label', label, '--login', '--pin', '11111111'];
+      await run('pkcs11-tool', [...login, '--list-objects'], { env }).then(
+        () => Promise.reject(new Error('the token took a wrong PIN')),
+        () => undefined,
+      );
+    },
     foreignKey: async (attributes) => {
       const maker = new URL('./foreign-key.ts', import.meta.url).pathname;
       await run(process.execPath, [maker, label, '24681357', JSON.stringify(attributes)], { env });

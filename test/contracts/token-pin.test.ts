@@ -1,6 +1,7 @@
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { permitTry } from '#adapters/pkcs11/pin-try.ts';
 import { Pkcs11Vault } from '#adapters/pkcs11/pkcs11-vault.ts';
 import { kazasu } from '../cli/kazasu.ts';
 import {
@@ -155,6 +156,33 @@ test('a token that was gone while logging in has judged no PIN: it serves as soo
   });
   await counting.misbehave('');
   await vi.waitFor(() => expect(vault.list()).resolves.toEqual([]), { timeout: 5_000 });
+});
+
+test('a token into which somebody else has entered a wrong PIN waits for a right one', async () => {
+  await token.mistype();
+  const vault = freshVault();
+  await expect(vault.start()).rejects.toMatchObject({
+    code: 'key-unavailable',
+    message: expect.stringContaining('by somebody else'),
+  });
+  expect(await counting.logins()).toBe(0);
+  await token.tool('--list-objects');
+  await vi.waitFor(() => expect(vault.list()).resolves.toEqual([]), { timeout: 5_000 });
+});
+
+test('or for a permission, which holds for one try', async () => {
+  await token.mistype();
+  await pinIs(wrongPin);
+  const { directory, label } = token;
+  permitTry({ directory, label });
+  for (let i = 0; i < 2; i += 1) {
+    await expect(freshVault().start()).rejects.toMatchObject({ code: 'key-vault-pin-refused' });
+    expect(await counting.logins()).toBe(1);
+  }
+  await pinIs('24681357');
+  permitTry({ directory, label });
+  await freshVault().start();
+  expect(await readdir(directory)).toEqual([]);
 });
 
 test.each(['final-try', 'locked'])('a token that says %s is not tried at all', async (state) => {

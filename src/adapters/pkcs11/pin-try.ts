@@ -24,17 +24,28 @@ export interface TriedToken {
   readonly label: string;
   /** another token of the same label is none that has refused a PIN */
   readonly serialNumber: string;
+  /** it tells that a wrong PIN was entered since the last right one, by anybody (CKF_USER_PIN_COUNT_LOW) */
+  readonly wrongPinEntered: boolean;
 }
+type NotedToken = Pick<TriedToken, 'directory' | 'label'>;
 
-const noteSchema = z.strictObject({
-  format: z.literal('kazasu-pin-try'),
-  formatVersion: z.literal(1),
-  state: z.enum(['begun', 'refused']),
-  salt: z.string().regex(/^[0-9A-F]{32}$/),
-  /** scrypt of the PIN: what stays here is of a PIN that the token did not take */
-  hash: z.string().regex(/^[0-9A-F]{64}$/),
-});
+const noteSchema = z.discriminatedUnion('state', [
+  z.strictObject({
+    format: z.literal('kazasu-pin-try'),
+    formatVersion: z.literal(1),
+    state: z.enum(['begun', 'refused']),
+    salt: z.string().regex(/^[0-9A-F]{32}$/),
+    /** scrypt of the PIN: what stays here is of a PIN that the token did not take */
+    hash: z.string().regex(/^[0-9A-F]{64}$/),
+  }),
+  z.strictObject({
+    format: z.literal('kazasu-pin-try'),
+    formatVersion: z.literal(1),
+    state: z.literal('permitted'),
+  }),
+]);
 type Note = z.output<typeof noteSchema>;
+type TriedPin = Extract<Note, { readonly hash: string }>;
 
 /** N of scrypt, with r = 8 and p = 1: 16 MiB, a tenth of a second on a small device */
 const scryptCost = 2 ** 14;
@@ -46,9 +57,9 @@ const scryptCost = 2 ** 14;
  */
 export class PinTry {
   readonly #file: string;
-  readonly #note: Note;
+  readonly #note: TriedPin;
 
-  private constructor(file: string, note: Note) {
+  private constructor(file: string, note: TriedPin) {
     this.#file = file;
     this.#note = note;
   }
@@ -57,19 +68,18 @@ export class PinTry {
    * Notes that `pin` is about to be tried.
    *
    * @throws Fault `key-vault-pin-refused` where the token refused this very PIN before, `key-unavailable` while a try
-   * of it is under way elsewhere, or where one was cut off, `key-file-invalid` where nothing can be noted
+   * of it is under way elsewhere, where one was cut off, or where somebody else has entered a wrong PIN,
+   * `key-file-invalid` where nothing can be noted
    */
   static begin(token: TriedToken, pin: Uint8Array): PinTry {
     const file = noteFile(token);
     const earlier = readNote(file);
-    if (
-      earlier &&
-      equalConstantTime(Buffer.from(earlier.hash), Buffer.from(hashOf(token, pin, earlier.salt)))
-    ) {
+    if (!earlier && token.wrongPinEntered) throw wrongElsewhere(token);
+    if (earlier && earlier.state !== 'permitted' && isPinOf(earlier, token, pin)) {
       throw earlier.state === 'refused' ? refusedBefore(token) : notEnded(token);
     }
     const salt = toHex(randomBytes(16));
-    const begun: Note = {
+    const begun: TriedPin = {
       format: 'kazasu-pin-try',
       formatVersion: 1,
       state: 'begun',
@@ -91,7 +101,7 @@ export class PinTry {
     remove(this.#file);
   }
 
-  /** The token refused the PIN, which is not tried again until `forgetTries`. */
+  /** The token refused the PIN, which is not tried again until `permitTry`. */
   refuse(): void {
     try {
       place(this.#file, { ...this.#note, state: 'refused' }, renameSync);
@@ -101,14 +111,23 @@ export class PinTry {
   }
 }
 
-/** Permits the PIN of a token to be tried once more, whatever became of it before. */
-export function forgetTries(token: Omit<TriedToken, 'serialNumber'>): void {
-  remove(noteFile(token));
+/** Permits the PIN of a token to be tried once, whatever became of it before. Throws a Fault `key-file-invalid`. */
+export function permitTry(token: NotedToken): void {
+  const file = noteFile(token);
+  try {
+    makeFolder(token.directory);
+    place(file, { format: 'kazasu-pin-try', formatVersion: 1, state: 'permitted' }, renameSync);
+  } catch (error) {
+    throw unwritable(file, error);
+  }
 }
 
 /** Labels may hold any character; a digest of one is a name for a file. */
-const noteFile = ({ directory, label }: Omit<TriedToken, 'serialNumber'>): string =>
+const noteFile = ({ directory, label }: NotedToken): string =>
   join(directory, `pin-try-${toHex(digest('sha-256', Buffer.from(label)).subarray(0, 8))}`);
+
+const isPinOf = ({ salt, hash }: TriedPin, token: TriedToken, pin: Uint8Array): boolean =>
+  equalConstantTime(Buffer.from(hash), Buffer.from(hashOf(token, pin, salt)));
 
 function hashOf({ label, serialNumber }: TriedToken, pin: Uint8Array, salt: string): string {
   const salted = Buffer.from(`${salt}\0${label}\0${serialNumber}`);
@@ -181,6 +200,13 @@ function notEnded({ label }: TriedToken): Fault {
   return new Fault(
     'key-unavailable',
     `a try of this PIN at the token ${label} is under way, or was cut off and may have failed; where nothing else uses the token, permit one more: ${remedy}`,
+  );
+}
+
+function wrongElsewhere({ label }: TriedToken): Fault {
+  return new Fault(
+    'key-unavailable',
+    `a wrong PIN was entered into the token ${label} since the last right one, by somebody else: log in once with the token’s own tool, or permit a try: ${remedy}`,
   );
 }
 

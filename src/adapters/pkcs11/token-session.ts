@@ -73,9 +73,9 @@ export class TokenSession {
     try {
       const pin = pinOf(content, pinFile);
       const pkcs11 = new pkcs11js.PKCS11();
-      const { slot, serialNumber } = findToken(pkcs11, module, token);
+      const { slot, ...found } = findToken(pkcs11, module, token);
       const handle = attempt(`token ${token}`, () => pkcs11.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION));
-      logIn({ pkcs11, handle, pin, token: { directory, label: token, serialNumber } });
+      logIn({ pkcs11, handle, pin, token: { directory, label: token, ...found } });
       return new TokenSession(pkcs11, slot, handle);
     } finally {
       content.fill(0);
@@ -111,7 +111,7 @@ function findToken(
   pkcs11: pkcs11js.PKCS11,
   module: string,
   label: string,
-): { readonly slot: Handle; readonly serialNumber: string } {
+): { readonly slot: Handle; readonly serialNumber: string; readonly wrongPinEntered: boolean } {
   attempt(`PKCS#11 module ${module}`, () => {
     pkcs11.load(module);
     pkcs11.C_Initialize();
@@ -134,7 +134,8 @@ function findToken(
       `the PIN of token ${label} is locked, or has one try left, which is not spent here: log in with the token’s own tool`,
     );
   }
-  return { slot: found.slot, serialNumber: found.serialNumber.trim() };
+  const wrongPinEntered = (found.flags & pkcs11js.CKF_USER_PIN_COUNT_LOW) !== 0;
+  return { slot: found.slot, serialNumber: found.serialNumber.trim(), wrongPinEntered };
 }
 
 /** What is told of a token; nothing of one that cannot tell, as one just pulled or not of this module's kind. */
