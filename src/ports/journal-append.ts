@@ -23,8 +23,6 @@ export interface JournalAppend {
   start(): Promise<JournalHead>;
   append(records: readonly JournalRecord[]): Promise<JournalHead>;
   space(): Promise<JournalSpace>;
-  /** the highest UTC ever journalled, in milliseconds: the floor below which the clock has stepped back */
-  latestMs(): Promise<number>;
   /** the facts about the terminal as a whole; those of holders come with the policy's look-up */
   sharedFacts(): Promise<Facts>;
   /** Signs a last checkpoint and closes. */

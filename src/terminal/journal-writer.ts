@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import type { Facts } from '#core/access/access-state.ts';
+import { type Facts, factOf } from '#core/access/access-state.ts';
+import { floorAfter, floorAt, type TimeFloor, timeFloorSchema } from '#core/access/time-floor.ts';
 import { isFault } from '#core/fault.ts';
 import type { JournalHead, JournalKind, JournalRecord, JsonValue } from '#core/journal/record.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -26,7 +27,9 @@ interface Entry {
 const waitingLimit = 10_000;
 const batchLimit = 100;
 const retryAfterMs = 1_000;
-/** small corrections of the clock backwards that are no step */
+/** the fact that keeps the floor of time over reboots */
+const floorKey = 'clock/floor';
+/** small corrections of the clock that are no step */
 const stepToleranceMs = 5_000;
 
 /**
@@ -41,14 +44,15 @@ export class JournalWriter {
   readonly #opened: (shared: Facts) => void;
   readonly #waiting: Entry[] = [];
   #dropped = 0;
-  #floorMs = 0;
+  #floor: TimeFloor | undefined;
   #draining: Promise<void> | undefined;
   #cancelRetry: (() => void) | undefined;
   #writable = false;
   #spaceLevel: JournalSpace['level'] = 'ample';
   #started = false;
   #head: JournalHead | undefined;
-  #behind = false;
+  /** the clock as it was last compared, with the one that never steps */
+  #compared: { readonly utcMs: number; readonly monotonicUs: number } | undefined;
   #isOpen = false;
   #opening: Promise<void> | undefined;
 
@@ -79,9 +83,10 @@ export class JournalWriter {
     this.#drainSoon();
   }
 
-  /** The highest UTC ever journalled, milliseconds. */
+  /** The time, milliseconds UTC, below which none counts while the clock is untrusted; 0 before anything is known. */
   floorMs(): number {
-    return this.#floorMs;
+    const now = { monotonicUs: this.#clock.monotonicUs(), bootId: this.#clock.bootId() };
+    return this.#floor ? floorAt(this.#floor, now) : 0;
   }
 
   /** Whether the last attempt to write succeeded. */
@@ -111,13 +116,23 @@ export class JournalWriter {
     this.#drainSoon();
   }
 
-  /** Compares the clock with the journal's latest time and records a step back, once until it has caught up. */
+  /**
+   * Records a step of the clock since it was last compared with the one that never steps; at first, how far it is
+   * behind the floor: how far ahead it should be, nobody knows after a reboot.
+   */
   checkClock(): void {
-    const utcMs = this.#clock.utcMs();
-    const before = this.#behind;
-    this.#behind = utcMs < this.#floorMs - stepToleranceMs;
-    if (!this.#behind || before) return;
-    this.note({ kind: 'clock', body: { event: 'stepped-back', byMs: this.#floorMs - utcMs } });
+    const [utcMs, monotonicUs, before] = [this.#clock.utcMs(), this.#clock.monotonicUs(), this.#compared];
+    if (!before && !this.#floor) return;
+    this.#compared = { utcMs, monotonicUs };
+    const expectedMs = before ? before.utcMs + (monotonicUs - before.monotonicUs) / 1_000 : this.floorMs();
+    const byMs = Math.round(utcMs - expectedMs);
+    if (byMs < -stepToleranceMs) this.#stepped('stepped-back', -byMs);
+    else if (before && byMs > stepToleranceMs) this.#stepped('stepped-forward', byMs);
+  }
+
+  #stepped(event: 'stepped-back' | 'stepped-forward', byMs: number): void {
+    this.note({ kind: 'clock', body: { event, byMs } });
+    this.#log.warn({ byMs }, `the clock has ${event.replace('-', ' ')}`);
   }
 
   /** Records when the space left for the journal enters another level, on the way to full and back. */
@@ -196,8 +211,9 @@ export class JournalWriter {
   async #openOnce(): Promise<void> {
     // started once, though what follows may fail and be tried again
     this.#head ??= await this.#journal.start();
-    this.#floorMs = await this.#journal.latestMs();
-    this.#opened(await this.#journal.sharedFacts());
+    const shared = await this.#journal.sharedFacts();
+    this.#floor = factOf(timeFloorSchema, floorKey, shared.get(floorKey));
+    this.#opened(shared);
     this.#isOpen = true;
     this.#writable = true;
     this.#appended(this.#head);
@@ -206,17 +222,23 @@ export class JournalWriter {
   async #append(entries: readonly Entry[]): Promise<void> {
     try {
       await this.open();
-      const head = await this.#journal.append(entries.map(({ record }) => record));
+      const head = await this.#journal.append(this.#withFloor(entries.map(({ record }) => record)));
       this.#writable = true;
-      for (const { record, facts } of entries) {
-        this.#floorMs = Math.max(this.#floorMs, record.atMs);
-        facts?.durable();
-      }
+      for (const { facts } of entries) facts?.durable();
       this.#appended(head);
     } catch (error) {
       this.#writable = false;
       throw error;
     }
+  }
+
+  /** The records, the last one with the floor of time after all of them. */
+  #withFloor(records: readonly JournalRecord[]): readonly JournalRecord[] {
+    for (const record of records) this.#floor = floorAfter(this.#floor, record);
+    const last = records.at(-1);
+    if (!last || !this.#floor) return records;
+    const changes = [...(last.changes ?? []), { key: floorKey, value: { ...this.#floor } }];
+    return [...records.slice(0, -1), { ...last, changes }];
   }
 
   #entry({ facts, ...occurrence }: Occurrence): Entry {

@@ -141,7 +141,6 @@ export class MeasuredTerminal {
       start: () => inner.start(),
       stop: () => inner.stop(),
       space: () => inner.space(),
-      latestMs: () => inner.latestMs(),
       sharedFacts: () => inner.sharedFacts(),
       append: async (records) => {
         const decision = records.some(({ kind }) => kind === 'decision');

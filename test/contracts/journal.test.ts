@@ -176,18 +176,6 @@ describe('appending', () => {
     await journal.stop();
     expect(await verified()).toMatchObject({ sound: true, entries: 2 });
   });
-
-  test('keeps the highest time of the clock, which may jump back', async () => {
-    const journal = store();
-    await journal.start();
-    expect(await journal.latestMs()).toBe(0);
-    await journal.append(records(1));
-    clock.stepUtc(-86_400_000);
-    await journal.append(records(1));
-    expect(await journal.latestMs()).toBe(startMs);
-    await journal.stop();
-    expect((await verified()).sound).toBe(true);
-  });
 });
 
 describe('checkpoints', () => {

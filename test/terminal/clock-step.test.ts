@@ -46,3 +46,68 @@ describe('a clock that jumps back while the terminal runs', () => {
     expect(bench.locked()).toBe(true);
   });
 });
+
+describe('a terminal whose clock nobody vouches for', () => {
+  const tenYearsMs = 3_652 * 24 * hourMs;
+  const validFor = (ms: number) => ({
+    holder: { holderId: 'h', status: 'active' as const, groups: ['staff'], validUntilMs: noon + ms },
+  });
+
+  it('lets people in again after a jump of ten years and a restart', async () => {
+    const bench = new Bench();
+    await bench.terminal.start();
+    await bench.terminal.stop();
+    bench.clock.trust(false);
+    bench.permit(reading.userNumber, validFor(72 * hourMs));
+    await bench.terminal.start();
+    bench.clock.stepUtc(tenYearsMs);
+    await bench.tap();
+    expect(bench.decisions().at(-1)).toMatchObject({ reason: 'no-longer-valid' });
+    await bench.clock.advanceAsync(60_000);
+    expect(bench.journal.records.at(-1)?.body).toMatchObject({ event: 'stepped-forward', byMs: tenYearsMs });
+    await bench.terminal.stop();
+    bench.clock.reboot('boot-2');
+    bench.clock.stepUtc(-tenYearsMs);
+    await bench.terminal.start();
+    await bench.tap();
+    expect(bench.decisions().at(-1)).toMatchObject({ result: 'granted' });
+    await bench.terminal.stop();
+  });
+
+  it('revives nobody by a restart with the clock set back', async () => {
+    const bench = new Bench();
+    bench.permit(reading.userNumber, validFor(hourMs));
+    await bench.terminal.start();
+    await bench.clock.advanceAsync(2 * hourMs);
+    await bench.tap();
+    expect(bench.decisions().at(-1)).toMatchObject({ reason: 'no-longer-valid' });
+    await bench.terminal.stop();
+    bench.clock.trust(false);
+    bench.clock.reboot('boot-2');
+    bench.clock.stepUtc(-tenYearsMs);
+    await bench.terminal.start();
+    await bench.tap();
+    expect(bench.decisions().at(-1)).toMatchObject({ reason: 'no-longer-valid' });
+    const steps = bench.journal.records.filter(({ body }) => body.event === 'stepped-back');
+    expect(steps).toHaveLength(1);
+    // synchronised at last: the clock is believed over the floor, and stays so in the next boot
+    bench.clock.trust(true);
+    bench.permit(reading.userNumber, {
+      holder: {
+        holderId: 'h',
+        status: 'active',
+        groups: ['staff'],
+        validUntilMs: noon - tenYearsMs + 72 * hourMs,
+      },
+    });
+    await bench.tap();
+    expect(bench.decisions().at(-1)).toMatchObject({ result: 'granted' });
+    await bench.terminal.stop();
+    bench.clock.trust(false);
+    bench.clock.reboot('boot-3');
+    await bench.terminal.start();
+    await bench.tap();
+    expect(bench.decisions().at(-1)).toMatchObject({ result: 'granted' });
+    await bench.terminal.stop();
+  });
+});

@@ -26,7 +26,6 @@ export class MemoryJournal implements JournalAppend {
   fault: Fault | undefined;
   /** while set, an append waits for it */
   gate: Promise<void> | undefined;
-  latest = 0;
   stopped = false;
 
   start(): Promise<JournalHead> {
@@ -54,8 +53,10 @@ export class MemoryJournal implements JournalAppend {
     return { entries, reservedBytes: 1_000, usedBytes: entries, capacityEntries: 1_000, level: this.level };
   }
 
-  async latestMs() {
-    return this.latest;
+  /** As if an earlier boot had left the floor of time at `atMs`. */
+  knowsTime(atMs: number): void {
+    const floor = { atMs, monotonicUs: 0, bootId: 'an earlier boot', liftMs: 86_400_000 };
+    this.facts.set('', new Map([['clock/floor', floor]]));
   }
 
   async sharedFacts(): Promise<Facts> {

@@ -410,7 +410,7 @@ describe('a door that demands a PIN', () => {
 describe('a terminal', () => {
   it('records a clock that stepped back and does not revive an expired holder by it', async () => {
     const bench = new Bench();
-    bench.journal.latest = noon;
+    bench.journal.knowsTime(noon);
     bench.clock.stepUtc(-86_400_000);
     bench.clock.trust(false);
     bench.permit(reading.userNumber, {
@@ -438,36 +438,43 @@ describe('a terminal', () => {
     await bench.terminal.stop();
   });
 
-  it('opens the journal once, even when its latest time is not told at first', async () => {
+  it('opens the journal once, even when what it keeps is not told at first', async () => {
     const bench = new Bench();
     bench.permit(reading.userNumber);
-    const { start, latestMs } = bench.journal;
+    const { start, sharedFacts } = bench.journal;
     let starts = 0;
     bench.journal.start = () => {
       starts += 1;
       return starts === 1 ? start.call(bench.journal) : Promise.reject(new Error('started already'));
     };
-    bench.journal.latestMs = () => Promise.reject(new Fault('journal-unwritable', 'no answer'));
+    bench.journal.sharedFacts = () => Promise.reject(new Fault('journal-unwritable', 'no answer'));
     await bench.terminal.start();
-    bench.journal.latestMs = latestMs;
+    bench.journal.sharedFacts = sharedFacts;
     await bench.clock.advanceAsync(1_000);
     await bench.tap();
     expect(bench.locked()).toBe(false);
     await bench.terminal.stop();
   });
 
-  it('records a clock that stays behind once, not every minute', async () => {
+  it('records each step of a clock once, not every minute', async () => {
     const bench = new Bench();
-    bench.journal.latest = noon + 86_400_000;
+    bench.journal.knowsTime(noon + 86_400_000);
     await bench.terminal.start();
     await bench.clock.advanceAsync(600_000);
-    expect(bench.journal.records.filter(({ kind }) => kind === 'clock')).toHaveLength(1);
+    const steps = () => bench.journal.records.flatMap(({ kind, body }) => (kind === 'clock' ? [body] : []));
+    expect(steps()).toEqual([{ event: 'stepped-back', byMs: 86_400_000 }]);
     bench.clock.stepUtc(2 * 86_400_000);
     await bench.clock.advanceAsync(60_000);
     await bench.tap();
     bench.clock.stepUtc(-86_400_000);
     await bench.clock.advanceAsync(120_000);
-    expect(bench.journal.records.filter(({ kind }) => kind === 'clock')).toHaveLength(2);
+    expect(steps().slice(1)).toEqual([
+      { event: 'stepped-forward', byMs: 2 * 86_400_000 },
+      { event: 'stepped-back', byMs: 86_400_000 },
+    ]);
+    bench.clock.stepUtc(1_000);
+    await bench.clock.advanceAsync(120_000);
+    expect(steps()).toHaveLength(3);
     await bench.terminal.stop();
   });
 

@@ -130,11 +130,6 @@ export class JournalFile {
     return Math.max(0, (row?.last ?? 0) - this.#firstPosition + 1);
   }
 
-  /** Highest UTC of any entry, in milliseconds; 0 for an empty journal. */
-  latestMs(): number {
-    return this.#db.prepare<[], { ms: number | null }>('SELECT max(at_ms) AS ms FROM entries').get()?.ms ?? 0;
-  }
-
   database(): Sqlite {
     return this.#db;
   }

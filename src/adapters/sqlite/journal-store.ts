@@ -88,10 +88,6 @@ export class JournalStore implements JournalAppend {
     return this.#link().call('space', undefined, answerWithinMs);
   }
 
-  async latestMs(): Promise<number> {
-    return this.#link().call('latestMs', undefined, answerWithinMs);
-  }
-
   async sharedFacts(): Promise<Facts> {
     return this.#link().call('sharedFacts', undefined, answerWithinMs);
   }

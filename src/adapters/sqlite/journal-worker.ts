@@ -14,7 +14,6 @@ import { linkToMain } from './worker-link.ts';
 export interface JournalOpened {
   readonly head: JournalHead;
   readonly checkpointed: number;
-  readonly latestMs: number;
   readonly started?: NewIncarnation | undefined;
 }
 
@@ -27,7 +26,6 @@ export type JournalWorkerOffer = {
     readonly publicKey: Uint8Array;
   }) => void;
   readonly space: (nothing: undefined) => JournalSpace;
-  readonly latestMs: (nothing: undefined) => number;
   readonly sharedFacts: (nothing: undefined) => Facts;
   readonly close: (nothing: undefined) => void;
 };
@@ -102,7 +100,7 @@ const offer: JournalWorkerOffer = {
     file = JournalFile.open(options);
     logLimit = walReserveBytes(options.reserveMiB) * 0.75;
     const { started } = file;
-    return { head: file.head(), checkpointed: file.checkpointed(), latestMs: file.latestMs(), started };
+    return { head: file.head(), checkpointed: file.checkpointed(), started };
   },
   append: (records) =>
     new Promise((resolve, reject) => {
@@ -113,7 +111,6 @@ const offer: JournalWorkerOffer = {
   checkpoint: ({ sequence, checkpoint, publicKey }) =>
     opened().storeCheckpoint(sequence, checkpoint, publicKey),
   space: () => journalSpace(opened().database()),
-  latestMs: () => opened().latestMs(),
   sharedFacts: () => sharedFacts(opened().database()),
   close: () => {
     clearTimeout(idle);

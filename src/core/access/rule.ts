@@ -5,8 +5,8 @@ import type { DenialReason, Obligations, TapAlarm, WaitReason } from './decision
 import type { PolicySlice } from './policy.ts';
 
 /**
- * The time of a decision. `floorMs` is the highest UTC this device has journalled: while the clock is not known to
- * be right, time never counts as earlier than that, so that a clock stepped back revives no expired permission.
+ * The time of a decision. `floorMs` is the floor of time-floor.ts: while the clock is not known to be right, time never
+ * counts as earlier than that, so that a clock stepped back revives no expired permission.
  */
 export interface DecisionTime {
   readonly utcMs: number;

@@ -31,6 +31,8 @@ export type TimeFloor = z.output<typeof timeFloorSchema>;
  */
 export function floorAfter(floor: TimeFloor | undefined, reading: ClockReading): TimeFloor {
   const { atMs, monotonicUs, bootId } = reading;
+  // entries reach the disk in another order than their moments where one has had to wait
+  if (floor?.bootId === bootId && monotonicUs < floor.monotonicUs) return floor;
   if (!floor || reading.clock === 'trusted') return { atMs, monotonicUs, bootId, liftMs };
   const sureMs = floorAt(floor, reading);
   const left = floor.bootId === bootId ? floor.liftMs : liftMs;

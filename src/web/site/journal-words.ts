@@ -94,6 +94,7 @@ const sayings: { readonly [key: string]: Said } = {
     tone: 'warn',
   },
   'clock/stepped-back': { text: { ja: '時刻が戻った', en: 'Clock stepped back' }, tone: 'warn' },
+  'clock/stepped-forward': { text: { ja: '時刻が進んだ', en: 'Clock stepped ahead' }, tone: 'warn' },
 };
 
 const alarmStates = { on: { ja: '発生', en: 'on' }, off: { ja: '解除', en: 'off' } } satisfies Record<

@@ -217,6 +217,11 @@ describe('the floor below which no untrusted time counts', () => {
     expect(floorAt(back, { bootId: 'b', monotonicUs: 180 * 60_000_000 })).toBe(right.atMs + 3 * hour);
   });
 
+  it('takes nothing from a reading older than its own of the same boot', () => {
+    const older = { atMs: noon - day, monotonicUs: 0, bootId: 'a', clock: 'trusted' } as const;
+    expect(floorAfter(right, older)).toBe(right);
+  });
+
   it('property: lies between what has surely passed and that with a day for each boot', () => {
     const entry = fc.record({
       days: fc.integer({ min: -5_000, max: 5_000 }),
