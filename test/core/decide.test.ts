@@ -50,6 +50,7 @@ const without = (key: keyof PolicySlice): Partial<PolicySlice> => {
   const { [key]: _, ...rest } = slice();
   return { ...rest, [key]: undefined } as Partial<PolicySlice>;
 };
+const { door: _, ...doorless } = doorRules({ id: 'front' });
 const front = (door: Parameters<typeof doorRules>[0]) => ({ rules: doorRules(door, { schedules }) });
 const permittedIn = (schedule: string) => ({
   rules: doorRules(
@@ -95,7 +96,7 @@ describe('a decision', () => {
   });
 
   it.each([
-    ['door-unknown', { rules: { permissions: [], schedules: new Map() } }],
+    ['door-unknown', { rules: doorless }],
     ['profile-not-admitted', { profileAdmitted: false }],
     ['user-number-unknown', without('card')],
     ['card-not-registered', { ...without('card'), otherCards: true }],
@@ -210,8 +211,8 @@ describe('property: nothing is granted without everything that a grant needs', (
                 : [],
             },
           );
-          const { door: _, ...doorless } = all;
-          candidate.rules = c.hasDoor ? all : doorless;
+          const { door: _, ...without } = all;
+          candidate.rules = c.hasDoor ? all : without;
           if (!c.hasCard) delete candidate.card;
           const decision = decide({
             reading: { ...reading, assurance: c.held },

@@ -2,14 +2,22 @@ import type { StateChange } from './access-state.ts';
 import type { Decision, DecisionBasis, Obligations, PathStep, TapAlarm } from './decision.ts';
 import type { DecisionTime, Rule, Tap, Verdict } from './rule.ts';
 import { assurance, demandedAssurance } from './rules/assurance.ts';
+import { duress } from './rules/duress.ts';
+import { escort } from './rules/escort.ts';
 import { evacuation } from './rules/evacuation.ts';
 import { hold } from './rules/hold.ts';
+import { afterFailure, holderLockOut, readerLockOut } from './rules/lock-out.ts';
 import { lockdown } from './rules/lockdown.ts';
 import { longerAccess } from './rules/longer-access.ts';
 import { masterCard } from './rules/master-card.ts';
+import { occupancy } from './rules/occupancy.ts';
+import { passback } from './rules/passback.ts';
 import { permission } from './rules/permission.ts';
+import { position } from './rules/position.ts';
+import { reentry } from './rules/reentry.ts';
 import { registration } from './rules/registration.ts';
 import { threat } from './rules/threat-level.ts';
+import { twoPerson } from './rules/two-person.ts';
 
 /**
  * The precedence table of everything that may open a door or keep it shut, highest first. A decision asks its rules in
@@ -22,8 +30,11 @@ import { threat } from './rules/threat-level.ts';
 export const precedence: readonly (Rule | { readonly name: DoorRow; readonly door: true })[] = [
   { name: 'fire', door: true },
   { name: 'exit-request', door: true },
+  readerLockOut,
   registration,
   assurance,
+  holderLockOut,
+  duress,
   evacuation,
   lockdown,
   { name: 'interlock', door: true },
@@ -31,7 +42,13 @@ export const precedence: readonly (Rule | { readonly name: DoorRow; readonly doo
   threat,
   permission,
   longerAccess,
+  passback,
+  reentry,
+  occupancy,
+  twoPerson,
+  escort,
   hold,
+  position,
 ];
 type DoorRow = 'fire' | 'exit-request' | 'interlock';
 
@@ -59,10 +76,7 @@ export function decide(asked: Omit<Tap, 'timeMs'>): Decision {
     const inVain = outranked && kind !== 'passed';
     path.push({ rule: rule.name, verdict: inVain ? 'outranked' : kind, ...(used ? { used } : {}) });
     if (inVain) continue;
-    if (kind === 'denied') {
-      const changes = verdict.changes ?? [];
-      return { kind, reason: verdict.reason, basis: basisOf(tap, path), changes, alarms: alarmsOf(passed) };
-    }
+    if (kind === 'denied') return denial(tap, path, verdict, alarmsOf(passed));
     if (kind === 'passed') {
       passed.push(verdict);
       outranked ||= verdict.outranks ?? false;
@@ -79,6 +93,28 @@ export function decide(asked: Omit<Tap, 'timeMs'>): Decision {
     changes: passed.flatMap<StateChange>(({ changes }) => changes ?? []),
     alarms,
   };
+}
+
+function denial(
+  tap: Tap,
+  path: readonly PathStep[],
+  { reason, changes = [] }: Extract<Verdict, { kind: 'denied' }>,
+  alarms: readonly TapAlarm[],
+): Decision {
+  const failure = afterFailure({ ...tap, rules: tap.slice.rules, reason, ...who(tap) });
+  return {
+    kind: 'denied',
+    reason,
+    basis: basisOf(tap, path),
+    changes: [...changes, ...failure.changes],
+    alarms: failure.lockedOut ? [...alarms, 'locked-out'] : alarms,
+  };
+}
+
+/** A card that could be a copy must not lock out the holder it claims. */
+function who({ request: { readerId }, slice: { holder }, reading }: Tap) {
+  const proven = holder && reading.assurance.includes('mutual-authentication');
+  return proven ? { readerId, holderId: holder.holderId } : { readerId };
 }
 
 function alarmsOf(passed: readonly Extract<Verdict, { kind: 'passed' }>[]): readonly TapAlarm[] {

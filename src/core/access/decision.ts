@@ -22,6 +22,12 @@ export const denialReasons = [
   'evacuation',
   'lockdown',
   'clearance-insufficient',
+  'locked-out',
+  'already-inside',
+  'not-inside',
+  'too-soon',
+  'zone-full',
+  'group-apart',
   'assurance-insufficient',
   'pin-wrong',
   'pin-blocked',
@@ -41,7 +47,7 @@ export const denialReasons = [
 export type DenialReason = (typeof denialReasons)[number];
 
 /** What a tap that is good still waits for: nothing opens, and nobody is refused. */
-export const waitReasons = ['second-person'] as const;
+export const waitReasons = ['second-person', 'escort'] as const;
 export type WaitReason = (typeof waitReasons)[number];
 
 /** What a grant asks of the door beside unlocking it for its usual time. */

@@ -63,13 +63,13 @@ export interface PolicySlice {
  */
 export function rulesOfDoor(rules: SiteRules, doorId: string | undefined): DoorRules {
   const door = rules.doors.find((one) => one.id === doorId);
-  const { lockdown, evacuation, master, clearances, longerAccess } = rules;
+  const { lockdown, evacuation, master, clearances, longerAccess, terminalGroups, lockOut, duress } = rules;
   return {
     ...(door ? { door } : {}),
     permissions: rules.permissions.filter(({ door, zone }) => zone !== undefined || door === doorId),
     schedules: new Map(rules.schedules.map((schedule) => [schedule.id, withCalendar(schedule, rules)])),
     zones: new Map(rules.zones.map((zone) => [zone.id, zone])),
-    site: { lockdown, evacuation, master, clearances, longerAccess },
+    site: { lockdown, evacuation, master, clearances, longerAccess, terminalGroups, lockOut, duress },
   };
 }
 

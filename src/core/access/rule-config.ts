@@ -21,3 +21,22 @@ export const timeOfDay = z
 
 /** Groups by name; those that the rules do not list are refused with the rest of the references. */
 export const groupIds = z.array(id).min(1, 'must name at least one group');
+
+/**
+ * Where a rule counts: at this terminal alone, or across a group of terminals, with what holds while they cannot talk:
+ * `deny`: nothing is granted; `grant`: by what the terminal knows, and what should not have been is found afterwards.
+ */
+const groupScope = z.strictObject({ group: id, apart: z.enum(['deny', 'grant']) });
+const each = 'group of terminals that count together; each terminal for itself where absent';
+export const scope = groupScope.optional().describe(each);
+export type Scope = z.output<typeof scope>;
+
+/** As `scope`, of something counted: with `share` each terminal keeps to its share of the limit. */
+export const countScope = z
+  .union([
+    z.strictObject({ group: id, apart: z.literal('share'), share: z.int().min(1).max(1_000_000) }),
+    groupScope,
+  ])
+  .optional()
+  .describe(each);
+export type CountScope = z.output<typeof countScope>;

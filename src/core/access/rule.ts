@@ -91,4 +91,13 @@ export type RuleName =
   | 'threat-level'
   | 'permission'
   | 'longer-access'
-  | 'hold';
+  | 'hold'
+  | 'reader-lock-out'
+  | 'holder-lock-out'
+  | 'duress'
+  | 'passback'
+  | 'reentry'
+  | 'occupancy'
+  | 'two-person'
+  | 'escort'
+  | 'position';

@@ -1,5 +1,5 @@
 import { unknownDays } from './schedule.ts';
-import type { SiteRulesInYaml } from './site-rules.ts';
+import type { RulesDoor, RulesZone, SiteRulesInYaml } from './site-rules.ts';
 
 interface Contradiction {
   readonly path: readonly (string | number)[];
@@ -7,13 +7,13 @@ interface Contradiction {
 }
 
 interface Reference extends Pick<Contradiction, 'path'> {
-  readonly to: 'schedule' | 'group' | 'door' | 'zone';
+  readonly to: 'schedule' | 'group' | 'door' | 'zone' | 'terminalGroup';
   readonly name: string | undefined;
 }
 
 /** Names that stand twice, and names that nothing bears. */
 export function* contradictions(rules: SiteRulesInYaml): Iterable<Contradiction> {
-  for (const list of ['profiles', 'calendars', 'schedules', 'zones', 'doors'] as const) {
+  for (const list of ['profiles', 'calendars', 'schedules', 'zones', 'doors', 'terminalGroups'] as const) {
     const ids = rules[list].map((one) => one.id);
     yield* repeated(ids).map((at) => twice([list, at, 'id'], ids[at]));
   }
@@ -27,6 +27,7 @@ export function* contradictions(rules: SiteRulesInYaml): Iterable<Contradiction>
     group: new Set(rules.groups),
     door: new Set(rules.doors.map(({ id }) => id)),
     zone: new Set(rules.zones.map(({ id }) => id)),
+    terminalGroup: new Set(rules.terminalGroups.map(({ id }) => id)),
   };
   for (const { path, to, name } of references(rules)) {
     if (name !== undefined && !known[to].has(name)) yield unknown(path, to, name);
@@ -41,12 +42,8 @@ function* references(rules: SiteRulesInYaml): Iterable<Reference> {
       yield { path: [...path, to], to: to as Reference['to'], name };
     }
   }
-  for (const [at, door] of rules.doors.entries()) {
-    for (const [index, { schedule }] of door.additional.entries()) {
-      yield { path: ['doors', at, 'additional', index, 'schedule'], to: 'schedule', name: schedule };
-    }
-    yield* namedByHolds(['doors', at], door);
-  }
+  for (const [at, door] of rules.doors.entries()) yield* referencesOfDoor(['doors', at], door);
+  for (const [at, zone] of rules.zones.entries()) yield* referencesOfZone(['zones', at], zone);
   yield* groupsIn(['longerAccess'], rules.longerAccess);
   yield* groupsIn(['lockdown', 'exempt'], rules.lockdown?.exempt);
   yield* groupsIn(['evacuation', 'exempt'], rules.evacuation?.exempt);
@@ -56,17 +53,37 @@ function* references(rules: SiteRulesInYaml): Iterable<Reference> {
   }
 }
 
-function* namedByHolds(
-  path: Contradiction['path'],
-  { unlock, toggle, timedHold }: SiteRulesInYaml['doors'][number],
-): Iterable<Reference> {
-  for (const [index, { schedule, afterFirstOf }] of unlock.entries()) {
-    yield { path: [...path, 'unlock', index, 'schedule'], to: 'schedule', name: schedule };
-    yield* groupsIn([...path, 'unlock', index, 'afterFirstOf'], afterFirstOf);
+function* referencesOfDoor(path: Contradiction['path'], door: RulesDoor): Iterable<Reference> {
+  for (const [at, { schedule }] of door.additional.entries()) {
+    yield { path: [...path, 'additional', at, 'schedule'], to: 'schedule', name: schedule };
   }
-  yield { path: [...path, 'toggle', 'schedule'], to: 'schedule', name: toggle?.schedule };
-  yield* groupsIn([...path, 'toggle', 'groups'], toggle?.groups);
-  yield* groupsIn([...path, 'timedHold', 'groups'], timedHold?.groups);
+  for (const [at, { schedule, afterFirstOf }] of door.unlock.entries()) {
+    yield { path: [...path, 'unlock', at, 'schedule'], to: 'schedule', name: schedule };
+    yield* groupsIn([...path, 'unlock', at, 'afterFirstOf'], afterFirstOf);
+  }
+  yield { path: [...path, 'toggle', 'schedule'], to: 'schedule', name: door.toggle?.schedule };
+  yield* groupsIn([...path, 'toggle', 'groups'], door.toggle?.groups);
+  yield* groupsIn([...path, 'timedHold', 'groups'], door.timedHold?.groups);
+  yield { path: [...path, 'twoPerson', 'schedule'], to: 'schedule', name: door.twoPerson?.schedule };
+  yield* groupsIn([...path, 'escort', 'of'], door.escort?.of);
+  yield* groupsIn([...path, 'escort', 'by'], door.escort?.by);
+  yield* groupsIn([...path, 'reentry', 'exempt'], door.reentry?.exempt);
+  yield scopeIn([...path, 'reentry'], door.reentry);
+}
+
+function* referencesOfZone(path: Contradiction['path'], zone: RulesZone): Iterable<Reference> {
+  for (const rule of ['passback', 'reentry'] as const) {
+    yield* groupsIn([...path, rule, 'exempt'], zone[rule]?.exempt);
+    yield scopeIn([...path, rule], zone[rule]);
+  }
+  yield scopeIn([...path, 'occupancy'], zone.occupancy);
+}
+
+function scopeIn(
+  path: Contradiction['path'],
+  rule: { readonly scope?: { readonly group: string } | undefined } | undefined,
+): Reference {
+  return { path: [...path, 'scope', 'group'], to: 'terminalGroup', name: rule?.scope?.group };
 }
 
 function* groupsIn(path: Contradiction['path'], groups: readonly string[] = []): Iterable<Reference> {

@@ -3,11 +3,18 @@ import { type Assurance, assuranceProperties } from '#core/card/reading.ts';
 import { userNumberFormatSchema } from '#core/card/user-number.ts';
 import { calendarSchema, type HolidayDates, type RulesCalendar } from './calendar.ts';
 import { id } from './rule-config.ts';
+import { duressConfig } from './rules/duress.ts';
+import { escortConfig } from './rules/escort.ts';
 import { evacuationConfig } from './rules/evacuation.ts';
 import { holdConfig } from './rules/hold.ts';
+import { lockOutConfig } from './rules/lock-out.ts';
 import { lockdownConfig } from './rules/lockdown.ts';
 import { masterConfig } from './rules/master-card.ts';
+import { occupancyConfig } from './rules/occupancy.ts';
+import { passbackConfig } from './rules/passback.ts';
+import { reentryConfig } from './rules/reentry.ts';
 import { clearanceConfig, clearancesConfig } from './rules/threat-level.ts';
+import { twoPersonConfig } from './rules/two-person.ts';
 import { type RulesSchedule, scheduleSchema } from './schedule.ts';
 import { contradictions } from './site-rules-check.ts';
 import { whileTimeUnknownConfig } from './time-unknown.ts';
@@ -89,6 +96,9 @@ const assurance = z.array(z.enum(assuranceProperties));
 const zoneShape = z.strictObject({
   id,
   clearance: clearanceConfig,
+  passback: passbackConfig,
+  reentry: reentryConfig,
+  occupancy: occupancyConfig,
 });
 
 const doorShape = z.strictObject({
@@ -98,6 +108,9 @@ const doorShape = z.strictObject({
   whileTimeUnknown: whileTimeUnknownConfig,
   clearance: clearanceConfig,
   ...holdConfig,
+  reentry: reentryConfig,
+  twoPerson: twoPersonConfig,
+  escort: escortConfig,
 });
 
 const permissionShape = z
@@ -116,6 +129,12 @@ const sitewide = z.strictObject({
   evacuation: evacuationConfig,
   master: masterConfig,
   clearances: clearancesConfig,
+  terminalGroups: z
+    .array(z.strictObject({ id, terminals: z.array(id).min(1) }))
+    .default([])
+    .describe('terminals that count together, by the name in the configuration of each'),
+  lockOut: lockOutConfig,
+  duress: duressConfig,
   longerAccess: z.array(id).default([]).describe('groups whose grants last the longer time of each door'),
 });
 

@@ -109,6 +109,42 @@ const reasons: { readonly [reason in DenialReason | WaitReason]: ReasonTexts } =
       en: 'The threat level asks for more clearance than the holder has',
     },
   },
+  'locked-out': {
+    holder: { ja: 'しばらく待ってからかざしてください', en: 'Please wait a while, then try again' },
+    operator: {
+      ja: '失敗が続いたため一時的に受け付けない',
+      en: 'Locked out for a time after repeated failures',
+    },
+  },
+  'already-inside': {
+    holder: { ja: '入場済みです', en: 'Already inside' },
+    operator: {
+      ja: '入場済みのカードによる再入場（アンチパスバック）',
+      en: 'Entering a zone while inside it (anti-passback)',
+    },
+  },
+  'not-inside': {
+    holder: seeDesk,
+    operator: {
+      ja: '入場していないカードによる退場（アンチパスバック）',
+      en: 'Leaving a zone while not inside it (anti-passback)',
+    },
+  },
+  'too-soon': {
+    holder: { ja: '時間をおいてからかざしてください', en: 'Used just now. Please try again later' },
+    operator: { ja: '再通行までの時間が経過していない', en: 'Again within the time that must lie between' },
+  },
+  'zone-full': {
+    holder: { ja: '満員です', en: 'Full. Please wait' },
+    operator: { ja: '区域の定員に達している', en: 'The zone holds as many people as it may' },
+  },
+  'group-apart': {
+    holder: { ja: '現在は利用できません', en: 'Not permitted at this time' },
+    operator: {
+      ja: '端末グループと通信できず、この規則では許可できない',
+      en: 'Cut off from the group of terminals that counts together, and the rule denies meanwhile',
+    },
+  },
   'assurance-insufficient': {
     holder: { ja: 'このカードではこの扉を開けられません', en: 'This card cannot open this door' },
     operator: { ja: '扉の求める認証強度に足りない', en: 'The reading lacks assurance that the door demands' },
@@ -195,6 +231,10 @@ const reasons: { readonly [reason in DenialReason | WaitReason]: ReasonTexts } =
   fault: {
     holder: { ja: '障害のため利用できません', en: 'Out of order' },
     operator: { ja: '障害', en: 'Fault' },
+  },
+  escort: {
+    holder: { ja: '付添いの方のカードをかざしてください', en: 'Please have your escort hold their card' },
+    operator: { ja: '付添い者を待っている', en: 'Waiting for an escort' },
   },
   'second-person': {
     holder: { ja: '次の方がかざしてください', en: 'Next person, please hold your card' },

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import type { Tap } from './rule.ts';
+import type { CountScope, Scope } from './rule-config.ts';
+
+/**
+ * A number that a group of terminals counts together: each writes its own part alone, with a version that grows at each
+ * change, so that parts of other terminals can come late, twice or out of order. Sorted by terminal.
+ */
+export const partsSchema = z.array(z.strictObject({ terminal: z.string(), n: z.int(), v: z.int().min(1) }));
+export type Parts = Readonly<z.output<typeof partsSchema>>;
+
+/** The parts after this terminal counted `more` (which may be negative). */
+export function counted(parts: Parts, terminal: string, more: number): Parts {
+  const own = parts.find((part) => part.terminal === terminal);
+  const next = { terminal, n: (own?.n ?? 0) + more, v: (own?.v ?? 0) + 1 };
+  return sorted([...parts.filter((part) => part !== own), next]);
+}
+
+export function total(parts: Parts): number {
+  return parts.reduce((sum, { n }) => sum + n, 0);
+}
+
+function sorted(parts: Parts): Parts {
+  return parts.toSorted((a, b) => (a.terminal < b.terminal ? -1 : 1));
+}
+
+/**
+ * Whether the group cannot be counted on: it cannot talk and its rule denies then, or this terminal is none of it.
+ */
+export function standsApart(
+  scope: Scope | CountScope,
+  { slice, state }: Pick<Tap, 'slice' | 'state'>,
+): boolean {
+  if (!scope) return false;
+  if (!membersOf(scope.group, slice).includes(state.terminal)) return true;
+  return scope.apart === 'deny' && state.apart(scope.group);
+}
+
+function membersOf(group: string, { rules }: Tap['slice']): readonly string[] {
+  return rules.site.terminalGroups.find(({ id }) => id === group)?.terminals ?? [];
+}
+
+/**
+ * Whether `more` still fit under `limit`. With shares, what a terminal has not used of its share stays reserved for it
+ * while the group talks, so that the sum over all terminals of the larger of part and share never exceeds the limit,
+ * and each may use up its share while the group is apart without exceeding the limit together.
+ */
+export function hasRoom(asked: {
+  readonly more: number;
+  readonly limit: number;
+  readonly parts: Parts;
+  readonly scope: CountScope;
+  readonly tap: Pick<Tap, 'slice' | 'state'>;
+}): boolean {
+  const { more, limit, parts, scope, tap } = asked;
+  const partOf = (terminal: string) => parts.find((part) => part.terminal === terminal)?.n ?? 0;
+  const own = partOf(tap.state.terminal) + more;
+  if (!scope) return own <= limit;
+  if (total(parts) + more > limit) return false;
+  if (scope.apart !== 'share') return true;
+  if (tap.state.apart(scope.group)) return own <= scope.share;
+  const members = membersOf(scope.group, tap.slice);
+  const held = members.map((one) => Math.max(one === tap.state.terminal ? own : partOf(one), scope.share));
+  return held.reduce((sum, n) => sum + n, 0) <= limit;
+}

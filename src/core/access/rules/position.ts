@@ -1,0 +1,148 @@
+import { z } from 'zod';
+import { type AccessState, factOf, type StateChange } from '#core/access/access-state.ts';
+import { counted, type Parts, partsSchema } from '#core/access/counting.ts';
+import { type Moment, momentOf, momentSchema } from '#core/access/moment.ts';
+import type { Rule, Tap } from '#core/access/rule.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import { escorted } from './escort.ts';
+import { firstOfTwo } from './two-person.ts';
+
+/** Where a holder is: the zone last entered, or null outside of all zones; of a zone's earlier epoch it is unknown. */
+export const positionSchema = z.strictObject({
+  zone: z.string().nullable(),
+  epoch: z.int().min(0),
+  since: momentSchema,
+});
+/** How many are in a zone. */
+export const countSchema = z.strictObject({ epoch: z.int().min(0), parts: partsSchema });
+const epochSchema = z.int().min(1);
+
+export interface Position {
+  readonly zone: string | null;
+  readonly since: Moment;
+}
+
+/** A person who passes with this tap. */
+export interface Person {
+  readonly holderId: string;
+  readonly position: Position | undefined;
+}
+
+type Shared = Pick<AccessState, 'shared'>;
+
+/**
+ * Keeps where holders are and how many are in each zone, for the rules that ask. It follows grants: who is granted has
+ * moved. A position survives a reboot; no forced door and no clock changes it; an operator resets it.
+ */
+export const position: Rule = {
+  name: 'position',
+  check: (tap) => {
+    const { zones } = tap.slice.rules;
+    const { from, to } = tap.request;
+    if (zones.size === 0 || from === to) return undefined;
+    const target = to !== undefined && zones.has(to) ? to : null;
+    const since = { ...momentOf(tap) };
+    const persons = personsOf(tap);
+    const moved = persons.map(
+      ({ holderId }): StateChange => ({
+        key: 'at',
+        holderId,
+        value: { zone: target, epoch: target === null ? 0 : epochOf(target, tap.state), since },
+      }),
+    );
+    const counts = moves(persons, target, tap.state);
+    return {
+      kind: 'passed',
+      used: { zone: target, persons: persons.length },
+      changes: [...moved, ...counts],
+    };
+  },
+};
+
+/** Who passes: the holder of this tap, and those who tapped before and waited for it. */
+export function personsOf(tap: Tap): readonly Person[] {
+  const { holder } = tap.slice;
+  if (!holder) return [];
+  const persons = [{ holderId: holder.holderId, position: positionOf(tap.state.holder('at'), tap.state) }];
+  for (const companion of [firstOfTwo(tap), escorted(tap)]) {
+    if (!companion || persons.some(({ holderId }) => holderId === companion.holderId)) continue;
+    persons.push({
+      holderId: companion.holderId,
+      position: positionOf(companion.fact('at'), tap.state),
+    });
+  }
+  return persons;
+}
+
+/** Undefined where nobody knows: never seen, or the zone was reset since. */
+export function positionOf(fact: JsonValue | undefined, state: Shared): Position | undefined {
+  const known = factOf(positionSchema, 'at', fact);
+  if (!known) return undefined;
+  const current = known.zone === null || known.epoch === epochOf(known.zone, state);
+  return current ? { zone: known.zone, since: known.since } : undefined;
+}
+
+/** Parts of the number of people in `zone`, by this terminal and others. */
+export function peopleIn(zone: string, state: Shared): Parts {
+  const key = `count/${zone}`;
+  const count = factOf(countSchema, key, state.shared(key));
+  return count?.epoch === epochOf(zone, state) ? count.parts : [];
+}
+
+function epochOf(zone: string, state: Shared): number {
+  const key = `epoch/${zone}`;
+  return factOf(epochSchema, key, state.shared(key)) ?? 0;
+}
+
+function moves(
+  persons: readonly Person[],
+  target: string | null,
+  state: Pick<AccessState, 'shared' | 'terminal'>,
+): readonly StateChange[] {
+  const steps = new Map<string, number>();
+  const step = (zone: string, by: number) => steps.set(zone, (steps.get(zone) ?? 0) + by);
+  for (const { position: known } of persons) {
+    if (known?.zone === target) continue;
+    if (known && known.zone !== null) step(known.zone, -1);
+    if (target !== null) step(target, 1);
+  }
+  return [...steps].map(([zone, by]) => ({
+    key: `count/${zone}`,
+    value: { epoch: epochOf(zone, state), parts: counted(peopleIn(zone, state), state.terminal, by) },
+  }));
+}
+
+/** Forgets where one holder is, by an operator: the next tap is judged as a first one. */
+export function forgetPosition(
+  holderId: string,
+  fact: JsonValue | undefined,
+  state: Pick<AccessState, 'shared' | 'terminal'>,
+): readonly StateChange[] {
+  const known = positionOf(fact, state);
+  const left = known ? moves([{ holderId, position: known }], null, state) : [];
+  return [{ key: 'at', holderId }, ...left];
+}
+
+/** Forgets who is in `zone`, all at once: after an evacuation, or when a forced door makes positions worthless. */
+export function resetZone(zone: string, state: Shared): readonly StateChange[] {
+  return [{ key: `epoch/${zone}`, value: epochOf(zone, state) + 1 }, { key: `count/${zone}` }];
+}
+
+/** Who is in which zone, from the facts `at` of all holders: longest inside first, then by holder. */
+export function rollCall(
+  facts: Iterable<{ readonly holderId: string; readonly value: JsonValue }>,
+  state: Shared,
+): ReadonlyMap<string, readonly { readonly holderId: string; readonly sinceMs: number }[]> {
+  const inside = new Map<string, { holderId: string; sinceMs: number }[]>();
+  for (const { holderId, value } of facts) {
+    const known = positionOf(value, state);
+    if (!known || known.zone === null) continue;
+    const list = inside.get(known.zone) ?? [];
+    list.push({ holderId, sinceMs: known.since.utcMs });
+    inside.set(known.zone, list);
+  }
+  for (const list of inside.values()) {
+    list.sort((a, b) => a.sinceMs - b.sinceMs || (a.holderId < b.holderId ? -1 : 1));
+  }
+  return inside;
+}

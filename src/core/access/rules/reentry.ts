@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { factOf, type StateChange } from '#core/access/access-state.ts';
+import { standsApart } from '#core/access/counting.ts';
+import { momentOf, momentSchema, passedMs } from '#core/access/moment.ts';
+import type { Rule, Tap } from '#core/access/rule.ts';
+import { groupIds, scope } from '#core/access/rule-config.ts';
+import { duration } from '#core/config/duration.ts';
+import { groupAmong } from './holder-groups.ts';
+import { personsOf } from './position.ts';
+
+export const reentryConfig = z
+  .strictObject({
+    after: duration(1_000, 7 * 86_400_000).describe('how long the same holder is not let through again'),
+    exempt: groupIds.optional(),
+    scope,
+  })
+  .optional()
+  .describe('timed anti-passback');
+
+/**
+ * Timed anti-passback: nobody passes a door in the same direction, or enters a zone, again within a time. It needs no
+ * reader on the way out. Only time that has surely passed counts, so that neither a reboot nor a clock shortens it.
+ */
+export const reentry: Rule = {
+  name: 'reentry',
+  check: (tap) => {
+    const limits = limitsOf(tap);
+    if (limits.length === 0) return undefined;
+    for (const { key, after, apart } of limits) {
+      if (apart) return { kind: 'denied', reason: 'group-apart', used: { of: key } };
+      const last = factOf(momentSchema, key, tap.state.holder(key));
+      const leftMs = last ? after - passedMs(last, tap) : 0;
+      if (leftMs > 0) return { kind: 'denied', reason: 'too-soon', used: { of: key, leftMs } };
+    }
+    return { kind: 'passed', changes: limits.flatMap(({ key }) => remembered(key, tap)) };
+  },
+};
+
+function limitsOf(
+  tap: Tap,
+): readonly { readonly key: string; readonly after: number; readonly apart: boolean }[] {
+  const { rules } = tap.slice;
+  const { doorId, to } = tap.request;
+  const zone = to === undefined ? undefined : rules.zones.get(to);
+  return [
+    { key: `passed/door/${doorId}/${to ?? ''}`, config: rules.door?.reentry },
+    { key: `passed/zone/${to}`, config: zone?.reentry },
+  ].flatMap(({ key, config }) =>
+    !config || groupAmong(tap.slice, config.exempt) !== undefined
+      ? []
+      : [{ key, after: config.after, apart: standsApart(config.scope, tap) }],
+  );
+}
+
+function remembered(key: string, tap: Tap): readonly StateChange[] {
+  return personsOf(tap).map(({ holderId }) => ({ key, holderId, value: { ...momentOf(tap) } }));
+}
