@@ -9,10 +9,8 @@ export const permission: Rule = {
   name: 'permission',
   check: (tap) => {
     const { holder, rules } = tap.slice;
-    const { doorId, to } = tap.request;
     const mine = rules.permissions.filter(
-      ({ group, door, zone }) =>
-        holder?.groups.includes(group) && (zone === undefined ? door === doorId : zone === to),
+      ({ group, zone }) => holder?.groups.includes(group) && (zone === undefined || zone === tap.request.to),
     );
     const found = mine.find((one) => holdsNow(tap, one));
     if (!found) return refusal(tap, mine);
