@@ -2,8 +2,8 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** What finds most for its time comes first, so that most mutants end after a moment; what takes longest comes last. */
-const first = [/\/vectors\//, /\/crypto\//, /\/card\/scp03\./];
-const last = [/\/card\/(conformance|custom|virtual-card)\./, /\/card\/secure-channel\./, /\/card\/timing-/];
+const first = [/\/vectors\//, /\/crypto\//, /\/card\/(profile|scp03|trace)/];
+const last = [/\/card\/(conformance|custom|virtual-card)\./, /\/card\/timing-/];
 
 function turn({ moduleId }: TestSpecification): number {
   const early = first.findIndex((path) => path.test(moduleId));
@@ -20,7 +20,11 @@ export default defineConfig({
   test: {
     include: ['test/core/card/**/*.test.ts', 'test/core/crypto/**/*.test.ts', 'test/vectors/**/*.test.ts'],
     // these sweeps take seconds a mutant: without them the score is, if anything, too low
-    exclude: ['test/core/card/timing-crowd.test.ts', 'test/core/card/tampering.test.ts'],
+    exclude: [
+      'test/core/card/timing-crowd.test.ts',
+      'test/core/card/tampering.test.ts',
+      'test/core/card/secure-channel-properties.test.ts',
+    ],
     setupFiles: ['test/seed.ts', 'test/mutation/first-failure.ts'],
     // one worker a mutant, in which the modules under test are loaded once and anew
     isolate: false,
