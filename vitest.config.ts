@@ -13,6 +13,11 @@ export default defineConfig({
       { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: machine } },
       { extends: true, test: { name: 'machine', include: machine, fileParallelism: false } },
     ],
-    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'json-summary'] },
+    coverage: {
+      provider: 'v8',
+      include: ['src/core/card/**/*.ts', 'src/core/crypto/**/*.ts'],
+      reporter: ['text-summary', 'html'],
+      thresholds: { 'src/core/card/**': { branches: 95 }, 'src/core/crypto/**': { branches: 95 } },
+    },
   },
 });
