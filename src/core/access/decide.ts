@@ -13,6 +13,7 @@ import { masterCard } from './rules/master-card.ts';
 import { occupancy } from './rules/occupancy.ts';
 import { passback } from './rules/passback.ts';
 import { permission } from './rules/permission.ts';
+import { policyAge } from './rules/policy-age.ts';
 import { position } from './rules/position.ts';
 import { reentry } from './rules/reentry.ts';
 import { registration } from './rules/registration.ts';
@@ -40,6 +41,7 @@ export const precedence: readonly (Rule | { readonly name: DoorRow; readonly doo
   { name: 'interlock', door: true },
   masterCard,
   threat,
+  policyAge,
   permission,
   longerAccess,
   passback,

@@ -18,6 +18,7 @@ export const denialReasons = [
   'no-permission',
   'outside-schedule',
   'time-unknown',
+  'policy-too-old',
   'door-unknown',
   'evacuation',
   'lockdown',

@@ -30,6 +30,10 @@ export interface PolicyVersion {
   /** IANA name; schedules are read in it */
   readonly timeZone: string;
   readonly installedAtMs: number;
+  /** when whoever issues the policy last said that it is current, milliseconds UTC; absent where nobody does */
+  readonly freshAtMs?: number;
+  /** from when on it must not be installed any more, milliseconds UTC */
+  readonly expiresAtMs?: number;
 }
 
 /** The rules that bear on one door, arranged once for each version of the policy. */

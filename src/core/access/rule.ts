@@ -89,6 +89,7 @@ export type RuleName =
   | 'lockdown'
   | 'master-card'
   | 'threat-level'
+  | 'policy-age'
   | 'permission'
   | 'longer-access'
   | 'hold'

@@ -57,6 +57,7 @@ function* referencesOfDoor(path: Contradiction['path'], door: RulesDoor): Iterab
   for (const [at, { schedule }] of door.additional.entries()) {
     yield { path: [...path, 'additional', at, 'schedule'], to: 'schedule', name: schedule };
   }
+  yield* groupsIn([...path, 'ageing', 'inReduced', 'groups'], door.ageing?.inReduced.groups);
   for (const [at, { schedule, afterFirstOf }] of door.unlock.entries()) {
     yield { path: [...path, 'unlock', at, 'schedule'], to: 'schedule', name: schedule };
     yield* groupsIn([...path, 'unlock', at, 'afterFirstOf'], afterFirstOf);

@@ -12,6 +12,7 @@ import { lockdownConfig } from './rules/lockdown.ts';
 import { masterConfig } from './rules/master-card.ts';
 import { occupancyConfig } from './rules/occupancy.ts';
 import { passbackConfig } from './rules/passback.ts';
+import { ageingConfig } from './rules/policy-age.ts';
 import { reentryConfig } from './rules/reentry.ts';
 import { clearanceConfig, clearancesConfig } from './rules/threat-level.ts';
 import { twoPersonConfig } from './rules/two-person.ts';
@@ -106,6 +107,7 @@ const doorShape = z.strictObject({
   assurance: assurance.default([...defaultAssurance]),
   additional: z.array(z.strictObject({ schedule: id, assurance: assurance.min(1) })).default([]),
   whileTimeUnknown: whileTimeUnknownConfig,
+  ageing: ageingConfig,
   clearance: clearanceConfig,
   ...holdConfig,
   reentry: reentryConfig,

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
-const unitsMs = { ms: 1, s: 1_000, min: 60_000, h: 3_600_000 } as const;
-const pattern = /^(\d+(?:\.\d+)?) ?(ms|s|min|h)$/;
+const unitsMs = { ms: 1, s: 1_000, min: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const pattern = /^(\d+(?:\.\d+)?) ?(ms|s|min|h|d)$/;
 
 /**
- * A duration written with its unit, such as `500 ms`, `5 s`, `2 min` or `1 h`; yields whole milliseconds between
+ * A duration written with its unit, such as `500 ms`, `5 s`, `2 min`, `1 h` or `30 d`; yields whole milliseconds between
  * `minimumMs` and `maximumMs`. A bare number is refused: nobody can see whether it means seconds or milliseconds.
  */
 export function duration(minimumMs: number, maximumMs: number) {
@@ -16,7 +16,7 @@ export function duration(minimumMs: number, maximumMs: number) {
       if (!match || !unit) {
         context.addIssue({
           code: 'custom',
-          message: `"${text}" is no duration; write "500 ms", "5 s", "2 min" or "1 h"`,
+          message: `"${text}" is no duration; write "500 ms", "5 s", "2 min", "1 h" or "30 d"`,
         });
         return z.NEVER;
       }
@@ -35,7 +35,7 @@ export function duration(minimumMs: number, maximumMs: number) {
 
 /** Milliseconds in the largest unit that divides them. */
 export function formatDuration(ms: number): string {
-  for (const unit of ['h', 'min', 's'] as const) {
+  for (const unit of ['d', 'h', 'min', 's'] as const) {
     if (ms !== 0 && ms % unitsMs[unit] === 0) return `${ms / unitsMs[unit]} ${unit}`;
   }
   return `${ms} ms`;

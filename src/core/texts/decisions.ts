@@ -90,6 +90,13 @@ const reasons: { readonly [reason in DenialReason | WaitReason]: ReasonTexts } =
       en: 'The clock is not known to be right, and this permission depends on time',
     },
   },
+  'policy-too-old': {
+    holder: seeDesk,
+    operator: {
+      ja: '許可が長く更新されておらず、この扉は利用を制限している',
+      en: 'The policy has not been confirmed for so long that this door admits less, or nobody',
+    },
+  },
   'door-unknown': {
     holder: seeDesk,
     operator: { ja: '許可にこの扉の定義がない', en: 'The policy does not define this door' },

@@ -1,6 +1,7 @@
 import type { Rule, Tap } from '#core/access/rule.ts';
 import { demandedBy } from '#core/access/time-unknown.ts';
 import { type AssuranceProperty, assuranceProperties } from '#core/card/reading.ts';
+import { demandedByAge } from './policy-age.ts';
 
 /** The reading has every property the door demands now; only a PIN can still be added. */
 export const assurance: Rule = {
@@ -25,5 +26,6 @@ export function demandedAssurance(tap: Pick<Tap, 'slice' | 'time' | 'timeMs'>): 
     if (!demandedBy(tap, entry.schedule)) continue;
     for (const property of entry.assurance) demanded.add(property);
   }
+  for (const property of demandedByAge(tap)) demanded.add(property);
   return assuranceProperties.filter((property) => demanded.has(property));
 }

@@ -24,7 +24,7 @@ export const masterCard: Rule = {
     const master = slice.rules.site.master;
     const group = groupAmong(slice, master?.groups);
     if (!master || group === undefined) return undefined;
-    const ageMs = timeMs - slice.version.installedAtMs;
+    const ageMs = timeMs - (slice.version.freshAtMs ?? slice.version.installedAtMs);
     const fresh = time.trusted && ageMs >= 0 && ageMs <= master.freshFor;
     return { kind: 'passed', used: { group, fresh }, ...(fresh ? { outranks: true } : {}) };
   },
