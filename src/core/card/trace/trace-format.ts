@@ -83,7 +83,7 @@ export function parseTrace(text: string, source: string): CardTrace {
   const [first, ...others] = text.split(/\r?\n/).filter((line) => line.trim() !== '');
   const parsedHeader = parseLine(header, first, `${source}:1`);
   const rest = others.map((line, index) =>
-    parseLine(z.union([exchange, ending]), line, `${source}:${index + 2}`),
+    parseLine(z.discriminatedUnion('kind', [exchange, ending]), line, `${source}:${index + 2}`),
   );
   const last = rest.at(-1);
   const outcome = last?.kind === 'outcome' ? last : undefined;
