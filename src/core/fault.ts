@@ -42,6 +42,7 @@ export const faultCodes = [
   'database-in-use',
   'policy-absent',
   'policy-import-refused',
+  'policy-expired',
   'journal-full',
   'journal-unwritable',
   'journal-broken',

@@ -35,6 +35,9 @@ export interface HolderImport {
   readonly confirm: (preview: ImportPreview) => Promise<boolean>;
 }
 
+/** What whoever issues a policy says of its time; one put together on the device has neither. */
+export type PolicyTerms = Pick<PolicyVersion, 'freshAtMs' | 'expiresAtMs'>;
+
 /**
  * Puts a policy together on the device; for a terminal that no server looks after. Each install makes a new version,
  * whole or not at all, and never holds up a look-up.
@@ -45,8 +48,11 @@ export interface PolicyInstall {
   stop(): Promise<void>;
   /** undefined before the first install */
   rules(): Promise<SiteRules | undefined>;
-  /** Replaces the rules; rejects with `policy-import-refused` where holders would be left without what they refer to. */
-  installRules(rules: SiteRules, nowMs: number): Promise<PolicyVersion>;
+  /**
+   * Replaces the rules; rejects with `policy-import-refused` where holders would be left without what they refer to,
+   * and with `policy-expired`. `nowMs`, milliseconds UTC, is never earlier than the time known to have passed.
+   */
+  installRules(rules: SiteRules, nowMs: number, terms?: PolicyTerms): Promise<PolicyVersion>;
   /** Rejects with `policy-absent` before rules are installed. */
   importHolders(request: HolderImport): Promise<ImportOutcome>;
 }

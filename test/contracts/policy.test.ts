@@ -388,6 +388,18 @@ describe('importing', () => {
     expect(clash).toMatchObject({ code: 'database-in-use' });
   });
 
+  test('a policy past its end is not installed, and one in time keeps what its issuer says of its time', async () => {
+    const made = await withRules();
+    const policy = await store();
+    const terms = { freshAtMs: nowMs - 1_000, expiresAtMs: nowMs };
+    await expect(made.installRules(rules, nowMs, terms)).rejects.toMatchObject({ code: 'policy-expired' });
+    expect(await policy.version()).toMatchObject({ number: 1 });
+    expect(await policy.version()).not.toHaveProperty('freshAtMs');
+    const last = { ...terms, expiresAtMs: nowMs + 1 };
+    expect(await made.installRules(rules, nowMs, last)).toMatchObject({ number: 2, ...last });
+    expect((await sliceOf(policy, query)).version).toMatchObject({ number: 2, ...last });
+  });
+
   test('new rules that holders could not live with are refused', async () => {
     const made = await withRules();
     await installed(made, `${header}${many(3)}`);

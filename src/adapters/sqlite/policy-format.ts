@@ -17,6 +17,8 @@ const tables = `
     one INTEGER PRIMARY KEY CHECK (one = 1),
     number INTEGER NOT NULL,
     installed_at_ms INTEGER NOT NULL,
+    fresh_at_ms INTEGER,
+    expires_at_ms INTEGER,
     rules TEXT NOT NULL
   ) STRICT;
   CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -42,6 +44,8 @@ const tables = `
 export interface PolicyRow {
   readonly number: number;
   readonly installed_at_ms: number;
+  readonly fresh_at_ms: number | null;
+  readonly expires_at_ms: number | null;
   readonly rules: string;
 }
 
@@ -84,7 +88,7 @@ export function openPolicyForWriting(file: string): Sqlite {
 
 /** The installed policy; undefined before the first install. */
 export function readPolicyRow(db: Sqlite): PolicyRow | undefined {
-  return db.prepare<[], PolicyRow>('SELECT number, installed_at_ms, rules FROM policy').get();
+  return db.prepare<[], PolicyRow>('SELECT * FROM policy').get();
 }
 
 export function parseRules(row: PolicyRow): SiteRules {

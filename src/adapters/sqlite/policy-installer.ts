@@ -4,11 +4,24 @@ import type { PolicyVersion } from '#core/access/policy.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
 import { hasUserNumberFormat } from '#core/card/user-number.ts';
 import { Fault } from '#core/fault.ts';
-import type { HolderImport, ImportOutcome, ImportPreview, PolicyInstall } from '#ports/policy-install.ts';
+import type {
+  HolderImport,
+  ImportOutcome,
+  ImportPreview,
+  PolicyInstall,
+  PolicyTerms,
+} from '#ports/policy-install.ts';
 import { guarded, type Sqlite } from './database.ts';
 import { applyStaged, sharedUserNumbers } from './holder-changes.ts';
 import { HolderStaging } from './holder-staging.ts';
-import { groupsOf, isEnrolled, openPolicyForWriting, parseRules, readPolicyRow } from './policy-format.ts';
+import {
+  groupsOf,
+  isEnrolled,
+  openPolicyForWriting,
+  type PolicyRow,
+  parseRules,
+  readPolicyRow,
+} from './policy-format.ts';
 import { versionOf } from './policy-reader.ts';
 
 const problemsKept = 1_000;
@@ -48,8 +61,14 @@ export class PolicyInstaller implements PolicyInstall {
     return row && parseRules(row);
   }
 
-  async installRules(rules: SiteRules, nowMs: number): Promise<PolicyVersion> {
+  async installRules(rules: SiteRules, nowMs: number, terms: PolicyTerms = {}): Promise<PolicyVersion> {
     const db = this.#opened();
+    if (terms.expiresAtMs !== undefined && nowMs >= terms.expiresAtMs) {
+      throw new Fault(
+        'policy-expired',
+        'the policy has expired and is not installed; the one before it stays',
+      );
+    }
     if (lacksHolidays(rules)) {
       throw new Fault('policy-import-refused', 'a calendar asks for public holidays, which these rules lack');
     }
@@ -58,7 +77,7 @@ export class PolicyInstaller implements PolicyInstall {
         .transaction(() => {
           const dangling = danglingReferences(db, rules);
           if (dangling.length > 0) throw new Fault('policy-import-refused', dangling.join('\n'));
-          return putPolicy(db, rules, nowMs);
+          return putPolicy(db, rules, nowMs, terms);
         })
         .immediate();
       moveLog(db);
@@ -102,7 +121,7 @@ export class PolicyInstaller implements PolicyInstall {
     if (preview.needsConfirmation && !(await request.confirm(preview))) {
       return { kind: 'not-installed', preview, confirmed: false };
     }
-    return { kind: 'installed', preview, version: putPolicy(db, rules, request.nowMs) };
+    return { kind: 'installed', preview, version: putPolicy(db, rules, request.nowMs, {}) };
   }
 
   #opened(): Sqlite {
@@ -127,14 +146,24 @@ class Problems {
   }
 }
 
-function putPolicy(db: Sqlite, rules: SiteRules, nowMs: number): PolicyVersion {
-  const number = (readPolicyRow(db)?.number ?? 0) + 1;
-  db.prepare('INSERT OR REPLACE INTO policy (one, number, installed_at_ms, rules) VALUES (1, ?, ?, ?)').run(
-    number,
-    nowMs,
-    JSON.stringify(rules),
-  );
-  return versionOf({ number, installed_at_ms: nowMs }, rules);
+function putPolicy(
+  db: Sqlite,
+  rules: SiteRules,
+  nowMs: number,
+  { freshAtMs, expiresAtMs }: PolicyTerms,
+): PolicyVersion {
+  const row = {
+    number: (readPolicyRow(db)?.number ?? 0) + 1,
+    installed_at_ms: nowMs,
+    fresh_at_ms: freshAtMs ?? null,
+    expires_at_ms: expiresAtMs ?? null,
+    rules: JSON.stringify(rules),
+  };
+  db.prepare<[PolicyRow]>(
+    `INSERT OR REPLACE INTO policy (one, number, installed_at_ms, fresh_at_ms, expires_at_ms, rules)
+     VALUES (1, @number, @installed_at_ms, @fresh_at_ms, @expires_at_ms, @rules)`,
+  ).run(row);
+  return versionOf(row, rules);
 }
 
 /** What holders and cards refer to and the new rules no longer have. */

@@ -39,7 +39,7 @@ interface OpenPolicy {
   readonly cards: Statement<[string, string], CardRow>;
   readonly claimed: Statement<[string, string], Pick<CardRow, 'user_number'>>;
   readonly holder: Statement<[string], HolderRecordRow>;
-  readonly version: Statement<[], Pick<PolicyRow, 'number' | 'installed_at_ms'>>;
+  readonly version: Statement<[], Pick<PolicyRow, 'number' | 'installed_at_ms' | 'fresh_at_ms'>>;
   rules?: LoadedRules;
 }
 
@@ -106,7 +106,7 @@ export class PolicyReader {
         "SELECT DISTINCT user_number FROM cards WHERE profile_id = ? AND diversifier = ? AND diversifier <> '' LIMIT 2",
       ),
       holder: db.prepare('SELECT * FROM holders WHERE holder_id = ?'),
-      version: db.prepare('SELECT number, installed_at_ms FROM policy'),
+      version: db.prepare('SELECT number, installed_at_ms, fresh_at_ms FROM policy'),
     };
     return this.#open;
   }
@@ -115,7 +115,11 @@ export class PolicyReader {
     const version = open.version.get();
     if (!version) return undefined;
     const loaded = open.rules?.version;
-    if (loaded?.number !== version.number || loaded.installedAtMs !== version.installed_at_ms) {
+    const same =
+      loaded?.number === version.number &&
+      loaded.installedAtMs === version.installed_at_ms &&
+      (loaded.freshAtMs ?? null) === version.fresh_at_ms;
+    if (!same) {
       const row = readPolicyRow(open.db);
       if (!row) return undefined;
       open.rules = arrange(row, parseRules(row));
@@ -167,12 +171,16 @@ export function holderOf(row: HolderRecordRow): Holder {
   };
 }
 
-export function versionOf(
-  row: Pick<PolicyRow, 'number' | 'installed_at_ms'>,
-  rules: SiteRules,
-): PolicyVersion {
+export function versionOf(row: Omit<PolicyRow, 'rules'>, rules: SiteRules): PolicyVersion {
   const { organization, timeZone } = rules;
-  return { number: row.number, organization, timeZone, installedAtMs: row.installed_at_ms };
+  return {
+    number: row.number,
+    organization,
+    timeZone,
+    installedAtMs: row.installed_at_ms,
+    ...(row.fresh_at_ms === null ? {} : { freshAtMs: row.fresh_at_ms }),
+    ...(row.expires_at_ms === null ? {} : { expiresAtMs: row.expires_at_ms }),
+  };
 }
 
 function arrange(row: PolicyRow, rules: SiteRules): LoadedRules {

@@ -36,6 +36,7 @@ export const faultMeanings: { readonly [code in FaultCode]: string } = {
   'database-in-use': 'データベースが他のプロセスに使われている',
   'policy-absent': '許可が登録されていない',
   'policy-import-refused': '許可の取込みを拒否した',
+  'policy-expired': '有効期限を過ぎた許可で、取り込まない',
   'journal-full': 'ログを書く空きがない',
   'journal-unwritable': 'ログに書き込めない',
   'journal-broken': 'ログの連鎖を検証できない',

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { type Companion, factOf } from '#core/access/access-state.ts';
 import { isWithin, momentOf, momentSchema } from '#core/access/moment.ts';
-import { scheduleOf } from '#core/access/policy.ts';
 import type { Rule, Tap } from '#core/access/rule.ts';
 import { id } from '#core/access/rule-config.ts';
-import { inForce } from '#core/access/schedule.ts';
+import { demandedBy } from '#core/access/time-unknown.ts';
 import { duration } from '#core/config/duration.ts';
 
 export const twoPersonConfig = z
@@ -48,11 +47,11 @@ export function firstOfTwo(tap: Tap): Companion | undefined {
   return companion?.holderId === tap.slice.holder?.holderId ? undefined : companion;
 }
 
-function isAsked({ slice, timeMs }: Tap): boolean {
-  const config = slice.rules.door?.twoPerson;
+function isAsked(tap: Tap): boolean {
+  const config = tap.slice.rules.door?.twoPerson;
   if (!config) return false;
   const { schedule } = config;
-  return schedule === undefined || inForce(scheduleOf(slice.rules, schedule), timeMs, slice.version.timeZone);
+  return schedule === undefined || demandedBy(tap, schedule);
 }
 
 function keyOf({ request }: Tap): string {
