@@ -221,6 +221,25 @@ describe('the mask', () => {
       expect(answered(answer, protection, typeCSelected)).toBe(`6F11A50FC001**C10A${'**'.repeat(10)}9000`);
   });
 
+  test('shows of proprietary information nothing but what the profile names, kept or not', () => {
+    const answer = '6F08A506C00101C201AA9000';
+    for (const protection of ['masked', 'kept'] as const)
+      expect(answered(answer, protection)).toBe('6F08A506C00101C201**9000');
+    // no card AP was selected before, or one that has no profile here
+    const other = fromHex('00A4040007F04B415A41535500');
+    expect(answered(answer, 'kept', other)).toBe('6F08A506C001**C201**9000');
+    expect(masks('kept').response(select, fromHex(answer))).toBe('6F08A506C001**C201**9000');
+  });
+
+  test('goes by the bytes of the APDU, wherever in memory they lie', () => {
+    const within = (hex: string) => fromHex(`FFFFFF${hex}`).subarray(3);
+    const mask = masks('masked');
+    const aid = within('00A404000AF04B415A415355010A0100');
+    expect(mask.command(aid)).toBe(toHex(aid));
+    expect(mask.response(aid, within('6F048402AABB9000'))).toBe('6F048402AABB9000');
+    expect(mask.command(within('00D681000000020A0B0000'))).toBe('00D68100000002****0000');
+  });
+
   test('of SW 61xx and what is no command only the status word is shown', () => {
     expect(answered('6F048402AABB6105')).toBe(`${'**'.repeat(6)}6105`);
     expect(masks('kept').response(fromHex('00'), fromHex('01029000'))).toBe('****9000');
@@ -291,4 +310,17 @@ describe('the mask', () => {
       expect(answerOf(9).includes('*')).toBe(!answersEncrypted);
     },
   );
+
+  test('of an SCP03 session shows nothing that went past it, and nothing at all unless it is to be kept', () => {
+    const opening = [`8050000008${'01'.repeat(8)}00`, `8482330010${'AB'.repeat(16)}`];
+    const [kept, masked] = [masks('kept'), masks('masked')];
+    for (const command of opening) for (const mask of [kept, masked]) mask.command(fromHex(command));
+    const clear = fromHex('00D6810002AABB');
+    expect(kept.command(clear)).toBe('00D6810002****');
+    expect(kept.response(fromHex('00B0810002'), fromHex('AABB9000'))).toBe('****9000');
+    expect(kept.response(fromHex('80CA000002'), fromHex('AABB9000'))).toBe('****9000');
+    const closed = fromHex(`04B0810008${'CD'.repeat(8)}`);
+    expect(masked.command(closed)).toBe(`04B0810008${'**'.repeat(8)}`);
+    expect(masked.response(closed, fromHex(`${'EF'.repeat(16)}9000`))).toBe(`${'**'.repeat(16)}9000`);
+  });
 });

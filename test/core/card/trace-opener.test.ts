@@ -9,7 +9,7 @@ import { type OpenedExchange, TraceOpener } from '#core/card/trace/trace-opener.
 import { TraceRecorder } from '#core/card/trace/trace-recorder.ts';
 import { Fault } from '#core/fault.ts';
 import { type CardDescription, cardDescriptionSchema } from '#simulators/card/card-description.ts';
-import { erasedBy } from '../erased.ts';
+import { erasedBy, erasedWhile } from '../erased.ts';
 import { channelVariant, mutualChannels } from './channel-variants.ts';
 import { deckCard, pin, powered, session, testKeys, typeA, typeD } from './rig.ts';
 
@@ -360,6 +360,46 @@ describe('a session of a trace', () => {
     const other = channelVariant({ ...channel, level: '33' });
     const all = await opened(await recordRaw(recorded), other.profile, other.cardKeys);
     expect(all[2]).toEqual(doNotFit);
+  });
+
+  test('is of the profile whose card AP was selected, and the authentication is the one that was accepted', async () => {
+    const exchanges = await typeARecording();
+    const opener = new TraceOpener({ profiles: [typeD, typeA], cardKeys: testKeys });
+    const all: unknown[] = [];
+    for (const exchange of exchanges.slice(0, 3)) all.push(await opener.open(exchange));
+    expect(all).toEqual([undefined, undefined, fit]);
+    const refused = answering(exchanges, 3, exchanges[2]?.response?.replace(/9000$/, '6300') ?? '');
+    expect((await opened(refused, typeA))[2]).toEqual(doNotFit);
+  });
+
+  test('ends with the next authentication, and a command in the clear is none of it', async () => {
+    const exchanges = await typeARecording();
+    const [, , authenticate, read] = exchanges;
+    if (!authenticate || !read) throw new Error('expected a recording');
+    const clear = { ...read, command: '00B0810000', response: '6982' };
+    const lost = { ...authenticate, response: `**${authenticate.response?.slice(2)}` };
+    const all = await opened([...exchanges.slice(0, 3), clear, lost, read], typeA);
+    expect(all.slice(2)).toEqual([fit, undefined, notRecorded, undefined]);
+  });
+
+  test('leaves the keys of the card nowhere in memory, whether they fit or not', async () => {
+    for (const [profile, exchanges] of [
+      [typeA, await typeARecording()],
+      [typeD, await typeDRecording()],
+    ] as const) {
+      for (const cardKeys of [testKeys, otherKeys]) {
+        let given: readonly string[] = [];
+        const erased = await erasedWhile(async () => {
+          await opened(exchanges.slice(0, 3), profile, async (request) => {
+            const keys = await cardKeys(request);
+            given = [toHex(keys.encryption), toHex(keys.mac)];
+            return keys;
+          });
+        });
+        // what the vault gave, and the copy that the ciphers had of it
+        for (const key of given) expect(erased.filter((it) => it === key).length).toBeGreaterThan(1);
+      }
+    }
   });
 
   test('ends with the next SELECT, and with closing', async () => {

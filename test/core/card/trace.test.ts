@@ -14,6 +14,7 @@ import {
 import { TraceMask } from '#core/card/trace/trace-mask.ts';
 import { TraceRecorder } from '#core/card/trace/trace-recorder.ts';
 import { Fault } from '#core/fault.ts';
+import { erasedBy } from '../erased.ts';
 import { channelVariant, scp03Channels } from './channel-variants.ts';
 import { deckCard, pin, powered, session, typeA, typeC, withMutualKeys } from './rig.ts';
 
@@ -217,6 +218,21 @@ test('an exchange that broke off is recorded with its fault, and closing zeroes 
   expect(recording.exchanges('masked')).toMatchObject([{ command: '00A4040000', fault: 'card-removed' }]);
   recording.close();
   expect(recording.exchanges('masked')).toEqual([]);
+});
+
+test('times count from the first command; a bug is told as one, and what was recorded is zeroed in the end', async () => {
+  let answer: () => Promise<Uint8Array> = async () => fromHex('11229000');
+  const recording = recorder(() => answer());
+  const command = fromHex('0084000002');
+  await recording.transmit(command);
+  answer = () => Promise.reject(new TypeError('a bug'));
+  await expect(recording.transmit(command)).rejects.toThrow('a bug');
+  expect(recording.exchanges('masked')).toMatchObject([
+    { number: 1, atUs: 0, tookUs: 7, response: '11229000' },
+    { number: 2, atUs: 14, tookUs: 7, fault: 'bug' },
+  ]);
+  expect(erasedBy(() => recording.close())).toEqual(['0084000002', '11229000', '0084000002']);
+  expect(toHex(command)).toBe('0084000002');
 });
 
 const exchange = (command: string, response: string): TraceExchange => ({
