@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** What finds most for its time comes first, so that most mutants end after a moment; what takes longest comes last. */
-const first = [/\/vectors\//, /\/crypto\//, /\/card\/(profile|scp03|trace)/];
+const first = [/\/vectors\//, /\/crypto\//, /\/card\/(profile|scp03|trace|conformance-report)/];
 const last = [/\/card\/(conformance|custom|virtual-card)\./, /\/card\/timing-/];
 
 function turn({ moduleId }: TestSpecification): number {
