@@ -102,6 +102,7 @@ class Overheard {
         doors: [{ doorId: 'door-1', settings: doorSettingsSchema.parse({}) }],
         pin: { timeoutMs: 20_000, digits: new Map([[profile.id, { minimumDigits: 4, maximumDigits: 8 }]]) },
         decisionDeadlineMs: 5_000,
+        interlocks: [],
         virtualReaders: 'allowed',
       },
     );

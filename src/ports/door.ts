@@ -6,6 +6,10 @@ export type DoorInput =
   | { readonly kind: 'contact'; readonly open: boolean }
   | { readonly kind: 'exit-request'; readonly pressed: boolean }
   | { readonly kind: 'tamper'; readonly active: boolean }
+  /** somebody stands where a gate closes */
+  | { readonly kind: 'obstruction'; readonly active: boolean }
+  /** becomes active once for each person who passes a gate */
+  | { readonly kind: 'passage'; readonly active: boolean }
   /** the strike as read back from the hardware */
   | { readonly kind: 'strike'; readonly locked: boolean }
   | { readonly kind: 'fault'; readonly fault: FaultRecord }

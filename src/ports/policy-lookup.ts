@@ -1,5 +1,5 @@
 import type { Facts } from '#core/access/access-state.ts';
-import type { PolicySlice, PolicyVersion } from '#core/access/policy.ts';
+import type { DoorPolicy, PolicySlice, PolicyVersion } from '#core/access/policy.ts';
 
 export interface PolicyQuery {
   readonly doorId: string;
@@ -30,6 +30,8 @@ export interface PolicyLookup {
    * cards of several user numbers have it.
    */
   lookUpClaim(query: ClaimQuery): Promise<LookedUp | undefined>;
+  /** undefined while no policy is installed */
+  doorPolicy(doorId: string): Promise<DoorPolicy | undefined>;
   /** undefined while no policy is installed */
   version(): Promise<PolicyVersion | undefined>;
 }

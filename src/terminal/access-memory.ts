@@ -42,6 +42,7 @@ const passageLimit = 1_000;
  */
 export class AccessMemory {
   readonly #terminal: string;
+  readonly #sharedChanged: () => void;
   readonly #shared = new Map<string, JsonValue>();
   readonly #pending = new Map<string, Pending>();
   /** latest first to be forgotten last; `undefined` values are facts forgotten */
@@ -55,14 +56,22 @@ export class AccessMemory {
   /** a look-up asked for before this may have missed facts that are no longer kept here */
   #forgotten = 0;
 
-  constructor(parts: { readonly terminal: string }) {
+  /** `sharedChanged` is called when facts about the terminal as a whole are on the disk, or were loaded from it */
+  constructor(parts: { readonly terminal: string; readonly sharedChanged: () => void }) {
     this.#terminal = parts.terminal;
+    this.#sharedChanged = parts.sharedChanged;
   }
 
   /** Takes the facts about the terminal as a whole, as the disk has them. */
   load(shared: Facts): void {
     this.#shared.clear();
     for (const [key, value] of shared) this.#shared.set(key, value);
+    this.#sharedChanged();
+  }
+
+  /** A fact about the terminal as a whole, as the disk has it. */
+  shared(key: string): JsonValue | undefined {
+    return this.#shared.get(key);
   }
 
   /** A mark to take just before a look-up begins. */
@@ -183,6 +192,7 @@ export class AccessMemory {
       this.#recent.set(name, { value, storedAt: this.#stored });
     }
     for (const { storedAt } of forgetFirst(this.#recent, recentLimit)) this.#forgotten = storedAt;
+    if (changes.some(({ holderId }) => holderId === undefined)) this.#sharedChanged();
   }
 }
 

@@ -130,21 +130,28 @@ export function terminalSettings({ config, profiles }: LoadedConfig): TerminalSe
       doorId: door.id,
       settings: doorSettingsSchema.parse({
         contact: door.hardware.contact ? 'fitted' : 'none',
+        passage: door.hardware.passage ? 'fitted' : 'none',
         strikeMs: door.strikeTime,
+        longerStrikeMs: door.longerStrikeTime,
+        exitRequest: door.exitRequest,
         exitMs: door.exitTime,
         exitStuckAfterMs: door.exitStuckAfter,
         relock: door.relock,
         heldOpenAfterMs: door.heldOpenAfter,
+        longerHeldOpenAfterMs: door.longerHeldOpenAfter,
         preAlarmMs: door.preAlarm,
         closeSettleMs: door.closeSettle,
         openGraceMs: door.openGrace,
+        obstructedAfterMs: door.obstructedAfter,
       }),
+      ...(door.hardware.floors && { floors: Object.keys(door.hardware.floors) }),
     })),
     pin: {
       timeoutMs: config.pinTimeout,
       digits: new Map(profiles.flatMap(({ id, pin }) => (pin ? [[id, pin] as const] : []))),
     },
     decisionDeadlineMs: config.deadlines.decision,
+    interlocks: config.interlocks.map(({ doors }) => doors),
     virtualReaders: 'refused',
   };
 }

@@ -5,11 +5,13 @@ import {
   type DoorEffect,
   type DoorIndication,
   type DoorMachineInput,
+  type DoorMode,
   type DoorState,
   type DoorTimer,
   doorStateName,
   initialDoorState,
 } from '#core/access/door-state.ts';
+import { modeWithin, type Refusal, refusalOf, type Surroundings } from '#core/access/interlock.ts';
 import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
@@ -17,14 +19,36 @@ import type { DoorHardware } from '#ports/door.ts';
 import type { KeptFacts } from './access-memory.ts';
 import type { JournalWriter } from './journal-writer.ts';
 
+/** A durable decision that grants, as far as the door is concerned. */
+export interface Grant {
+  readonly tapId: string;
+  /** the holder needs longer than others */
+  readonly longer: boolean;
+  /** lockdown does not keep this holder out */
+  readonly exempt: boolean;
+}
+
+/** What became of a grant. */
+export type Actuation =
+  | { readonly kind: 'unlocked' }
+  /** the card ended what held the door unlocked */
+  | { readonly kind: 'locked' }
+  /** nothing has moved, as something stands in the way since the decision */
+  | { readonly kind: 'refused'; readonly reason: Refusal | 'no-permission' }
+  | { readonly kind: 'failed'; readonly fault: FaultRecord };
+
 export interface DoorControllerParts {
   readonly doorId: string;
+  /** of an elevator: the floor whose button this output frees */
+  readonly floor?: string;
   readonly settings: DoorSettings;
   readonly hardware: DoorHardware;
   readonly journal: JournalWriter;
   readonly clock: Clock;
   readonly log: Logger;
   readonly changed: (state: ReturnType<typeof doorStateName>, locked: boolean) => void;
+  /** the other doors of its interlocks, and whether people are to get out */
+  readonly surroundings: () => Surroundings;
   /** Takes back what holds only of who went through, nobody having done so for this tap. */
   readonly notPassed: (tapId: string) => KeptFacts;
   /** the tamper input was raised */
@@ -39,12 +63,15 @@ const outOfService: FaultRecord = { code: 'door-hardware-absent', message: 'the 
 export class DoorController {
   readonly #parts: DoorControllerParts;
   readonly #timers = new Map<DoorTimer, CancelTimer>();
-  readonly #opening: ((fault: FaultRecord | undefined) => void)[] = [];
-  #state: DoorState = initialDoorState;
+  readonly #opening: ((done: Actuation) => void)[] = [];
+  readonly settings: DoorSettings;
+  state: DoorState = initialDoorState;
+  #wanted: DoorMode = initialDoorState.mode;
   #stopped = false;
 
   constructor(parts: DoorControllerParts) {
     this.#parts = parts;
+    this.settings = parts.settings;
   }
 
   /** Locks and begins to watch the inputs. */
@@ -52,17 +79,27 @@ export class DoorController {
     return this.#parts.hardware.start((input) => this.#take(input));
   }
 
-  /** Unlocks for the door's strike time. Resolves when the hardware confirmed, or with its fault. */
-  grant(tapId: string): Promise<FaultRecord | undefined> {
-    if (this.#stopped) return Promise.resolve(outOfService);
+  /** Unlocks, unless something stands in the way by now. Resolves when the hardware has confirmed or failed. */
+  grant({ tapId, longer, exempt }: Grant): Promise<Actuation> {
+    if (this.#stopped) return Promise.resolve({ kind: 'failed', fault: outOfService });
+    // from here to the command nothing is awaited: no other door of an interlock unlocks in between
+    const reason = refusalOf(this.state, this.#parts.surroundings(), exempt);
+    if (reason) return Promise.resolve({ kind: 'refused', reason });
     return new Promise((resolve) => {
       this.#opening.push(resolve);
-      this.#take({ kind: 'grant', tapId, ...grantTimes(this.#parts.settings, false) });
+      this.#take({ kind: 'grant', tapId, ...grantTimes(this.settings, longer) });
     });
   }
 
-  state(): DoorState {
-    return this.#state;
+  /** Puts the door into `mode`, as soon as its interlocks allow. */
+  want(mode: DoorMode): void {
+    this.#wanted = mode;
+    this.reconsider();
+  }
+
+  /** Something has changed around the door: whether it may be as it is wanted now. */
+  reconsider(): void {
+    this.#take({ kind: 'mode', mode: modeWithin(this, this.#wanted, this.#parts.surroundings()) });
   }
 
   /** Locks; nothing that ends later moves this door or its timers again. */
@@ -75,14 +112,16 @@ export class DoorController {
 
   #take(input: DoorMachineInput): void {
     if (this.#stopped) return;
-    const turn = next(this.#state, input, this.#parts.settings);
-    this.#state = turn.state;
-    for (const effect of turn.effects) this.#carryOut(effect);
-    this.#parts.changed(doorStateName(this.#state), this.#state.strike.kind === 'locked');
+    const { state, effects } = next(this.state, input, this.settings);
+    if (state === this.state) return;
+    this.state = state;
+    for (const effect of effects) this.#carryOut(effect);
+    this.#parts.changed(doorStateName(state), state.strike.kind === 'locked');
   }
 
   #carryOut(effect: DoorEffect): void {
-    const { hardware, indicate, journal, doorId } = this.#parts;
+    const { hardware, indicate, journal, doorId, floor } = this.#parts;
+    const place = floor === undefined ? { door: doorId } : { door: doorId, floor };
     switch (effect.kind) {
       case 'unlock':
         return this.#command(
@@ -100,12 +139,12 @@ export class DoorController {
         return;
       case 'alarm':
         if (effect.alarm === 'tamper' && effect.on) this.#parts.tampered();
-        return journal.note({ kind: 'alarm', body: { door: doorId, alarm: effect.alarm, on: effect.on } });
+        return journal.note({ kind: 'alarm', body: { ...place, alarm: effect.alarm, on: effect.on } });
       case 'indicate':
         return indicate(effect.indication);
       case 'record': {
         const { kind: _, tapId, ...event } = effect;
-        const body: { [key: string]: JsonValue } = { door: doorId, ...event };
+        const body: { [key: string]: JsonValue } = { ...place, ...event };
         if (tapId === undefined) return journal.note({ kind: 'door', body });
         const unused = event.event === 'granted-not-opened';
         return journal.note({
@@ -123,11 +162,11 @@ export class DoorController {
   #command(
     command: 'unlock' | 'lock',
     done: Promise<void>,
-    waiting: readonly ((fault: FaultRecord | undefined) => void)[],
+    waiting: readonly ((done: Actuation) => void)[],
   ): void {
     done.then(
       () => {
-        for (const resolve of waiting) resolve(undefined);
+        for (const resolve of waiting) resolve({ kind: 'unlocked' });
         this.#take({ kind: 'actuated', command });
       },
       (error: unknown) => {
@@ -135,7 +174,7 @@ export class DoorController {
           ? toFaultRecord(error)
           : { code: 'door-hardware-failed', message: 'the door hardware failed in an unknown way' };
         this.#parts.log.error({ door: this.#parts.doorId, command, err: error }, 'door hardware failed');
-        for (const resolve of waiting) resolve(fault);
+        for (const resolve of waiting) resolve({ kind: 'failed', fault });
         this.#take({ kind: 'actuation-failed', command, fault });
       },
     );

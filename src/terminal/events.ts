@@ -14,7 +14,13 @@ export type TerminalEvent =
       readonly outcome: CardOutcome['kind'];
       readonly decision?: Decision;
     }
-  | { readonly kind: 'door'; readonly doorId: string; readonly state: string; readonly locked: boolean }
+  | {
+      readonly kind: 'door';
+      readonly doorId: string;
+      readonly floor?: string;
+      readonly state: string;
+      readonly locked: boolean;
+    }
   | { readonly kind: 'indication'; readonly readerId: string; readonly indication: Indication }
   | { readonly kind: 'reader'; readonly status: ReaderStatus }
   | { readonly kind: 'journal'; readonly head: JournalHead };

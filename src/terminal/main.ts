@@ -13,7 +13,7 @@ import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { ServiceNotifier } from '#adapters/systemd/notify.ts';
-import { hardwareParts, type PinPadWiring } from '#core/access/door-wiring.ts';
+import { hardwareIds, hardwareParts, type PinPadWiring } from '#core/access/door-wiring.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
@@ -102,7 +102,7 @@ function guardedDoors({ config }: LoadedConfig): GuardedDoors {
       gpio: moduleOf('#adapters/gpio/gpio-hardware.ts'),
       usbRelay: moduleOf('#adapters/hid/usb-relay-hardware.ts'),
     }),
-    doorIds: config.doors.map(({ id }) => id),
+    doorIds: config.doors.flatMap(({ id, hardware }) => hardwareIds(id, hardware)),
     readerIds: config.readers.map(({ id }) => id),
   });
 }

@@ -83,9 +83,9 @@ export class ReaderDesk {
     this.#cancelShown = undefined;
     this.#answering = true;
     const indicator: Indicator = { show: (indication) => this.#show(indication) };
-    const open: TapParts['open'] = (tapId) => {
+    const open: TapParts['open'] = (tapId, decision) => {
       this.#answering = false;
-      return this.#parts.open(tapId);
+      return this.#parts.open(tapId, decision);
     };
     const result = await runTap({ ...this.#parts, indicator, open }, card, removed, early);
     this.#answering = false;

@@ -7,6 +7,7 @@ import type { PresentedCard } from '#ports/card-reader.ts';
 import type { Indicator } from '#ports/indicator.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { KeptFacts } from './access-memory.ts';
+import type { Actuation } from './door-controller.ts';
 import {
   believed,
   decideReading,
@@ -34,6 +35,8 @@ export type TapResult =
     }
   | { readonly kind: 'hold-again' };
 
+export type Granted = Extract<Decision, { kind: 'granted' }>;
+
 export interface TapParts extends TapDecisionParts {
   readonly log: Logger;
   readonly settings: TerminalSettings;
@@ -42,7 +45,7 @@ export interface TapParts extends TapDecisionParts {
   /** undefined where the reader's configuration does not ask for it */
   readonly timing: TimingWatch | undefined;
   /** Moves the strike; resolves with what the hardware did. Called only with a durable decision. */
-  readonly open: (tapId: string) => Promise<FaultRecord | undefined>;
+  readonly open: (tapId: string, decision: Granted) => Promise<Actuation>;
 }
 
 /**
@@ -91,10 +94,17 @@ async function decideAndOpen(
     noteNotOpened(parts, card, { result: 'not-opened', reason: 'too-late' });
     return denied(parts, 'too-late');
   }
-  const fault = await parts.open(card.tapId);
-  if (fault) noteNotOpened(parts, card, { result: 'failed', fault: fault.code });
-  else parts.journal.note(actuationEntry(parts.reader, card, { result: 'unlocked' }));
-  return fault ? { ...result, fault } : result;
+  const done = await parts.open(card.tapId, result.decision);
+  if (done.kind === 'refused') {
+    noteNotOpened(parts, card, { result: 'not-opened', reason: done.reason });
+    return denied(parts, done.reason);
+  }
+  if (done.kind === 'failed') {
+    noteNotOpened(parts, card, { result: 'failed', fault: done.fault.code });
+    return { ...result, fault: done.fault };
+  }
+  parts.journal.note(actuationEntry(parts.reader, card, { result: done.kind }));
+  return result;
 }
 
 /** Tells staff what the person at the door is not told. */

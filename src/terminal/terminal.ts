@@ -1,6 +1,4 @@
 import type { Logger } from 'pino';
-import type { DoorSettings } from '#core/access/door-settings.ts';
-import { restingIndication } from '#core/access/door-state.ts';
 import { isFault } from '#core/fault.ts';
 import type { CardReaders, PresentedCard, ReaderStatus } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
@@ -11,11 +9,13 @@ import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import { AccessMemory } from './access-memory.ts';
-import { DoorController } from './door-controller.ts';
+import type { Grant } from './door-controller.ts';
+import { type DoorEntry, Doors } from './doors.ts';
 import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { ReaderDesk } from './reader-desk.ts';
-import type { TapResult } from './tap.ts';
+import type { Granted, TapResult } from './tap.ts';
+import { timeOf } from './tap-decision.ts';
 import { type TimingSettings, TimingWatch } from './timing-watch.ts';
 
 /** Everything a terminal needs of the outside; `main.ts` and the site supply it. */
@@ -52,7 +52,9 @@ export interface ReaderSettings {
 export interface TerminalSettings {
   readonly terminalId: string;
   readonly readers: readonly ReaderSettings[];
-  readonly doors: readonly { readonly doorId: string; readonly settings: DoorSettings }[];
+  readonly doors: readonly Omit<DoorEntry, 'zones'>[];
+  /** doors by id, of which only one at a time may be unlocked or open */
+  readonly interlocks: readonly (readonly string[])[];
   /** how long a holder has to enter the PIN, and how long a PIN is, by the id of each profile that has one */
   readonly pin: {
     readonly timeoutMs: number;
@@ -86,7 +88,7 @@ class RunningTerminal implements Terminal {
   readonly #settings: TerminalSettings;
   readonly #memory: AccessMemory;
   readonly #journal: JournalWriter;
-  readonly #doors: ReadonlyMap<string, DoorController>;
+  readonly #doors: Doors;
   /** by the reader's name in the card stack */
   readonly #desks: ReadonlyMap<string, ReaderDesk>;
   readonly #readerStates = new Map<string, string>();
@@ -97,7 +99,10 @@ class RunningTerminal implements Terminal {
   constructor(ports: TerminalPorts, settings: TerminalSettings) {
     this.#ports = ports;
     this.#settings = settings;
-    this.#memory = new AccessMemory({ terminal: settings.terminalId });
+    this.#memory = new AccessMemory({
+      terminal: settings.terminalId,
+      sharedChanged: () => this.#doors.refresh(),
+    });
     this.#journal = new JournalWriter({
       journal: ports.journal,
       clock: ports.clock,
@@ -105,7 +110,7 @@ class RunningTerminal implements Terminal {
       appended: (head) => this.#observe({ kind: 'journal', head }),
       opened: (shared) => this.#memory.load(shared),
     });
-    this.#doors = new Map(settings.doors.map((door) => [door.doorId, this.#buildDoor(door)]));
+    this.#doors = this.#buildDoors();
     this.#desks = new Map(settings.readers.map((reader) => [reader.readerName, this.#buildDesk(reader)]));
   }
 
@@ -123,11 +128,12 @@ class RunningTerminal implements Terminal {
   async #begin(): Promise<void> {
     const { readers, policy, pinPads, log } = this.#ports;
     // doors first: they lock, and exit requests are served before anything else can fail
-    await Promise.all([...this.#doors.values()].map((door) => door.start()));
+    await this.#doors.start();
     await this.#journal.start();
     this.#journal.note({ kind: 'terminal', body: { event: 'started', terminal: this.#settings.terminalId } });
     this.#watchOver();
     await policy.start();
+    await this.#doors.supervise();
     await Promise.all([...pinPads.values()].map((pad) => pad.start()));
     await readers.start({
       readerChanged: (status) => this.#readerChanged(status),
@@ -151,7 +157,7 @@ class RunningTerminal implements Terminal {
     };
     await end([readers]);
     // doors lock while taps come to their end, which may wait for the disk: what is decided by then opens nothing
-    await end([...this.#doors.values(), ...this.#desks.values()]);
+    await end([this.#doors, ...this.#desks.values()]);
     await end(pinPads.values());
     await this.#erasing;
     this.#journal.note({ kind: 'terminal', body: { event: 'stopped', terminal: this.#settings.terminalId } });
@@ -174,22 +180,28 @@ class RunningTerminal implements Terminal {
     return alive;
   }
 
-  #buildDoor({ doorId, settings }: TerminalSettings['doors'][number]): DoorController {
-    const hardware = this.#ports.doors.get(doorId);
-    if (!hardware) throw new Error(`no hardware for door ${doorId}`);
-    return new DoorController({
-      doorId,
-      settings,
+  #buildDoors(): Doors {
+    const { doors: hardware, policy, clock, log } = this.#ports;
+    const { doors, readers, interlocks } = this.#settings;
+    const zonesOf = (id: string): string[] =>
+      readers
+        .flatMap(({ doorId, from, to }) => (doorId === id ? [from, to] : []))
+        .filter((zone) => zone !== undefined);
+    return new Doors({
+      entries: doors.map((door) => ({ ...door, zones: zonesOf(door.doorId) })),
+      interlocks,
       hardware,
+      policy,
+      memory: this.#memory,
       journal: this.#journal,
-      clock: this.#ports.clock,
-      log: this.#ports.log.child({ component: 'door', door: doorId }),
-      changed: (state, locked) => this.#observe({ kind: 'door', doorId, state, locked }),
-      notPassed: (tapId) => this.#memory.notPassed(tapId),
-      tampered: () => {
+      clock,
+      log,
+      time: () => timeOf({ clock, journal: this.#journal }),
+      observe: (event) => this.#observe(event),
+      tampered: (doorId) => {
         this.#erasing = Promise.all([this.#erasing, this.#eraseKeys(doorId)]);
       },
-      indicate: () => this.#restReaders(doorId),
+      indicate: (doorId) => this.#restReaders(doorId),
     });
   }
 
@@ -213,8 +225,9 @@ class RunningTerminal implements Terminal {
 
   #buildDesk(reader: ReaderSettings): ReaderDesk {
     const { readerId, doorId } = reader;
-    const door = this.#doors.get(doorId);
-    if (!door) throw new Error(`reader ${readerId} serves door ${doorId}, which is not configured`);
+    if (!this.#settings.doors.some((door) => door.doorId === doorId)) {
+      throw new Error(`reader ${readerId} serves door ${doorId}, which is not configured`);
+    }
     return new ReaderDesk({
       policy: this.#ports.policy,
       memory: this.#memory,
@@ -226,7 +239,7 @@ class RunningTerminal implements Terminal {
       indicator: this.#ports.indicators.get(readerId),
       pinPad: this.#ports.pinPads.get(readerId),
       timing: reader.timing && new TimingWatch(reader.timing),
-      open: (tapId) => door.grant(tapId),
+      open: (tapId, decision) => this.#doors.grant(doorId, grantOf(tapId, decision), decision.obligations),
       resting: () => this.#resting(reader),
       indicated: (indication) => this.#observe({ kind: 'indication', readerId, indication }),
       ended: (card, result) => this.#tapEnded(reader, card, result),
@@ -234,8 +247,7 @@ class RunningTerminal implements Terminal {
   }
 
   #resting({ doorId, readerName }: ReaderSettings): Indication {
-    const door = this.#doors.get(doorId);
-    const shown = door ? restingIndication(door.state()) : 'fault';
+    const shown = this.#doors.resting(doorId);
     return shown === 'idle' && this.#readerStates.get(readerName) !== 'ready' ? 'fault' : shown;
   }
 
@@ -301,4 +313,9 @@ class RunningTerminal implements Terminal {
   #observe(event: TerminalEvent): void {
     this.#ports.observe?.(event);
   }
+}
+
+function grantOf(tapId: string, { obligations, basis }: Granted): Grant {
+  const exempt = basis.path.some(({ rule, verdict }) => rule === 'lockdown' && verdict === 'passed');
+  return { tapId, longer: obligations.longer ?? false, exempt };
 }

@@ -287,6 +287,7 @@ export async function buildMeasuredTerminal({
         doors: [{ doorId: 'door', settings: doorSettingsSchema.parse({ contact: 'none', strikeMs: 500 }) }],
         pin: { timeoutMs: 20_000, digits: new Map() },
         decisionDeadlineMs: 5_000,
+        interlocks: [],
         virtualReaders: 'allowed',
       },
     );

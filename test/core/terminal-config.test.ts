@@ -37,6 +37,7 @@ describe('the shipped terminal configuration', () => {
     const settings = terminalSettings(loaded);
     expect(settings).toMatchObject({
       terminalId: 'entrance',
+      interlocks: [],
       virtualReaders: 'refused',
       doors: [
         { doorId: 'entrance', settings: { contact: 'fitted', strikeMs: 5_000, heldOpenAfterMs: 45_000 } },

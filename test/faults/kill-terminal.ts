@@ -72,6 +72,7 @@ const terminal = createTerminal(
     doors: [{ doorId: 'front', settings: doorSettingsSchema.parse({ contact: 'none', strikeMs: 500 }) }],
     pin: { timeoutMs: 20_000, digits: new Map() },
     decisionDeadlineMs: 5_000,
+    interlocks: [],
     virtualReaders: 'allowed',
   },
 );

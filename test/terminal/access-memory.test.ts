@@ -13,7 +13,7 @@ const inside = (value?: string, more: Partial<StateChange> = {}): StateChange =>
 
 /** A memory and a disk: what is recorded is there, as a look-up made then finds it. */
 class Rig {
-  readonly memory = new AccessMemory({ terminal: 'gate' });
+  readonly memory = new AccessMemory({ terminal: 'gate', sharedChanged: () => undefined });
   readonly disk = new Map<string, JsonValue>();
   #taps = 0;
 

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import type { Facts } from '#core/access/access-state.ts';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
-import type { PolicySlice, PolicyVersion } from '#core/access/policy.ts';
+import type { DoorPolicy, DoorRules, PolicySlice, PolicyVersion } from '#core/access/policy.ts';
 import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
 import { Fault } from '#core/fault.ts';
 import type { JournalHead, JournalRecord, JsonValue } from '#core/journal/record.ts';
@@ -82,6 +82,8 @@ export class MemoryPolicy implements PolicyLookup {
     installedAtMs: 0,
   };
   slices = new Map<string, Omit<PolicySlice, 'version'>>();
+  /** what holds each door without a tap */
+  doors = new Map<string, DoorRules>();
   fault: Fault | undefined;
   queries: PolicyQuery[] = [];
 
@@ -112,6 +114,12 @@ export class MemoryPolicy implements PolicyLookup {
     const version = this.installed;
     const found = [...this.slices.values()].find(({ card }) => card?.diversifier === diversifier);
     return version && found && this.#withFacts({ version, ...found });
+  }
+
+  async doorPolicy(doorId: string): Promise<DoorPolicy | undefined> {
+    if (this.fault) throw this.fault;
+    const version = this.installed;
+    return version && { version, rules: this.doors.get(doorId) ?? doorRules({ id: doorId }) };
   }
 
   async version() {
@@ -223,6 +231,7 @@ export class Bench {
         doors: ['door-1', 'door-2'].map((doorId) => ({ doorId, settings: doorSettingsSchema.parse({}) })),
         pin: { timeoutMs: 20_000, digits: new Map([['type-a', { minimumDigits: 4, maximumDigits: 8 }]]) },
         decisionDeadlineMs: 5_000,
+        interlocks: [],
         virtualReaders: 'refused',
       },
     );

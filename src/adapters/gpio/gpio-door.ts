@@ -57,7 +57,7 @@ export class GpioDoor implements DoorHardware {
   }
 
   #createInputs(): readonly GpioInput[] {
-    const { contact, exitRequest, tamper } = this.#wiring;
+    const { contact, exitRequest, tamper, obstruction, passage } = this.#wiring;
     const inputs: GpioInput[] = [];
     const add = (wiring: typeof contact, input: (active: boolean) => DoorInput): void => {
       if (!wiring) return;
@@ -68,6 +68,8 @@ export class GpioDoor implements DoorHardware {
     add(contact, (open) => ({ kind: 'contact', open }));
     add(exitRequest, (pressed) => ({ kind: 'exit-request', pressed }));
     add(tamper, (active) => ({ kind: 'tamper', active }));
+    add(obstruction, (active) => ({ kind: 'obstruction', active }));
+    add(passage, (active) => ({ kind: 'passage', active }));
     return inputs;
   }
 

@@ -1,6 +1,7 @@
 import { type Stats, statSync } from 'node:fs';
 import type { Statement } from 'better-sqlite3';
 import {
+  type DoorPolicy,
   type DoorRules,
   type Holder,
   type HolderCard,
@@ -60,6 +61,15 @@ export class PolicyReader {
     return guarded(this.#file, () => {
       const open = this.#current();
       return open && this.#rules(open)?.version;
+    });
+  }
+
+  /** The rules of one door; undefined while no policy is installed. Throws database faults. */
+  doorPolicy(doorId: string): DoorPolicy | undefined {
+    return guarded(this.#file, () => {
+      const open = this.#current();
+      const loaded = open && this.#rules(open);
+      return loaded && { version: loaded.version, rules: rulesFor(loaded, doorId) };
     });
   }
 
@@ -131,8 +141,7 @@ export class PolicyReader {
     const rules = this.#rules(open);
     if (!rules) return undefined;
     const profileAdmitted = rules.organizations.get(query.profileId) === query.organization;
-    const doorRules = rules.doors.get(query.doorId) ?? rules.noDoor;
-    const base = { version: rules.version, rules: doorRules, profileAdmitted };
+    const base = { version: rules.version, rules: rulesFor(rules, query.doorId), profileAdmitted };
     const rows = profileAdmitted ? open.cards.all(query.profileId, query.userNumber) : [];
     const [anyRow] = rows;
     if (!anyRow) return { ...base, otherCards: false };
@@ -190,6 +199,10 @@ function arrange(row: PolicyRow, rules: SiteRules): LoadedRules {
     doors: new Map(rules.doors.map((door) => [door.id, rulesOfDoor(rules, door.id)])),
     noDoor: rulesOfDoor(rules, undefined),
   };
+}
+
+function rulesFor({ doors, noDoor }: LoadedRules, doorId: string): DoorRules {
+  return doors.get(doorId) ?? noDoor;
 }
 
 function identityOf(file: string): string | undefined {

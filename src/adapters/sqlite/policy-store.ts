@@ -1,7 +1,7 @@
-import type { DoorRules, PolicyVersion } from '#core/access/policy.ts';
+import type { DoorPolicy, DoorRules, PolicyVersion } from '#core/access/policy.ts';
 import { Fault } from '#core/fault.ts';
 import type { ClaimQuery, LookedUp, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
-import type { LookUpAnswer, PolicyWorkerOffer } from './policy-worker.ts';
+import type { LookUpAnswer, PolicyWorkerOffer, SentRules } from './policy-worker.ts';
 import { LinkedWorker } from './worker-link.ts';
 
 const answerWithinMs = 5_000;
@@ -52,6 +52,13 @@ export class PolicyStore implements PolicyLookup {
     return answer && this.#complete(query.doorId, answer, known);
   }
 
+  async doorPolicy(doorId: string): Promise<DoorPolicy | undefined> {
+    const known = this.#rules.get(doorId);
+    const asked = { query: { doorId }, rulesNumber: known?.number };
+    const answer = await this.#link().call('doorPolicy', asked, answerWithinMs);
+    return answer && { version: answer.version, rules: this.#rulesOf(doorId, answer, known) };
+  }
+
   async version(): Promise<PolicyVersion | undefined> {
     return this.#link().call('version', undefined, answerWithinMs);
   }
@@ -63,12 +70,20 @@ export class PolicyStore implements PolicyLookup {
 
   #complete(
     doorId: string,
-    { slice, facts, rules: sent, rulesNumber }: LookUpAnswer,
+    { slice, facts, ...sent }: LookUpAnswer,
     known: { readonly rules: DoorRules } | undefined,
   ): LookedUp {
+    return { slice: { ...slice, rules: this.#rulesOf(doorId, sent, known) }, facts };
+  }
+
+  #rulesOf(
+    doorId: string,
+    { rules: sent, rulesNumber }: SentRules,
+    known: { readonly rules: DoorRules } | undefined,
+  ): DoorRules {
     if (sent) this.#rules.set(doorId, { number: rulesNumber, rules: sent });
     const rules = sent ?? known?.rules;
     if (!rules) throw new Error('the rules of a door are missing in an answer');
-    return { slice: { ...slice, rules }, facts };
+    return rules;
   }
 }

@@ -7,12 +7,19 @@ import { linkToMain } from './worker-link.ts';
 
 /** The thread that looks up the policy, and the facts of the holders that it finds there. */
 
-/** An answer without the rules of the door where the asker has them: they are many, and the same at each tap. */
-export interface LookUpAnswer {
-  readonly slice: Omit<PolicySlice, 'rules'>;
-  readonly facts: Facts;
+/** The rules of a door, left out where the asker has them: they are many, and the same at each tap. */
+export interface SentRules {
   readonly rulesNumber: number;
   readonly rules?: DoorRules;
+}
+
+export interface LookUpAnswer extends SentRules {
+  readonly slice: Omit<PolicySlice, 'rules'>;
+  readonly facts: Facts;
+}
+
+interface DoorPolicyAnswer extends SentRules {
+  readonly version: PolicyVersion;
 }
 
 interface Asked<Query> {
@@ -25,6 +32,7 @@ export type PolicyWorkerOffer = {
   readonly open: (files: { readonly file: string; readonly journal: string }) => void;
   readonly lookUp: (asked: Asked<PolicyQuery>) => LookUpAnswer;
   readonly lookUpClaim: (asked: Asked<ClaimQuery>) => LookUpAnswer | undefined;
+  readonly doorPolicy: (asked: Asked<{ readonly doorId: string }>) => DoorPolicyAnswer | undefined;
   readonly version: (nothing: undefined) => PolicyVersion | undefined;
 };
 
@@ -39,9 +47,13 @@ function opened(): PolicyReader {
 }
 
 function answer({ rules, ...slice }: PolicySlice, known: number | undefined): LookUpAnswer {
-  const rulesNumber = numberOf(rules);
   const facts: Facts = (slice.holder && factsReader?.of(slice.holder.holderId)) ?? new Map();
-  return { slice, facts, rulesNumber, ...(rulesNumber === known ? {} : { rules }) };
+  return { slice, facts, ...sent(rules, known) };
+}
+
+function sent(rules: DoorRules, known: number | undefined): SentRules {
+  const rulesNumber = numberOf(rules);
+  return rulesNumber === known ? { rulesNumber } : { rulesNumber, rules };
 }
 
 /** The reader arranges the rules of a door once a version, so each version's are an object of their own. */
@@ -66,6 +78,10 @@ const offer: PolicyWorkerOffer = {
   lookUpClaim: ({ query, rulesNumber }) => {
     const slice = opened().sliceOfClaim(query);
     return slice && answer(slice, rulesNumber);
+  },
+  doorPolicy: ({ query, rulesNumber }) => {
+    const policy = opened().doorPolicy(query.doorId);
+    return policy && { version: policy.version, ...sent(policy.rules, rulesNumber) };
   },
   version: () => opened().version(),
 };

@@ -22,6 +22,7 @@ export const denialReasons = [
   'door-unknown',
   'evacuation',
   'lockdown',
+  'interlock-busy',
   'clearance-insufficient',
   'locked-out',
   'already-inside',
@@ -57,6 +58,8 @@ export interface Obligations {
   readonly longer?: true;
   /** unlocks nothing: the card ends what holds the door unlocked */
   readonly locks?: true;
+  /** of an elevator: the floors whose buttons are freed; without them all */
+  readonly floors?: readonly string[];
 }
 
 /**

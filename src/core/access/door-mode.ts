@@ -1,21 +1,16 @@
 import type { AccessState } from './access-state.ts';
 import type { DoorMode, HoldCause } from './door-state.ts';
-import type { DoorRules, PolicyVersion } from './policy.ts';
-import { scheduleOf } from './policy.ts';
+import { type DoorPolicy, scheduleOf } from './policy.ts';
 import type { DecisionTime } from './rule.ts';
 import { firstCameMs, holdByCard } from './rules/hold.ts';
-import { inForce } from './schedule.ts';
+import { inForceSince } from './schedule.ts';
 import { conditionHolds } from './site-state.ts';
-
-/** The policy as far as it bears on one door without a tap. */
-export interface DoorPolicy {
-  readonly version: PolicyVersion;
-  readonly rules: DoorRules;
-}
 
 /** Everything that decides what a door does while nobody asks anything of it. */
 export interface DoorSituation {
   readonly doorId: string;
+  /** of an elevator: the floor whose output this is */
+  readonly floor?: string;
   /** the zones its readers lead from and to */
   readonly zones: readonly string[];
   /** absent while no policy is installed: then nothing holds the door unlocked */
@@ -76,19 +71,16 @@ function stands(cause: ModeCause, situation: DoorSituation): boolean {
 }
 
 /** Unlock schedules hold only while the clock is known to be right: a wrong one would let in anybody, unseen. */
-function scheduledNow({ rules, version }: DoorPolicy, { doorId, state, time }: DoorSituation): boolean {
+function scheduledNow(
+  { rules, version }: DoorPolicy,
+  { doorId, floor, state, time }: DoorSituation,
+): boolean {
   if (!time.trusted) return false;
-  return (rules.door?.unlock ?? []).some(({ schedule: id, afterFirstOf }) => {
-    const schedule = scheduleOf(rules, id);
-    const at = (utcMs: number) => inForce(schedule, utcMs, version.timeZone);
-    if (!at(time.utcMs)) return false;
-    return afterFirstOf === undefined || unbrokenSince(firstCameMs(doorId, state), time.utcMs, at);
+  return (rules.door?.unlock ?? []).some(({ schedule: id, afterFirstOf, floors }) => {
+    if (floor !== undefined && floors && !floors.includes(floor)) return false;
+    const sinceMs = inForceSince(scheduleOf(rules, id), time.utcMs, version.timeZone);
+    if (sinceMs === undefined || afterFirstOf === undefined) return sinceMs !== undefined;
+    const cameMs = firstCameMs(doorId, state);
+    return cameMs !== undefined && cameMs >= sinceMs && cameMs <= time.utcMs;
   });
-}
-
-/** Whether the schedule has been in force without a break since the first person came, at most a day ago. */
-function unbrokenSince(cameMs: number | undefined, utcMs: number, at: (utcMs: number) => boolean): boolean {
-  if (cameMs === undefined || cameMs > utcMs || utcMs - cameMs > 86_400_000) return false;
-  for (let thenMs = utcMs; thenMs > cameMs; thenMs -= 60_000) if (!at(thenMs)) return false;
-  return at(cameMs);
 }

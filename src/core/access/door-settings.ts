@@ -43,6 +43,9 @@ export interface GrantTimes {
 /** The times of a grant, to a holder who needs longer than others or to anybody else. */
 export function grantTimes(settings: DoorSettings, longer: boolean): GrantTimes {
   return longer
-    ? { openMs: settings.longerStrikeMs, heldOpenMs: settings.longerHeldOpenAfterMs }
+    ? {
+        openMs: Math.max(settings.strikeMs, settings.longerStrikeMs),
+        heldOpenMs: settings.longerHeldOpenAfterMs,
+      }
     : { openMs: settings.strikeMs };
 }

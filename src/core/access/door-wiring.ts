@@ -41,13 +41,42 @@ const strikeWiring = z.discriminatedUnion('kind', [
 type StrikeWiring = z.infer<typeof strikeWiring>;
 
 /** The `hardware:` section of a door in the terminal's configuration. Inputs are GPIO lines whatever drives the strike. */
-export const doorWiringSchema = z.strictObject({
-  strike: strikeWiring,
+const doorInputs = {
   contact: inputLine.optional(),
   exitRequest: inputLine.optional(),
   tamper: inputLine.optional(),
-});
+  /** active while somebody stands where a gate closes */
+  obstruction: inputLine.optional(),
+  /** becomes active once for each person who passes a gate */
+  passage: inputLine.optional(),
+};
+export const doorWiringSchema = z
+  .strictObject({
+    strike: strikeWiring.optional(),
+    /** of an elevator, in place of a strike: what frees the button of each floor while energised */
+    floors: z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$/), strikeWiring).optional(),
+    ...doorInputs,
+  })
+  .superRefine(({ strike, floors, ...inputs }, context) => {
+    const report = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
+    if (!strike === !floors) report(['strike'], 'a door has a strike, or an elevator has floors');
+    if (!floors) return;
+    if (Object.keys(floors).length === 0) report(['floors'], 'must name at least one floor');
+    for (const [name, line] of Object.entries(inputs)) {
+      if (line) report([name], 'an elevator has no such input; its doors are its own');
+    }
+  });
 type DoorWiring = z.infer<typeof doorWiringSchema>;
+
+/** Id of the output that frees the button of `floor` in the elevator `doorId`. */
+export function floorId(doorId: string, floor: string): string {
+  return `${doorId}/${floor}`;
+}
+
+/** The ids of the hardware of a door: its own, or those of an elevator's floors. */
+export function hardwareIds(doorId: string, { floors }: DoorWiring): readonly string[] {
+  return floors ? Object.keys(floors).map((floor) => floorId(doorId, floor)) : [doorId];
+}
 
 /** The `indicator:` section of a reader: lamps and buzzer on GPIO lines, each optional. */
 export const indicatorWiringSchema = z.strictObject({
@@ -88,7 +117,7 @@ export interface TerminalWiring {
 
 /** What the GPIO adapter drives: parts of doors (a door on a USB relay leaves only its inputs here) and indicators. */
 export const gpioHardwareSchema = z.strictObject({
-  doors: z.record(z.string(), doorWiringSchema.extend({ strike: strikeWiring.options[0].optional() })),
+  doors: z.record(z.string(), z.strictObject({ strike: strikeWiring.options[0].optional(), ...doorInputs })),
   indicators: z.record(z.string(), indicatorWiringSchema),
 });
 type GpioHardwareOptions = z.infer<typeof gpioHardwareSchema>;
@@ -114,11 +143,13 @@ export function hardwareParts(
 ): readonly HardwarePart[] {
   const gpio: GpioHardwareOptions = { doors: {}, indicators: { ...wiring.indicators } };
   const usbRelay: UsbRelayHardwareOptions = { strikes: {} };
-  for (const [doorId, { strike, ...inputs }] of Object.entries(wiring.doors)) {
-    if (strike.kind === 'gpio') gpio.doors[doorId] = { strike, ...inputs };
-    else {
-      usbRelay.strikes[doorId] = strike;
-      if (Object.keys(inputs).length > 0) gpio.doors[doorId] = inputs;
+  for (const [doorId, { strike, floors = {}, ...inputs }] of Object.entries(wiring.doors)) {
+    if (strike?.kind === 'gpio') gpio.doors[doorId] = { strike, ...inputs };
+    else if (Object.keys(inputs).length > 0) gpio.doors[doorId] = inputs;
+    if (strike?.kind === 'usb-relay') usbRelay.strikes[doorId] = strike;
+    for (const [floor, output] of Object.entries(floors)) {
+      if (output.kind === 'gpio') gpio.doors[floorId(doorId, floor)] = { strike: output };
+      else usbRelay.strikes[floorId(doorId, floor)] = output;
     }
   }
   const parts: HardwarePart[] = [];
@@ -144,9 +175,14 @@ export function wiringConflicts(wiring: TerminalWiring): readonly WiringConflict
   const claimLine = (at: { chip: string; line: number } | undefined, user: string): void => {
     if (at) claim(`GPIO line ${at.line} of ${at.chip}`, user);
   };
-  for (const [doorId, { strike, ...inputs }] of Object.entries(wiring.doors)) {
-    if (strike.kind === 'gpio') claimLine(strike, `door ${doorId}: strike`);
-    else claim(`relay ${strike.relay} of board ${strike.serial}`, `door ${doorId}: strike`);
+  const claimOutput = (at: StrikeWiring, user: string): void => {
+    if (at.kind === 'gpio') claimLine(at, user);
+    else claim(`relay ${at.relay} of board ${at.serial}`, user);
+  };
+  for (const [doorId, { strike, floors = {}, ...inputs }] of Object.entries(wiring.doors)) {
+    if (strike) claimOutput(strike, `door ${doorId}: strike`);
+    for (const [floor, output] of Object.entries(floors))
+      claimOutput(output, `door ${doorId}: floor ${floor}`);
     for (const [name, line] of Object.entries(inputs)) claimLine(line, `door ${doorId}: ${name}`);
   }
   for (const [readerId, lines] of Object.entries(wiring.indicators)) {

@@ -48,10 +48,14 @@ export interface DoorRules {
   readonly site: SitewideRules;
 }
 
-/** All that a decision needs of the policy for one tap: looked up once, never a million rows. */
-export interface PolicySlice {
+/** The policy as far as it bears on one door without a tap. */
+export interface DoorPolicy {
   readonly version: PolicyVersion;
   readonly rules: DoorRules;
+}
+
+/** All that a decision needs of the policy for one tap: looked up once, never a million rows. */
+export interface PolicySlice extends DoorPolicy {
   /** whether the policy admits card APs of this profile and organization */
   readonly profileAdmitted: boolean;
   /** the record of exactly this card, else the record that stands for any card with this user number */

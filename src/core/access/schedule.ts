@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { type Calendar, dayKinds, kindOfDay, type RulesCalendar, weekdays } from './calendar.ts';
 import { id, timeOfDay } from './rule-config.ts';
-import { localParts } from './time-zone.ts';
+import { localParts, utcOfLocal } from './time-zone.ts';
+
+const dayMs = 86_400_000;
 
 /**
  * A period of local time on the named days (weekdays, or kinds of days of the schedule's calendar), `from` inclusive,
@@ -75,12 +77,31 @@ export function* unknownDays(
  * period holds both times; what it skips does not come.
  */
 export function inForce(schedule: Schedule, utcMs: number, timeZone: string): boolean {
+  return periodAt(schedule, utcMs, timeZone) !== undefined;
+}
+
+function periodAt(schedule: Schedule, utcMs: number, timeZone: string): SchedulePeriod | undefined {
   const local = localParts(utcMs, timeZone);
   const minute = local.hour * 60 + local.minute;
   const day = kindOfDay(local, schedule.calendar);
-  return schedule.periods.some(
+  return schedule.periods.find(
     ({ days, fromMinute, toMinute }) => days.includes(day) && minute >= fromMinute && minute < toMinute,
   );
+}
+
+/**
+ * Since when `schedule` has been in force without a break, milliseconds UTC and at most a day back; undefined where it
+ * is not in force at `utcMs`. A period that daylight saving repeats counts as one.
+ */
+export function inForceSince(schedule: Schedule, utcMs: number, timeZone: string): number | undefined {
+  let sinceMs: number | undefined;
+  for (let atMs = utcMs; atMs > utcMs - dayMs; atMs = sinceMs - 1) {
+    const period = periodAt(schedule, atMs, timeZone);
+    if (!period) break;
+    const [hour, minute] = [Math.floor(period.fromMinute / 60), period.fromMinute % 60];
+    sinceMs = Math.min(atMs, utcOfLocal({ ...localParts(atMs, timeZone), hour, minute }, timeZone));
+  }
+  return sinceMs;
 }
 
 /** What day `schedule` takes `utcMs` for in `timeZone`: a weekday, or a kind of day of its calendar. */

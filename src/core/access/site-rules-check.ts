@@ -18,7 +18,9 @@ export function* contradictions(rules: SiteRulesInYaml): Iterable<Contradiction>
     yield* repeated(ids).map((at) => twice([list, at, 'id'], ids[at]));
   }
   yield* repeated(rules.groups).map((at) => twice(['groups', at], rules.groups[at]));
-  const keys = rules.permissions.map((one) => JSON.stringify([one.group, one.door, one.zone, one.schedule]));
+  const keys = rules.permissions.map((one) =>
+    JSON.stringify([one.group, one.door, one.zone, one.schedule, one.floors]),
+  );
   yield* repeated(keys).map((at) => twice(['permissions', at], 'this permission'));
 
   yield* unknownDays(rules.schedules, rules.calendars);

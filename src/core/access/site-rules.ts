@@ -121,6 +121,7 @@ const permissionShape = z
     door: id.optional(),
     zone: id.optional().describe('every reader that leads to this zone'),
     schedule: id.optional(),
+    floors: z.array(id).min(1).optional().describe('of an elevator: these floors, without which all of them'),
   })
   .refine(({ door, zone }) => (door === undefined) !== (zone === undefined), {
     error: 'must name either a door or a zone',

@@ -57,6 +57,13 @@ const door = z.strictObject({
   id: name,
   hardware: doorWiringSchema,
   strikeTime: duration(500, 120_000).prefault('5 s').describe('how long a grant unlocks'),
+  longerStrikeTime: duration(500, 300_000)
+    .prefault('15 s')
+    .describe('how long a grant unlocks for holders who need longer; never shorter than strikeTime'),
+  exitRequest: z
+    .enum(['unlock', 'shunt'])
+    .default('unlock')
+    .describe('an exit request unlocks, or only keeps an opening from being an alarm'),
   exitTime: duration(500, 120_000).prefault('5 s').describe('how long an exit request unlocks'),
   exitStuckAfter: duration(1_000, 3_600_000)
     .prefault('1 min')
@@ -66,6 +73,9 @@ const door = z.strictObject({
     .default('on-close')
     .describe('when the strike locks before its time is over: once opened and closed, or as soon as opened'),
   heldOpenAfter: duration(1_000, 86_400_000).prefault('30 s').describe('a door open longer is an alarm'),
+  longerHeldOpenAfter: duration(1_000, 86_400_000)
+    .prefault('90 s')
+    .describe('the same after an opening by a holder who needs longer; never shorter than heldOpenAfter'),
   preAlarm: duration(0, 86_400_000).prefault('10 s').describe('warning this long before the held-open alarm'),
   closeSettle: duration(0, 5_000)
     .prefault('200 ms')
@@ -73,7 +83,14 @@ const door = z.strictObject({
   openGrace: duration(0, 5_000)
     .prefault('500 ms')
     .describe('an opening this soon after a relock is no forcing'),
+  obstructedAfter: duration(1_000, 3_600_000)
+    .prefault('15 s')
+    .describe('a gate kept from closing longer is an alarm'),
 });
+
+const interlock = z
+  .strictObject({ doors: z.array(name).min(2, 'must name at least two doors') })
+  .describe('of these doors only one at a time may be unlocked or open');
 
 /** The name vpcd gives its readers. */
 export function isVirtualReader(readerName: string): boolean {
@@ -91,6 +108,7 @@ export const terminalConfigSchema = z
     keys: keySourceSchema.optional().describe('where keys come from; needed by profiles that authenticate'),
     readers: z.array(reader).min(1),
     doors: z.array(door).min(1),
+    interlocks: z.array(interlock).default([]),
     pinTimeout: duration(5_000, 120_000).prefault('20 s').describe('how long a holder has to enter the PIN'),
     deadlines: z
       .strictObject({
@@ -164,6 +182,15 @@ function checkNames(config: TerminalConfig, report: Report): void {
       report(['readers', index, 'door'], `there is no door "${entry.door}" under doors:`);
     readers.add(entry.id);
     names.add(entry.name);
+  });
+  config.interlocks.forEach(({ doors: members }, index) => {
+    members.forEach((id, at) => {
+      const path = ['interlocks', index, 'doors', at];
+      const member = config.doors.find((door) => door.id === id);
+      if (!member) report(path, `there is no door "${id}" under doors:`);
+      else if (member.hardware.floors) report(path, `"${id}" is an elevator; interlocks are of doors`);
+      if (members.indexOf(id) !== at) report(path, `"${id}" stands twice; remove one`);
+    });
   });
 }
 

@@ -109,6 +109,13 @@ const reasons: { readonly [reason in DenialReason | WaitReason]: ReasonTexts } =
     holder: { ja: '現在、閉鎖中です', en: 'Closed at this time' },
     operator: { ja: '閉鎖（ロックダウン）中', en: 'Lockdown' },
   },
+  'interlock-busy': {
+    holder: { ja: '他の扉が閉まってからかざしてください', en: 'Wait until the other door is closed' },
+    operator: {
+      ja: 'インターロックの他の扉が施錠・閉扉されていない',
+      en: 'Another door of the interlock is not known to be locked and closed',
+    },
+  },
   'clearance-insufficient': {
     holder: { ja: '現在は利用できません', en: 'Not permitted at this time' },
     operator: {

@@ -2,12 +2,12 @@ import { createConnection, type Socket } from 'node:net';
 import { Fault, type FaultRecord, fromFaultRecord } from '#core/fault.ts';
 import type { Indication } from '#ports/indicator.ts';
 import { type DoorAct, type DoorAnswer, type DoorRequest, LineSplitter } from './door-protocol.ts';
-import type { DoorWires } from './simulated-door.ts';
+import { type DoorWires, quietWires } from './simulated-door.ts';
 import type { DoorLine } from './simulated-hardware.ts';
 
 type Unnumbered<T> = T extends unknown ? Omit<T, 'id'> : never;
 
-const gone: DoorWires = { present: false, locked: true, open: false, exitPressed: false, tampered: false };
+const gone: DoorWires = { ...quietWires, present: false };
 
 /** The client's end of the socket of a door process. Connects when first needed, and again after it was lost. */
 export class DoorClient {

@@ -9,6 +9,8 @@ export type DoorAct =
   | { readonly act: 'close' }
   | { readonly act: 'press-exit'; readonly pressed: boolean }
   | { readonly act: 'tamper'; readonly active: boolean }
+  | { readonly act: 'obstruct'; readonly active: boolean }
+  | { readonly act: 'pass'; readonly active: boolean }
   | { readonly act: 'visit'; readonly visitor: Visitor }
   | { readonly act: 'misbehave'; readonly misbehaviour: DoorMisbehaviour };
 

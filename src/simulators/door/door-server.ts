@@ -113,6 +113,12 @@ function perform(door: SimulatedDoor, act: DoorAct): void {
     case 'tamper':
       door.tamper(act.active);
       return;
+    case 'obstruct':
+      door.obstruct(act.active);
+      return;
+    case 'pass':
+      door.pass(act.active);
+      return;
     case 'visit':
       door.visit(act.visitor);
       return;

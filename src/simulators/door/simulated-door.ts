@@ -9,7 +9,22 @@ export interface DoorWires {
   readonly open: boolean;
   readonly exitPressed: boolean;
   readonly tampered: boolean;
+  /** somebody stands where the gate closes */
+  readonly obstructed: boolean;
+  /** somebody is passing the gate */
+  readonly passing: boolean;
 }
+
+/** The wires of a door that is locked, closed and left alone. */
+export const quietWires: DoorWires = {
+  present: true,
+  locked: true,
+  open: false,
+  exitPressed: false,
+  tampered: false,
+  obstructed: false,
+  passing: false,
+};
 
 /** What whoever stands at the door does when the strike unlocks. */
 export type Visitor =
@@ -34,7 +49,16 @@ export interface DoorObservation {
   /** CLOCK_MONOTONIC, equal in all processes of this boot */
   readonly atUs: number;
   readonly door: string;
-  readonly what: 'strike' | 'command' | 'leaf' | 'exit-request' | 'tamper' | 'indication' | 'client';
+  readonly what:
+    | 'strike'
+    | 'command'
+    | 'leaf'
+    | 'exit-request'
+    | 'tamper'
+    | 'obstruction'
+    | 'passage'
+    | 'indication'
+    | 'client';
   readonly locked?: boolean;
   readonly open?: boolean;
   readonly active?: boolean;
@@ -54,7 +78,7 @@ export class SimulatedDoor {
   readonly #clock: Clock;
   readonly #record: (observation: DoorObservation) => void;
   readonly #watchers = new Set<(wires: DoorWires) => void>();
-  #wires: DoorWires = { present: true, locked: true, open: false, exitPressed: false, tampered: false };
+  #wires = quietWires;
   #misbehaviour: DoorMisbehaviour = {};
   #visitor: Visitor = { kind: 'none' };
   #cancelVisit: CancelTimer | undefined;
@@ -113,6 +137,16 @@ export class SimulatedDoor {
 
   tamper(active: boolean): void {
     this.#change({ tampered: active }, { what: 'tamper', active });
+  }
+
+  /** Steps into the gate, or out of it. */
+  obstruct(active: boolean): void {
+    this.#change({ obstructed: active }, { what: 'obstruction', active });
+  }
+
+  /** Breaks, or restores, the light beam that counts who passes. */
+  pass(active: boolean): void {
+    this.#change({ passing: active }, { what: 'passage', active });
   }
 
   visit(visitor: Visitor): void {

@@ -63,5 +63,9 @@ export class SimulatedDoorHardware implements DoorHardware {
       this.#onInput?.({ kind: 'exit-request', pressed: wires.exitPressed });
     }
     if (wires.tampered !== known.tampered) this.#onInput?.({ kind: 'tamper', active: wires.tampered });
+    if (wires.obstructed !== known.obstructed) {
+      this.#onInput?.({ kind: 'obstruction', active: wires.obstructed });
+    }
+    if (wires.passing !== known.passing) this.#onInput?.({ kind: 'passage', active: wires.passing });
   }
 }

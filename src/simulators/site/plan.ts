@@ -45,6 +45,7 @@ export function siteSettings(profiles: readonly CardProfile[]): TerminalSettings
       digits: new Map(profiles.flatMap(({ id, pin }) => (pin ? [[id, pin] as const] : []))),
     },
     decisionDeadlineMs: 5_000,
+    interlocks: [],
     virtualReaders: 'allowed',
   };
 }

@@ -42,6 +42,7 @@ const sayings: { readonly [key: string]: Said } = {
     icon: 'lock',
     tone: 'warn',
   },
+  'actuation/locked': { text: { ja: '開放を終了', en: 'Ended being held unlocked' }, icon: 'lock' },
   'actuation/failed': { text: { ja: '解錠に失敗', en: 'Strike failed' }, icon: 'alarm', tone: 'bad' },
   'door/opened': { text: { ja: '開いた', en: 'Opened' } },
   'door/open-at-start': { text: { ja: '開始時に開いていた', en: 'Open at start' }, tone: 'warn' },
@@ -53,8 +54,8 @@ const sayings: { readonly [key: string]: Said } = {
   },
   'door/held-unlocked': { text: { ja: '開放中（解錠を保持）', en: 'Held unlocked' }, icon: 'unlock' },
   'door/hold-ended': { text: { ja: '開放の終了', en: 'No longer held unlocked' }, icon: 'lock' },
-  'door/lockdown': { text: { ja: '封鎖', en: 'Lockdown' }, icon: 'lock', tone: 'warn' },
-  'door/lockdown-ended': { text: { ja: '封鎖の解除', en: 'Lockdown ended' } },
+  'door/lockdown': { text: { ja: '閉鎖（ロックダウン）', en: 'Lockdown' }, icon: 'lock', tone: 'warn' },
+  'door/lockdown-ended': { text: { ja: '閉鎖の解除', en: 'Lockdown ended' } },
   'door/passed': { text: { ja: '通過した', en: 'Passed' } },
   'door/tailgated': {
     text: { ja: '許可のない通過', en: 'Passed without a grant' },

@@ -177,6 +177,11 @@ describe('a card', () => {
     expect(decision.kind === 'granted' ? decision.changes : []).toEqual([]);
   });
 
+  it('begins no hours while the clock may be wrong', () => {
+    const door: Omit<DoorInput, 'id'> = { unlock: [{ schedule: 'office', afterFirstOf: ['staff'] }] };
+    expect(changesOf(tap(door, {}, { ...trustedTime(at(12)), trusted: false }))).toEqual([]);
+  });
+
   it('of the first person begins the hours, if that person goes in', () => {
     const door: Omit<DoorInput, 'id'> = { unlock: [{ schedule: 'office', afterFirstOf: ['staff'] }] };
     expect(changesOf(tap(door))).toEqual([{ key: 'first/front', value: at(12), ifPassed: true }]);

@@ -20,7 +20,13 @@ import { groupAmong } from './holder-groups.ts';
  */
 export const holdConfig = {
   unlock: z
-    .array(z.strictObject({ schedule: id, afterFirstOf: groupIds.optional() }))
+    .array(
+      z.strictObject({
+        schedule: id,
+        afterFirstOf: groupIds.optional(),
+        floors: z.array(id).min(1).optional(),
+      }),
+    )
     .default([])
     .describe('unlocked while a schedule is in force, where wanted only once somebody of some groups came'),
   toggle: z
@@ -108,7 +114,9 @@ function timed({ slice, request, state, time }: Tap): Verdict | undefined {
   };
 }
 
+/** Somebody who comes while the clock may be wrong begins nothing. */
 function first(tap: Tap): Verdict | undefined {
+  if (!tap.time.trusted) return undefined;
   for (const { schedule, afterFirstOf } of tap.slice.rules.door?.unlock ?? []) {
     const group = groupAmong(tap.slice, afterFirstOf);
     if (group === undefined || !scheduled(tap, schedule)) continue;

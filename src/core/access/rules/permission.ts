@@ -12,16 +12,29 @@ export const permission: Rule = {
     const mine = rules.permissions.filter(
       ({ group, zone }) => holder?.groups.includes(group) && (zone === undefined || zone === tap.request.to),
     );
-    const found = mine.find((one) => holdsNow(tap, one));
+    const holding = mine.filter((one) => holdsNow(tap, one));
+    const [found] = holding;
     if (!found) return refusal(tap, mine);
+    const floors = floorsOf(holding);
     const { group, zone, schedule } = found;
     const used = { group, ...(zone === undefined ? {} : { zone }) };
     return {
       kind: 'passed',
-      used: schedule === undefined ? used : { ...used, schedule, ...withoutTime(tap) },
+      used: {
+        ...used,
+        ...(schedule === undefined ? {} : { schedule, ...withoutTime(tap) }),
+        ...(floors && { floors }),
+      },
+      ...(floors && { obligations: { floors } }),
     };
   },
 };
+
+/** The floors that all these permissions together free; undefined where one of them frees every floor. */
+function floorsOf(permissions: readonly RulesPermission[]): readonly string[] | undefined {
+  const floors = permissions.flatMap(({ floors }) => floors ?? []);
+  return permissions.every((one) => one.floors) ? [...new Set(floors)] : undefined;
+}
 
 function holdsNow(tap: Tap, { schedule }: RulesPermission): boolean {
   return schedule === undefined || permittedBy(tap, schedule);

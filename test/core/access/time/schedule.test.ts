@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { weekdays } from '#core/access/calendar.ts';
-import { inForce, type Schedule } from '#core/access/schedule.ts';
+import { inForce, inForceSince, type Schedule } from '#core/access/schedule.ts';
 
 const everyDay = (fromMinute: number, toMinute: number): Schedule => ({
   id: 'daily',
@@ -117,6 +117,36 @@ describe('property: a schedule holds just when a list of all its minutes does', 
         },
       ),
       { numRuns: 300 },
+    );
+  });
+});
+
+describe('property: the beginning of a time in force', () => {
+  const days = fc.subarray([...weekdays], { minLength: 1 });
+  const edges = fc.uniqueArray(fc.integer({ min: 0, max: 96 }), { minLength: 2, maxLength: 2 });
+  const period = fc.record({ days, edges }).map((one) => ({
+    days: one.days,
+    fromMinute: Math.min(...one.edges) * 15,
+    toMinute: Math.max(...one.edges) * 15,
+  }));
+
+  it('is the first of the minutes in force up to now, a day back at most', () => {
+    fc.assert(
+      fc.property(
+        fc.array(period, { maxLength: 6 }),
+        fc.integer({ min: 0, max: 7 * 96 }),
+        (periods, quarter) => {
+          const schedule: Schedule = { id: 'any', periods };
+          const nowMs = at('2026-11-16T00:00:00Z') + quarter * 900_000;
+          const since = inForceSince(schedule, nowMs, 'Asia/Tokyo');
+          let first: number | undefined;
+          for (let ms = nowMs; ms > nowMs - 86_400_000 && inForce(schedule, ms, 'Asia/Tokyo'); ms -= 900_000)
+            first = ms;
+          if (first === undefined || first > nowMs - 86_400_000 + 900_000) expect(since).toBe(first);
+          else expect(since).toBeLessThanOrEqual(first);
+        },
+      ),
+      { numRuns: 200 },
     );
   });
 });

@@ -1,0 +1,214 @@
+import type { Logger } from 'pino';
+import { type DoorSituation, nextLookMs, wantedMode } from '#core/access/door-mode.ts';
+import type { DoorSettings } from '#core/access/door-settings.ts';
+import { type DoorIndication, type DoorState, restingIndication } from '#core/access/door-state.ts';
+import { floorId } from '#core/access/door-wiring.ts';
+import type { Surroundings } from '#core/access/interlock.ts';
+import type { DoorPolicy } from '#core/access/policy.ts';
+import type { DecisionTime } from '#core/access/rule.ts';
+import { conditionHolds } from '#core/access/site-state.ts';
+import { isFault } from '#core/fault.ts';
+import type { CancelTimer, Clock } from '#ports/clock.ts';
+import type { DoorHardware } from '#ports/door.ts';
+import type { PolicyLookup } from '#ports/policy-lookup.ts';
+import type { AccessMemory } from './access-memory.ts';
+import { type Actuation, DoorController, type Grant } from './door-controller.ts';
+import type { TerminalEvent } from './events.ts';
+import type { JournalWriter } from './journal-writer.ts';
+
+/** One door of the configuration. */
+export interface DoorEntry {
+  readonly doorId: string;
+  readonly settings: DoorSettings;
+  /** of an elevator: its floors, each an output of its own in place of a strike */
+  readonly floors?: readonly string[];
+  /** the zones its readers lead from and to */
+  readonly zones: readonly string[];
+}
+
+export interface DoorsParts {
+  readonly entries: readonly DoorEntry[];
+  /** doors by id, of which only one at a time may be unlocked or open */
+  readonly interlocks: readonly (readonly string[])[];
+  /** by door id; the outputs of an elevator by `floorId` */
+  readonly hardware: ReadonlyMap<string, DoorHardware>;
+  readonly policy: PolicyLookup;
+  readonly memory: AccessMemory;
+  readonly journal: JournalWriter;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly time: () => DecisionTime;
+  readonly observe: (event: TerminalEvent) => void;
+  readonly tampered: (doorId: string) => void;
+  /** what the readers of a door show may have changed */
+  readonly indicate: (doorId: string) => void;
+}
+
+/** One strike, or one output of an elevator. */
+interface Opening {
+  readonly entry: DoorEntry;
+  readonly floor?: string;
+  readonly controller: DoorController;
+}
+
+/**
+ * The doors of one terminal: carries grants to them, and keeps each in the mode that hours, cards and the state of the
+ * site ask for. Looks again at every full minute, whenever a fact changes, and when a timed hold ends.
+ */
+export class Doors {
+  readonly #parts: DoorsParts;
+  readonly #openings: readonly Opening[];
+  /** by door id; a door whose rules have not been looked up yet, or are none, has none */
+  readonly #policies = new Map<string, DoorPolicy>();
+  #cancelLook: CancelTimer | undefined;
+  #stopped = false;
+
+  constructor(parts: DoorsParts) {
+    this.#parts = parts;
+    this.#openings = parts.entries.flatMap((entry) =>
+      entry.floors
+        ? entry.floors.map((floor) => ({ entry, floor, controller: this.#build(entry, floor) }))
+        : [{ entry, controller: this.#build(entry) }],
+    );
+  }
+
+  /** Locks every door and begins to watch its inputs. */
+  async start(): Promise<void> {
+    await Promise.all(this.#openings.map(({ controller }) => controller.start()));
+  }
+
+  /** Begins to keep the doors in their modes; the policy and the journal are open. */
+  async supervise(): Promise<void> {
+    await this.#lookUp();
+    if (this.#stopped) return;
+    this.refresh();
+    const time = this.#parts.time();
+    const state = this.#parts.memory;
+    const looks = this.#parts.entries.map(({ doorId }) => nextLookMs({ doorId, state, time }));
+    this.#cancelLook = this.#parts.clock.after(Math.min(60_000, ...looks), () => void this.supervise());
+  }
+
+  /** A fact has changed: puts each door into its mode. */
+  refresh(): void {
+    const time = this.#parts.time();
+    for (const opening of this.#openings) {
+      try {
+        opening.controller.want(wantedMode(this.#situation(opening, time)));
+      } catch (error) {
+        // a fact or a rule that cannot be read holds no door unlocked; taps meet the same fault and are denied
+        this.#parts.log.error({ door: opening.entry.doorId, err: error }, 'the mode of a door is not known');
+        opening.controller.want({ kind: 'normal' });
+      }
+    }
+  }
+
+  /** Carries out a durable decision: at the door, or at those `floors` of an elevator, without which at all of them. */
+  async grant(
+    doorId: string,
+    grant: Grant,
+    { locks, floors }: { readonly locks?: boolean; readonly floors?: readonly string[] },
+  ): Promise<Actuation> {
+    if (locks) return { kind: 'locked' };
+    const asked = this.#of(doorId).filter(({ floor }) => !floor || !floors || floors.includes(floor));
+    const done = await Promise.all(asked.map(({ controller }) => controller.grant(grant)));
+    return (
+      done.find(({ kind }) => kind === 'failed') ??
+      done.find(({ kind }) => kind === 'refused') ??
+      done[0] ?? { kind: 'refused', reason: 'no-permission' }
+    );
+  }
+
+  /** What the readers of a door show while no tap is going on: of an elevator, the most urgent of its floors. */
+  resting(doorId: string): DoorIndication {
+    const shown = new Set(this.#of(doorId).map(({ controller }) => restingIndication(controller.state)));
+    return urgency.find((indication) => shown.has(indication)) ?? 'idle';
+  }
+
+  /** The state of a door, or of one output of an elevator by its `floorId`. */
+  state(id: string): DoorState | undefined {
+    return this.#openings.find((one) => idOf(one) === id)?.controller.state;
+  }
+
+  /** Locks every door; nothing that ends later moves one again. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelLook?.();
+    const results = await Promise.allSettled(this.#openings.map(({ controller }) => controller.stop()));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  #of(doorId: string): readonly Opening[] {
+    return this.#openings.filter(({ entry }) => entry.doorId === doorId);
+  }
+
+  #build(entry: DoorEntry, floor?: string): DoorController {
+    const { doorId, settings } = entry;
+    const { hardware, journal, clock, log, memory, observe, tampered, indicate } = this.#parts;
+    const own = hardware.get(floor === undefined ? doorId : floorId(doorId, floor));
+    if (!own)
+      throw new Error(`no hardware for door ${doorId}${floor === undefined ? '' : ` floor ${floor}`}`);
+    const place = floor === undefined ? { doorId } : { doorId, floor };
+    return new DoorController({
+      ...place,
+      settings,
+      hardware: own,
+      journal,
+      clock,
+      log: log.child({ component: 'door', door: doorId, floor }),
+      changed: (state, locked) => {
+        observe({ kind: 'door', ...place, state, locked });
+        this.#reconsiderAround(doorId);
+      },
+      surroundings: () => this.#surroundings(entry),
+      notPassed: (tapId) => memory.notPassed(tapId),
+      tampered: () => tampered(doorId),
+      indicate: () => indicate(doorId),
+    });
+  }
+
+  #situation({ entry, floor }: Opening, time: DecisionTime): DoorSituation {
+    const { doorId, zones } = entry;
+    const { memory } = this.#parts;
+    const place = floor === undefined ? { doorId } : { doorId, floor };
+    return { ...place, zones, policy: this.#policies.get(doorId), state: memory, time };
+  }
+
+  #surroundings({ doorId, zones }: DoorEntry): Surroundings {
+    const { memory } = this.#parts;
+    const emergency = conditionHolds('fire', zones, memory) || conditionHolds('evacuation', zones, memory);
+    return { others: this.#around(doorId), emergency };
+  }
+
+  #around(doorId: string): readonly DoorController[] {
+    const ids = this.#parts.interlocks.filter((ids) => ids.includes(doorId)).flat();
+    return this.#openings.flatMap(({ entry, controller }) =>
+      entry.doorId !== doorId && ids.includes(entry.doorId) ? [controller] : [],
+    );
+  }
+
+  #reconsiderAround(doorId: string): void {
+    for (const controller of this.#around(doorId)) controller.reconsider();
+  }
+
+  async #lookUp(): Promise<void> {
+    await Promise.all(
+      this.#parts.entries.map(async ({ doorId }) => {
+        try {
+          const policy = await this.#parts.policy.doorPolicy(doorId);
+          if (policy) this.#policies.set(doorId, policy);
+          else this.#policies.delete(doorId);
+        } catch (error) {
+          if (!isFault(error)) throw error;
+          // what was known before holds on: a slow disk closes no door to the public at noon
+          this.#parts.log.error({ door: doorId, fault: error.code }, error.message);
+        }
+      }),
+    );
+  }
+}
+
+const urgency: readonly DoorIndication[] = ['alarm', 'fault', 'granted', 'locked-down', 'unlocked', 'idle'];
+
+function idOf({ entry, floor }: Opening): string {
+  return floor === undefined ? entry.doorId : floorId(entry.doorId, floor);
+}
