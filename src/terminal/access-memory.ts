@@ -1,4 +1,5 @@
 import type { AccessState, Facts, StateChange } from '#core/access/access-state.ts';
+import { takenBack } from '#core/access/fact-kinds.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 
 /** Facts of a holder as a look-up found them. `asked` is what `AccessMemory.asked` said before the look-up began. */
@@ -26,14 +27,21 @@ export interface KeptFacts {
 
 interface Pending {
   readonly settled: Promise<void>;
+  readonly value: JsonValue | undefined;
+}
+
+/** A change that a door can still tell was for nobody, and what the fact was before. */
+interface Passage {
+  readonly change: StateChange;
+  readonly before: JsonValue | undefined;
 }
 
 /** facts kept in memory although the disk has them: a look-up begun earlier may not have seen them there */
 const recentLimit = 1_000;
 /** taps that a second person can still complete */
 const companionLimit = 100;
-/** facts that can still be taken back because nobody went through the door */
-const passageLimit = 1_000;
+/** taps whose changes can still be taken back because nobody went through the door */
+const passageLimit = 100;
 
 /**
  * What the access rules remember, as of now: facts looked up on the disk, and over them those that became durable
@@ -47,8 +55,8 @@ export class AccessMemory {
   readonly #pending = new Map<string, Pending>();
   /** latest first to be forgotten last; `undefined` values are facts forgotten */
   readonly #recent = new Map<string, { readonly value: JsonValue | undefined; readonly storedAt: number }>();
-  /** what each fact was before the tap that changed it last */
-  readonly #passages = new Map<string, { readonly tapId: string; readonly before: StateChange }>();
+  /** by tap: what can still be taken back */
+  readonly #passages = new Map<string, readonly Passage[]>();
   /** by tap: who waits for a second person */
   readonly #companions = new Map<string, FoundFacts>();
   /** how many times facts became durable */
@@ -123,32 +131,38 @@ export class AccessMemory {
    * decision was made on.
    */
   keep(tapId: string, changes: readonly StateChange[], found: FoundFacts): KeptFacts {
-    for (const { holderId, key, ifPassed } of changes) {
-      const name = nameOf(holderId, key);
-      this.#passages.delete(name);
-      if (!ifPassed) continue;
-      const looked = holderId === found.holderId ? found.facts.get(key) : undefined;
-      const value = holderId === undefined ? this.#shared.get(key) : this.#holderFact(name, looked);
-      const before = {
-        key,
-        ...(holderId === undefined ? {} : { holderId }),
-        ...(value === undefined ? {} : { value }),
-      };
-      this.#passages.set(name, { tapId, before });
-    }
+    const passages = changes
+      .filter(({ ifPassed }) => ifPassed)
+      .map((change) => ({ change, before: this.#now(change, this.#looked(change, found)) }));
+    if (passages.length > 0) this.#passages.set(tapId, passages);
     forgetFirst(this.#passages, passageLimit);
     return this.#hold(changes);
   }
 
   /** What is as it was before `tapId`, nobody having gone through the door; for the entry that records this. */
   notPassed(tapId: string): KeptFacts {
-    const changes: StateChange[] = [];
-    for (const [name, passage] of this.#passages) {
-      if (passage.tapId !== tapId) continue;
-      this.#passages.delete(name);
-      changes.push(passage.before);
-    }
+    const passages = this.#passages.get(tapId) ?? [];
+    this.#passages.delete(tapId);
+    const changes = passages.flatMap(({ change, before }) => {
+      const now = this.#now(change, change.value);
+      return takenBack({ change, before, now, terminal: this.#terminal }) ?? [];
+    });
     return this.#hold(changes);
+  }
+
+  /** A fact of the disk as the look-up of its holder found it: the holder of this tap, or one who waits. */
+  #looked({ holderId, key }: StateChange, found: FoundFacts): JsonValue | undefined {
+    if (holderId === undefined) return undefined;
+    const of = [found, ...this.#companions.values()].find((one) => one.holderId === holderId);
+    return of?.facts.get(key);
+  }
+
+  /** The value that a fact has, or will have once what is on its way to the disk is there. */
+  #now({ holderId, key }: StateChange, looked: JsonValue | undefined): JsonValue | undefined {
+    const name = nameOf(holderId, key);
+    const pending = this.#pending.get(name);
+    if (pending) return pending.value;
+    return holderId === undefined ? this.#shared.get(key) : this.#holderFact(name, looked);
   }
 
   #holderFact(name: string, looked: JsonValue | undefined): JsonValue | undefined {
@@ -158,15 +172,15 @@ export class AccessMemory {
 
   #hold(changes: readonly StateChange[]): KeptFacts {
     let settle = (): void => undefined;
-    const pending: Pending = {
-      settled: new Promise((resolve) => {
-        settle = resolve;
-      }),
-    };
-    const names = changes.map(({ holderId, key }) => nameOf(holderId, key));
-    for (const name of names) this.#pending.set(name, pending);
+    const settled = new Promise<void>((resolve) => {
+      settle = resolve;
+    });
+    const kept = changes.map(
+      ({ holderId, key, value }) => [nameOf(holderId, key), { settled, value }] as const,
+    );
+    for (const [name, pending] of kept) this.#pending.set(name, pending);
     const end = (): void => {
-      for (const name of names) if (this.#pending.get(name) === pending) this.#pending.delete(name);
+      for (const [name, pending] of kept) if (this.#pending.get(name) === pending) this.#pending.delete(name);
       settle();
     };
     return {

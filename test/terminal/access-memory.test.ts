@@ -157,4 +157,25 @@ describe('when nobody went through the door', () => {
     expect(rig.memory.notPassed(first.tapId).changes).toEqual([]);
     expect(rig.view().holder('inside')).toBe('hall');
   });
+
+  test('what others have counted since stays counted, on the disk or on its way there', () => {
+    const rig = new Rig();
+    const count = (n: number, v: number): StateChange => ({
+      key: 'count/lab',
+      value: { epoch: 0, parts: [{ terminal: 'gate', n, v }] },
+      ifPassed: true,
+    });
+    const first = rig.tap([count(1, 1)]);
+    first.durable();
+    const second = rig.tap([count(2, 2)]);
+    const back = rig.memory.notPassed(first.tapId);
+    expect(back.changes).toEqual([
+      { key: 'count/lab', value: { epoch: 0, parts: [{ terminal: 'gate', n: 1, v: 3 }] } },
+    ]);
+    second.durable();
+    back.durable();
+    expect(rig.memory.notPassed(second.tapId).changes).toEqual([
+      { key: 'count/lab', value: { epoch: 0, parts: [{ terminal: 'gate', n: 0, v: 4 }] } },
+    ]);
+  });
 });

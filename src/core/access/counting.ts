@@ -63,3 +63,13 @@ export function hasRoom(asked: {
   const held = members.map((one) => Math.max(one === tap.state.terminal ? own : partOf(one), scope.share));
   return held.reduce((sum, n) => sum + n, 0) <= limit;
 }
+/** Joins what two terminals know: of each part the newer version. */
+export function joinParts(a: Parts, b: Parts): Parts {
+  const joined = new Map(a.map((part) => [part.terminal, part]));
+  for (const part of b) {
+    const known = joined.get(part.terminal);
+    if (!known || part.v > known.v || (part.v === known.v && part.n > known.n))
+      joined.set(part.terminal, part);
+  }
+  return sorted([...joined.values()]);
+}

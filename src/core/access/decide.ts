@@ -17,6 +17,7 @@ import { policyAge } from './rules/policy-age.ts';
 import { position } from './rules/position.ts';
 import { reentry } from './rules/reentry.ts';
 import { registration } from './rules/registration.ts';
+import { service } from './rules/service.ts';
 import { threat } from './rules/threat-level.ts';
 import { twoPerson } from './rules/two-person.ts';
 
@@ -51,6 +52,7 @@ export const precedence: readonly (Rule | { readonly name: DoorRow; readonly doo
   escort,
   hold,
   position,
+  service,
 ];
 type DoorRow = 'fire' | 'exit-request' | 'interlock';
 

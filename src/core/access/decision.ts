@@ -30,6 +30,12 @@ export const denialReasons = [
   'too-soon',
   'zone-full',
   'group-apart',
+  'service-unknown',
+  'already-admitted',
+  'no-uses-left',
+  'loan-limit',
+  'item-lent',
+  'item-not-lent',
   'assurance-insufficient',
   'pin-wrong',
   'pin-blocked',
@@ -56,10 +62,20 @@ export type WaitReason = (typeof waitReasons)[number];
 export interface Obligations {
   /** the door's longer access time, for whoever needs more of it */
   readonly longer?: true;
+  readonly service?: ServiceResult;
   /** unlocks nothing: the card ends what holds the door unlocked */
   readonly locks?: true;
   /** of an elevator: the floors whose buttons are freed; without them all */
   readonly floors?: readonly string[];
+}
+
+/** What a granted tap is for the service it asked for. */
+export interface ServiceResult {
+  readonly id: string;
+  /** `double`: the same as the tap just before, and not counted */
+  readonly result: 'in' | 'out' | 'double' | 'admitted' | 'used' | 'lent' | 'returned';
+  /** how many are left, as far as this terminal knows */
+  readonly left?: number;
 }
 
 /**

@@ -71,13 +71,33 @@ export interface PolicySlice extends DoorPolicy {
  */
 export function rulesOfDoor(rules: SiteRules, doorId: string | undefined): DoorRules {
   const door = rules.doors.find((one) => one.id === doorId);
-  const { lockdown, evacuation, master, clearances, longerAccess, terminalGroups, lockOut, duress } = rules;
+  const {
+    lockdown,
+    evacuation,
+    master,
+    clearances,
+    longerAccess,
+    terminalGroups,
+    lockOut,
+    duress,
+    services,
+  } = rules;
   return {
     ...(door ? { door } : {}),
     permissions: rules.permissions.filter(({ door, zone }) => zone !== undefined || door === doorId),
     schedules: new Map(rules.schedules.map((schedule) => [schedule.id, withCalendar(schedule, rules)])),
     zones: new Map(rules.zones.map((zone) => [zone.id, zone])),
-    site: { lockdown, evacuation, master, clearances, longerAccess, terminalGroups, lockOut, duress },
+    site: {
+      lockdown,
+      evacuation,
+      master,
+      clearances,
+      longerAccess,
+      terminalGroups,
+      lockOut,
+      duress,
+      services,
+    },
   };
 }
 

@@ -27,8 +27,18 @@ export interface TapRequest {
   /** zones the reader leads from and to, where the terminal's configuration names them */
   readonly from?: string;
   readonly to?: string;
+  /** what the tap is for besides the door, where it is for anything */
+  readonly service?: ServiceRequest;
   /** the holder added the digit of duress to the PIN */
   readonly duress?: true;
+}
+
+/** A service that the rules of the site describe; `item` names a thing to lend, and nobody. */
+export interface ServiceRequest {
+  readonly id: string;
+  /** absent where coming and going follow each other by themselves */
+  readonly action?: 'in' | 'out' | 'lend' | 'return';
+  readonly item?: string;
 }
 
 /** Everything a rule may look at, and nothing else: no clock, no chance, no other tap. */
@@ -101,4 +111,5 @@ export type RuleName =
   | 'occupancy'
   | 'two-person'
   | 'escort'
-  | 'position';
+  | 'position'
+  | 'service';

@@ -13,7 +13,15 @@ interface Reference extends Pick<Contradiction, 'path'> {
 
 /** Names that stand twice, and names that nothing bears. */
 export function* contradictions(rules: SiteRulesInYaml): Iterable<Contradiction> {
-  for (const list of ['profiles', 'calendars', 'schedules', 'zones', 'doors', 'terminalGroups'] as const) {
+  for (const list of [
+    'profiles',
+    'calendars',
+    'schedules',
+    'zones',
+    'doors',
+    'terminalGroups',
+    'services',
+  ] as const) {
     const ids = rules[list].map((one) => one.id);
     yield* repeated(ids).map((at) => twice([list, at, 'id'], ids[at]));
   }
@@ -31,8 +39,28 @@ export function* contradictions(rules: SiteRulesInYaml): Iterable<Contradiction>
     zone: new Set(rules.zones.map(({ id }) => id)),
     terminalGroup: new Set(rules.terminalGroups.map(({ id }) => id)),
   };
+  yield* tooLargeShares(rules);
   for (const { path, to, name } of references(rules)) {
     if (name !== undefined && !known[to].has(name)) yield unknown(path, to, name);
+  }
+}
+
+/** Shares that together exceed the limit they are shares of: cut off from each other, terminals would grant too many. */
+function* tooLargeShares(rules: SiteRulesInYaml): Iterable<Contradiction> {
+  const terminals = new Map(rules.terminalGroups.map((group) => [group.id, group.terminals.length]));
+  const limited = [
+    ...rules.zones.map(({ occupancy }, at) => ({ path: ['zones', at, 'occupancy'], rule: occupancy })),
+    ...rules.services.map((service, at) => ({
+      path: ['services', at],
+      rule: 'limit' in service ? service : undefined,
+    })),
+  ];
+  for (const { path, rule } of limited) {
+    if (rule?.scope?.apart !== 'share') continue;
+    const all = (terminals.get(rule.scope.group) ?? 0) * rule.scope.share;
+    if (all <= rule.limit) continue;
+    const message = `the shares of all terminals are ${all} together, more than the limit of ${rule.limit}`;
+    yield { path: [...path, 'scope', 'share'], message };
   }
 }
 
@@ -46,6 +74,9 @@ function* references(rules: SiteRulesInYaml): Iterable<Reference> {
   }
   for (const [at, door] of rules.doors.entries()) yield* referencesOfDoor(['doors', at], door);
   for (const [at, zone] of rules.zones.entries()) yield* referencesOfZone(['zones', at], zone);
+  for (const [at, service] of rules.services.entries()) {
+    if ('scope' in service) yield scopeIn(['services', at], service);
+  }
   yield* groupsIn(['longerAccess'], rules.longerAccess);
   yield* groupsIn(['lockdown', 'exempt'], rules.lockdown?.exempt);
   yield* groupsIn(['evacuation', 'exempt'], rules.evacuation?.exempt);

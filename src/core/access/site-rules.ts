@@ -14,6 +14,7 @@ import { occupancyConfig } from './rules/occupancy.ts';
 import { passbackConfig } from './rules/passback.ts';
 import { ageingConfig } from './rules/policy-age.ts';
 import { reentryConfig } from './rules/reentry.ts';
+import { serviceConfig } from './rules/service.ts';
 import { clearanceConfig, clearancesConfig } from './rules/threat-level.ts';
 import { twoPersonConfig } from './rules/two-person.ts';
 import { type RulesSchedule, scheduleSchema } from './schedule.ts';
@@ -138,6 +139,7 @@ const sitewide = z.strictObject({
     .describe('terminals that count together, by the name in the configuration of each'),
   lockOut: lockOutConfig,
   duress: duressConfig,
+  services: z.array(serviceConfig).default([]).describe('what is counted for holders besides doors'),
   longerAccess: z.array(id).default([]).describe('groups whose grants last the longer time of each door'),
 });
 

@@ -152,6 +152,36 @@ const reasons: { readonly [reason in DenialReason | WaitReason]: ReasonTexts } =
     holder: { ja: '満員です', en: 'Full. Please wait' },
     operator: { ja: '区域の定員に達している', en: 'The zone holds as many people as it may' },
   },
+  'service-unknown': {
+    holder: seeDesk,
+    operator: {
+      ja: '許可にこのサービスの定義がないか、求められた操作ができない',
+      en: 'The policy has no such service, or the service no such action',
+    },
+  },
+  'already-admitted': {
+    holder: { ja: '受付済みです', en: 'Already admitted' },
+    operator: { ja: 'この催しには入場済み', en: 'Already admitted to this event' },
+  },
+  'no-uses-left': {
+    holder: { ja: '残り回数がありません', en: 'No uses left' },
+    operator: { ja: '利用回数の上限に達している', en: 'As many uses as the limit of the period' },
+  },
+  'loan-limit': {
+    holder: { ja: '貸出しの上限に達しています', en: 'As many loans as you may have' },
+    operator: { ja: '貸出数の上限に達している', en: 'The holder has as many loans as the limit' },
+  },
+  'item-lent': {
+    holder: { ja: '貸出し中です', en: 'Already on loan' },
+    operator: { ja: 'この品は貸出し中', en: 'The item is out' },
+  },
+  'item-not-lent': {
+    holder: seeDesk,
+    operator: {
+      ja: 'この利用者に貸し出されていない品の返却',
+      en: 'Return of an item that this holder does not have',
+    },
+  },
   'group-apart': {
     holder: { ja: '現在は利用できません', en: 'Not permitted at this time' },
     operator: {

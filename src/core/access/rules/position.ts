@@ -15,7 +15,7 @@ export const positionSchema = z.strictObject({
 });
 /** How many are in a zone. */
 export const countSchema = z.strictObject({ epoch: z.int().min(0), parts: partsSchema });
-const epochSchema = z.int().min(1);
+export const epochSchema = z.int().min(1);
 
 export interface Position {
   readonly zone: string | null;
@@ -32,7 +32,8 @@ type Shared = Pick<AccessState, 'shared'>;
 
 /**
  * Keeps where holders are and how many are in each zone, for the rules that ask. It follows grants: who is granted has
- * moved. A position survives a reboot; no forced door and no clock changes it; an operator resets it.
+ * moved, unless the door tells that nobody went through. A position survives a reboot; no forced door and no clock
+ * changes it; an operator resets it.
  */
 export const position: Rule = {
   name: 'position',
@@ -48,6 +49,7 @@ export const position: Rule = {
         key: 'at',
         holderId,
         value: { zone: target, epoch: target === null ? 0 : epochOf(target, tap.state), since },
+        ifPassed: true,
       }),
     );
     const counts = moves(persons, target, tap.state);
@@ -109,6 +111,7 @@ function moves(
   return [...steps].map(([zone, by]) => ({
     key: `count/${zone}`,
     value: { epoch: epochOf(zone, state), parts: counted(peopleIn(zone, state), state.terminal, by) },
+    ifPassed: true,
   }));
 }
 

@@ -53,5 +53,10 @@ function limitsOf(
 }
 
 function remembered(key: string, tap: Tap): readonly StateChange[] {
-  return personsOf(tap).map(({ holderId }) => ({ key, holderId, value: { ...momentOf(tap) } }));
+  return personsOf(tap).map(({ holderId }) => ({
+    key,
+    holderId,
+    value: { ...momentOf(tap) },
+    ifPassed: true,
+  }));
 }

@@ -1,0 +1,205 @@
+import type { z } from 'zod';
+import { canonicalJson } from '#core/journal/canonical-json.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import { factOf, type StateChange } from './access-state.ts';
+import { counted, joinParts, type Parts, total } from './counting.ts';
+import { type Moment, momentSchema } from './moment.ts';
+import type { DoorRules } from './policy.ts';
+import { countSchema, epochSchema, positionSchema } from './rules/position.ts';
+import { attendanceSchema } from './rules/services/attendance.ts';
+import { itemSchema, loansSchema } from './rules/services/loan.ts';
+import { usesSchema } from './rules/services/uses.ts';
+
+/** Two terminals granted, each by what it knew, what they would not have granted together. */
+export type Conflict =
+  | 'entered-twice'
+  | 'zone-overfull'
+  | 'admitted-twice'
+  | 'uses-exceeded'
+  | 'loans-exceeded'
+  | 'lent-twice';
+
+/** What one kind of fact does when terminals tell each other theirs, and when a grant is taken back. */
+interface FactKind {
+  readonly pattern: RegExp;
+  /** of two values the one that holds for both terminals: commutative, associative, idempotent */
+  join(a: JsonValue, b: JsonValue, key: string): JsonValue;
+  /** what two terminals that both changed it have done to each other */
+  conflict?(a: JsonValue, b: JsonValue, key: string, rules: DoorRules): Conflict | undefined;
+  /** the value now without what `granted` counted over `before`; without it, a fact is simply as it was before */
+  without?(
+    now: JsonValue,
+    granted: JsonValue,
+    before: JsonValue | undefined,
+    key: string,
+    terminal: string,
+  ): JsonValue;
+}
+
+const kinds: readonly FactKind[] = [
+  {
+    pattern: /^at$/,
+    join: latest(positionSchema, ({ since }) => rankOf(since)),
+    conflict: (a, b, key) => {
+      const [one, other] = [read(positionSchema, key, a), read(positionSchema, key, b)];
+      const elsewhere = one.since.terminal !== other.since.terminal;
+      return one.zone !== null && one.zone === other.zone && elsewhere ? 'entered-twice' : undefined;
+    },
+  },
+  { pattern: /^epoch\//, join: latest(epochSchema, (epoch) => [epoch]) },
+  {
+    pattern: /^count\//,
+    join: (a, b, key) => {
+      const [one, other] = [read(countSchema, key, a), read(countSchema, key, b)];
+      if (one.epoch !== other.epoch) return one.epoch > other.epoch ? a : b;
+      return { epoch: one.epoch, parts: joinParts(one.parts, other.parts) };
+    },
+    conflict: (a, b, key, { zones }) => {
+      const limit = zones.get(key.slice('count/'.length))?.occupancy?.limit;
+      const [one, other] = [read(countSchema, key, a), read(countSchema, key, b)];
+      return one.epoch === other.epoch && exceeds(joinParts(one.parts, other.parts), limit)
+        ? 'zone-overfull'
+        : undefined;
+    },
+    without: (now, granted, before, key, terminal) => {
+      const [current, then] = [read(countSchema, key, now), read(countSchema, key, granted)];
+      if (current.epoch !== then.epoch) return now;
+      const earlier = before === undefined ? undefined : read(countSchema, key, before);
+      const base = earlier?.epoch === then.epoch ? earlier.parts : [];
+      return { epoch: current.epoch, parts: uncounted(current.parts, then.parts, base, terminal) };
+    },
+  },
+  { pattern: /^passed\//, join: latest(momentSchema, rankOf) },
+  { pattern: /^attendance\//, join: latest(attendanceSchema, ({ since }) => rankOf(since)) },
+  {
+    pattern: /^once\//,
+    // the first admission is the one that counts
+    join: latest(momentSchema, ({ utcMs, terminal }) => [-utcMs, terminal]),
+    conflict: (a, b) => (canonicalJson(a) === canonicalJson(b) ? undefined : 'admitted-twice'),
+  },
+  {
+    pattern: /^uses\//,
+    join: (a, b, key) => {
+      const [one, other] = [read(usesSchema, key, a), read(usesSchema, key, b)];
+      if (one.period !== other.period) return one.period > other.period ? a : b;
+      return { period: one.period, parts: joinParts(one.parts, other.parts) };
+    },
+    conflict: (a, b, key, rules) => {
+      const [one, other] = [read(usesSchema, key, a), read(usesSchema, key, b)];
+      const limit = limitOf(key.split('/')[1], 'uses', rules);
+      return one.period === other.period && exceeds(joinParts(one.parts, other.parts), limit)
+        ? 'uses-exceeded'
+        : undefined;
+    },
+    without: (now, granted, before, key, terminal) => {
+      const [current, then] = [read(usesSchema, key, now), read(usesSchema, key, granted)];
+      if (current.period !== then.period) return now;
+      const earlier = before === undefined ? undefined : read(usesSchema, key, before);
+      const base = earlier?.period === then.period ? earlier.parts : [];
+      return { period: current.period, parts: uncounted(current.parts, then.parts, base, terminal) };
+    },
+  },
+  {
+    pattern: /^loans\//,
+    join: (a, b, key) => joinParts(read(loansSchema, key, a), read(loansSchema, key, b)),
+    conflict: (a, b, key, rules) => {
+      const parts = joinParts(read(loansSchema, key, a), read(loansSchema, key, b));
+      return exceeds(parts, limitOf(key.split('/')[1], 'loan', rules)) ? 'loans-exceeded' : undefined;
+    },
+  },
+  {
+    pattern: /^loan\//,
+    join: latest(itemSchema, ({ v, out, terminal }) => [v, out ? 1 : 0, terminal]),
+    conflict: (a, b, key) => {
+      const [one, other] = [read(itemSchema, key, a), read(itemSchema, key, b)];
+      return one.out && other.out && one.terminal !== other.terminal ? 'lent-twice' : undefined;
+    },
+  },
+];
+
+/**
+ * What holds of a fact that two terminals know differently; undefined for a kind that is one terminal's own business.
+ * The order in which terminals hear of each other, and how often, changes nothing.
+ */
+export function joinFacts(key: string, a: JsonValue, b: JsonValue): JsonValue | undefined {
+  return kindOf(key)?.join(a, b, key);
+}
+
+/**
+ * What two terminals of a group did to each other while they could not talk: `base` is what both knew when they last
+ * did. Nothing where only one of them changed the fact. To be told to staff; the join decides how things go on.
+ */
+export function conflictIn(asked: {
+  readonly key: string;
+  readonly base: JsonValue | undefined;
+  readonly ours: JsonValue | undefined;
+  readonly theirs: JsonValue | undefined;
+  readonly rules: DoorRules;
+}): Conflict | undefined {
+  const { key, base, ours, theirs, rules } = asked;
+  if (ours === undefined || theirs === undefined) return undefined;
+  if (isSame(ours, base) || isSame(theirs, base)) return undefined;
+  return kindOf(key)?.conflict?.(ours, theirs, key, rules);
+}
+
+/**
+ * The change that takes back one of a grant under which nobody went through: what was counted is counted back, anything
+ * else is as it was before. Undefined where somebody has changed it since, or where it held of the grant alone.
+ */
+export function takenBack(asked: {
+  readonly change: StateChange;
+  readonly before: JsonValue | undefined;
+  readonly now: JsonValue | undefined;
+  readonly terminal: string;
+}): StateChange | undefined {
+  const { change, before, now, terminal } = asked;
+  const { key, holderId, value: granted } = change;
+  if (!change.ifPassed || granted === undefined || now === undefined) return undefined;
+  const about = { key, ...(holderId === undefined ? {} : { holderId }) };
+  const without = kindOf(key)?.without;
+  if (without) return { ...about, value: without(now, granted, before, key, terminal) };
+  if (!isSame(now, granted)) return undefined;
+  return before === undefined ? about : { ...about, value: before };
+}
+
+function kindOf(key: string): FactKind | undefined {
+  return kinds.find(({ pattern }) => pattern.test(key));
+}
+
+function read<T>(schema: z.ZodType<T>, key: string, value: JsonValue): T {
+  return factOf(schema, key, value) as T;
+}
+
+function isSame(a: JsonValue, b: JsonValue | undefined): boolean {
+  return b !== undefined && canonicalJson(a) === canonicalJson(b);
+}
+
+/** Joins by the higher rank, and by the text itself where ranks are equal, so that both sides choose alike. */
+function latest<T>(schema: z.ZodType<T>, rank: (value: T) => readonly (number | string)[]): FactKind['join'] {
+  return (a, b, key) => {
+    const [ranksA, ranksB] = [rank(read(schema, key, a)), rank(read(schema, key, b))];
+    for (const [at, one] of ranksA.entries()) {
+      const other = ranksB[at];
+      if (other !== undefined && one !== other) return one > other ? a : b;
+    }
+    return canonicalJson(a) >= canonicalJson(b) ? a : b;
+  };
+}
+
+function rankOf({ utcMs, terminal }: Moment): readonly (number | string)[] {
+  return [utcMs, terminal];
+}
+
+function exceeds(parts: Parts, limit: number | undefined): boolean {
+  return limit !== undefined && total(parts) > limit;
+}
+
+function limitOf(id: string | undefined, kind: 'uses' | 'loan', { site }: DoorRules): number | undefined {
+  const service = site.services.find((one) => one.id === id && one.kind === kind);
+  return service && 'limit' in service ? service.limit : undefined;
+}
+
+function uncounted(now: Parts, granted: Parts, before: Parts, terminal: string): Parts {
+  const of = (parts: Parts) => parts.find((part) => part.terminal === terminal)?.n ?? 0;
+  return counted(now, terminal, of(before) - of(granted));
+}

@@ -1,0 +1,42 @@
+import { z } from 'zod';
+import type { Rule, Tap, Verdict } from '#core/access/rule.ts';
+import { attendance, attendanceConfig } from './services/attendance.ts';
+import { loan, loanConfig } from './services/loan.ts';
+import { once, onceConfig } from './services/once.ts';
+import { uses, usesConfig } from './services/uses.ts';
+
+export const serviceConfig = z.discriminatedUnion('kind', [
+  attendanceConfig,
+  onceConfig,
+  usesConfig,
+  loanConfig,
+]);
+type ServiceConfig = z.output<typeof serviceConfig>;
+
+/** What a tap is for besides the door: what the policy counts for each holder. Nothing where no service is asked for. */
+export const service: Rule = {
+  name: 'service',
+  check: (tap) => {
+    const asked = tap.request.service;
+    const { holder, rules } = tap.slice;
+    if (!asked || !holder) return undefined;
+    const config = rules.site.services.find(({ id }) => id === asked.id);
+    if (!config) return { kind: 'denied', reason: 'service-unknown', used: { service: asked.id } };
+    return checkKind(tap, config, holder.holderId);
+  },
+};
+
+function checkKind(tap: Tap, config: ServiceConfig, holderId: string): Verdict {
+  switch (config.kind) {
+    case 'attendance':
+      return attendance(tap, config, holderId);
+    case 'once':
+      return once(tap, config, holderId);
+    case 'uses':
+      return uses(tap, config, holderId);
+    case 'loan':
+      return loan(tap, config, holderId);
+    default:
+      return config satisfies never;
+  }
+}

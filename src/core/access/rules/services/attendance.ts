@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { factOf } from '#core/access/access-state.ts';
+import { isWithin, momentOf, momentSchema } from '#core/access/moment.ts';
+import type { Tap, Verdict } from '#core/access/rule.ts';
+import { id } from '#core/access/rule-config.ts';
+import { duration } from '#core/config/duration.ts';
+
+export const attendanceConfig = z.strictObject({
+  id,
+  kind: z.literal('attendance'),
+  doubles: duration(0, 3_600_000)
+    .prefault('5 min')
+    .describe('a tap so soon after another of the same meaning is the same'),
+});
+
+export const attendanceSchema = z.strictObject({ last: z.enum(['in', 'out']), since: momentSchema });
+
+/**
+ * Coming and going. Where the terminal does not ask which, a tap is the opposite of the last one. Doubles are told by
+ * this boot's own clock: after a reboot a tap counts, and `correctAttendance` finds what was one too many.
+ */
+export function attendance(
+  tap: Tap,
+  { id: service, doubles }: z.output<typeof attendanceConfig>,
+  holderId: string,
+): Verdict {
+  const key = `attendance/${service}`;
+  const known = factOf(attendanceSchema, key, tap.state.holder(key));
+  const asked = tap.request.service?.action;
+  if (asked === 'lend' || asked === 'return') return { kind: 'denied', reason: 'service-unknown' };
+  const same = asked === undefined || asked === known?.last;
+  if (known && same && isWithin(doubles, known.since, tap)) {
+    const result = { id: service, result: 'double' } as const;
+    return { kind: 'passed', used: { service, last: known.last }, obligations: { service: result } };
+  }
+  const result = asked ?? (known?.last === 'in' ? 'out' : 'in');
+  return {
+    kind: 'passed',
+    used: { service, last: known?.last ?? null },
+    obligations: { service: { id: service, result } },
+    changes: [{ key, holderId, value: { last: result, since: { ...momentOf(tap) } } }],
+  };
+}
+
+/** One coming or going as it was recorded; milliseconds UTC. */
+export interface Punch {
+  readonly atMs: number;
+  readonly result: 'in' | 'out';
+}
+
+/** One stay; what is missing nobody recorded, and somebody has to ask the holder. */
+export interface Stay {
+  readonly inMs?: number;
+  readonly outMs?: number;
+}
+
+/** The stays of one holder: doubles within `doublesMs` are one, the first coming and the first going of each. */
+export function correctAttendance(punches: readonly Punch[], doublesMs: number): readonly Stay[] {
+  const stays: { inMs?: number; outMs?: number }[] = [];
+  let last: Punch | undefined;
+  for (const punch of punches.toSorted((a, b) => a.atMs - b.atMs)) {
+    if (last?.result === punch.result && punch.atMs - last.atMs <= doublesMs) continue;
+    const open = stays.at(-1);
+    if (punch.result === 'in') stays.push({ inMs: punch.atMs });
+    else if (open && open.outMs === undefined) open.outMs = punch.atMs;
+    else stays.push({ outMs: punch.atMs });
+    last = punch;
+  }
+  return stays;
+}

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { factOf } from '#core/access/access-state.ts';
+import { counted, hasRoom, partsSchema, standsApart, total } from '#core/access/counting.ts';
+import type { Tap, Verdict } from '#core/access/rule.ts';
+import { countScope, id } from '#core/access/rule-config.ts';
+
+export const loanConfig = z.strictObject({
+  id,
+  kind: z.literal('loan'),
+  limit: z.int().min(1).max(10_000).describe('how many things a holder may have at once'),
+  scope: countScope,
+});
+
+/**
+ * An item, once as a fact of its own and once as a fact of who has it. The holder's counts only while both have the same
+ * version and the item is out, so that nothing about a person is kept once the item is back.
+ */
+export const itemSchema = z.strictObject({ v: z.int().min(1), out: z.boolean(), terminal: z.string() });
+export const loansSchema = partsSchema;
+
+/** Loans: what is out is lent to nobody else, a holder has at most so many, and only who has an item returns it. */
+export function loan(tap: Tap, config: z.output<typeof loanConfig>, holderId: string): Verdict {
+  const { id: service, limit, scope } = config;
+  const { action, item } = tap.request.service ?? {};
+  if (item === undefined || (action !== 'lend' && action !== 'return'))
+    return { kind: 'denied', reason: 'service-unknown', used: { service } };
+  const itemKey = `loan/${service}/${item}`;
+  const countKey = `loans/${service}`;
+  const last = factOf(itemSchema, itemKey, tap.state.shared(itemKey));
+  const own = factOf(itemSchema, itemKey, tap.state.holder(itemKey));
+  const parts = factOf(loansSchema, countKey, tap.state.holder(countKey)) ?? [];
+  const used = { service, item, action, limit, has: total(parts) };
+  const has = last?.out === true && own?.v === last.v;
+  const denied = (reason: 'item-not-lent' | 'item-lent' | 'group-apart' | 'loan-limit'): Verdict => ({
+    kind: 'denied',
+    reason,
+    used,
+  });
+  if (action === 'return' && !has) return denied('item-not-lent');
+  if (action === 'lend') {
+    if (last?.out) return denied('item-lent');
+    if (standsApart(scope, tap)) return denied('group-apart');
+    if (!hasRoom({ more: 1, limit, parts, scope, tap })) return denied('loan-limit');
+  }
+  const out = action === 'lend';
+  const { terminal } = tap.state;
+  const value = { v: (last?.v ?? 0) + 1, out, terminal };
+  const count = counted(parts, terminal, out ? 1 : -1);
+  return {
+    kind: 'passed',
+    used,
+    obligations: {
+      service: { id: service, result: out ? 'lent' : 'returned', left: Math.max(0, limit - total(count)) },
+    },
+    changes: [
+      { key: itemKey, value },
+      out ? { key: itemKey, holderId, value } : { key: itemKey, holderId },
+      { key: countKey, holderId, value: count },
+    ],
+  };
+}
