@@ -131,16 +131,16 @@ describe('a module that misbehaves', () => {
   });
 
   test('by being slow serves many taps at once, each in the time that is its own', async () => {
-    const vault = await opened({ module: misbehaving.module, timeoutMs: 400 });
+    const vault = await opened({ module: misbehaving.module, timeoutMs: 1_000 });
     await addKdf3(vault);
     await misbehaving.misbehave('slow');
-    // each takes 60 ms, the last has 1.2 s of others before it
+    // each takes 100 ms, the last has 1.9 s of others before it
     const served = await Promise.all(Array.from({ length: 20 }, () => vault.cardKeys(request)));
     expect(new Set(served.map(({ encryption }) => toHex(encryption)))).toEqual(new Set([expected]));
   });
 
   test('by taking seconds to write takes a key in, though a tap may not take as long', async () => {
-    const vault = await opened({ module: misbehaving.module, timeoutMs: 400 });
+    const vault = await opened({ module: misbehaving.module, timeoutMs: 1_000 });
     await misbehaving.misbehave('slow-write');
     const pid = vault.childPid();
     expect(await addKdf3(vault)).toMatchObject({ profileId: 'p', version: 1 });

@@ -50,7 +50,7 @@ static void count_login(void) {
 static number our_sign_init(number session, void *mechanism, number key) {
   if (told("hang")) for (;;) pause();
   if (told("crash")) abort();
-  if (told("slow")) usleep(30 * 1000);
+  if (told("slow")) usleep(50 * 1000);
   return ((number(*)(number, void *, number))theirs.function[sign_init])(session, mechanism, key);
 }
 

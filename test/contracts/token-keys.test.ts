@@ -1,7 +1,12 @@
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { fitnessOf } from '#adapters/pkcs11/key-attributes.ts';
 import { Pkcs11Vault } from '#adapters/pkcs11/pkcs11-vault.ts';
+import { makeReceivingKey, receiverFingerprint } from '#adapters/sealed/receiving-key.ts';
 import { fromHex } from '#core/bytes/bytes.ts';
+import { kazasu, refusal } from '../cli/kazasu.ts';
+import { profileFile } from './deck.ts';
 import {
   type MisbehavingModule,
   makeMisbehavingModule,
@@ -153,6 +158,36 @@ describe('a list of keys', () => {
     await vault.destroy({ profileId: 'p', version: 1 });
     expect(await vault.list()).toMatchObject([{ profileId: 'q' }]);
   });
+});
+
+test('commands tell an unfit key, export nothing by it, and destroy it when that is confirmed', async () => {
+  await token.foreignKey({ ...fit, CKA_LABEL: 'kazasu:synthetic-type-a:1' });
+  await token.foreignKey({ ...fit, CKA_LABEL: 'kazasu:synthetic-type-a:2', CKA_DERIVE: true });
+  const at = (name: string) => join(token.folder, name);
+  const paths = 'pinFile: pin\ndirectory: tries\n';
+  await writeFile(at('vault.yaml'), `kind: pkcs11\nmodule: ${softHsm}\ntoken: ${token.label}\n${paths}`);
+  const vaultIs = ['--vault', at('vault.yaml')];
+  expect((await kazasu('keys', 'list', ...vaultIs)).out).toMatch(
+    /type-a version 1: AES-128.*\n.*type-a version 2: unfit, serves no card: .*CKA_DERIVE must be false/,
+  );
+
+  const sealing = { passphraseFile: at('passphrase') };
+  await writeFile(at('passphrase'), 'a passphrase of tests alone\n', { mode: 0o600 });
+  const receiver = await makeReceivingKey(at('card-keys'), { sealing, terminal: 'entrance' });
+  await writeFile(at('entrance.json'), JSON.stringify(receiver));
+  await writeFile(at('cards.csv'), 'profile,key_version,diversifier\nsynthetic-type-a,,01020304\n');
+  const exported = await refusal(
+    ...['keys', 'export-cards', ...vaultIs, '--cards', at('cards.csv')],
+    ...['--profile', profileFile('synthetic-type-a'), '--for-terminal', at('entrance.json')],
+    ...['--fingerprint', receiverFingerprint(receiver), '--register', at('register'), '--out', at('out')],
+  );
+  expect(exported).toContain('master key of synthetic-type-a version 2 is unfit');
+  expect(await readdir(token.folder)).not.toContain('out');
+
+  const destroy = ['keys', 'destroy', ...vaultIs, '--profile', 'synthetic-type-a', '--key-version', '2'];
+  expect(await refusal(...destroy)).toContain('--confirm unfit');
+  expect(await kazasu(...destroy, '--confirm', 'unfit')).toMatchObject({ code: 0 });
+  expect((await kazasu('keys', 'list', ...vaultIs)).out).not.toContain('unfit');
 });
 
 describe('a token that is not like SoftHSM2', () => {

@@ -103,7 +103,7 @@ test('a PIN whose try ended in a crash is not tried by the next process, until s
   await counting.misbehave('');
   await vi.waitFor(
     () => expect(vault.list()).rejects.toMatchObject({ message: expect.stringContaining('was cut off') }),
-    { timeout: 5_000 },
+    { timeout: 20_000 },
   );
   expect(await counting.logins()).toBe(1);
   const source = join(token.folder, 'keys.yaml');
@@ -119,7 +119,7 @@ test('a PIN whose try ended in a crash is not tried by the next process, until s
     out: expect.stringContaining('took the PIN'),
   });
   // the vault that waited serves by itself
-  await vi.waitFor(() => expect(vault.list()).resolves.toEqual([]), { timeout: 5_000 });
+  await vi.waitFor(() => expect(vault.list()).resolves.toEqual([]), { timeout: 20_000 });
 });
 
 test('a stop lets a try under way come to its end, so that it counts for none cut off', async () => {
@@ -127,7 +127,7 @@ test('a stop lets a try under way come to its end, so that it counts for none cu
   const vault = freshVault();
   const started = vault.start();
   const rejected = expect(started).rejects.toMatchObject({ message: 'the vault is closed' });
-  await vi.waitFor(async () => expect(await counting.logins()).toBe(1), { timeout: 5_000 });
+  await vi.waitFor(async () => expect(await counting.logins()).toBe(1), { timeout: 20_000 });
   expect(await readdir(token.directory)).toHaveLength(1);
   await vault.stop();
   await rejected;
@@ -155,7 +155,7 @@ test('a token that was gone while logging in has judged no PIN: it serves as soo
     message: expect.stringContaining('CKR_DEVICE_ERROR'),
   });
   await counting.misbehave('');
-  await vi.waitFor(() => expect(vault.list()).resolves.toEqual([]), { timeout: 5_000 });
+  await vi.waitFor(() => expect(vault.list()).resolves.toEqual([]), { timeout: 20_000 });
 });
 
 test('a token into which somebody else has entered a wrong PIN waits for a right one', async () => {
@@ -167,7 +167,7 @@ test('a token into which somebody else has entered a wrong PIN waits for a right
   });
   expect(await counting.logins()).toBe(0);
   await token.tool('--list-objects');
-  await vi.waitFor(() => expect(vault.list()).resolves.toEqual([]), { timeout: 5_000 });
+  await vi.waitFor(() => expect(vault.list()).resolves.toEqual([]), { timeout: 20_000 });
 });
 
 test('or for a permission, which holds for one try', async () => {
