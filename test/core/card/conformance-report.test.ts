@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { fromHex, toHex } from '#core/bytes/bytes.ts';
+import { concat, fromHex, toHex } from '#core/bytes/bytes.ts';
 import { type ConformanceReport, checkCard } from '#core/card/conformance/check-card.ts';
 import { type CardProfile, parseCardProfile } from '#core/card/profile.ts';
 import { Fault } from '#core/fault.ts';
@@ -89,6 +89,56 @@ describe('the report of the deck', () => {
     expect(line(await walk(), 'authentication-wrong-keys')).toBe(
       'authentication-wrong-keys not-tried: some cards count failures and lock for good; tried with --wrong-keys alone',
     );
+  });
+});
+
+describe('in Japanese too', () => {
+  const ja = ({ findings }: ConformanceReport, id: string) =>
+    findings.find((one) => one.id === id)?.detail.ja;
+
+  test('the whole reading is told with its exchanges, its time and its assurance', async () => {
+    expect(ja(await walk(), 'whole-reading')).toBe('4回の交換、0.1 ms、認証強度: 相互認証、メッセージ認証');
+    const typeDWalk = await walk({ profile: typeD, card: deckCard('employee-type-d') });
+    expect(ja(typeDWalk, 'whole-reading')).toBe(
+      '4回の交換、0.1 ms、認証強度: 相互認証、メッセージ認証、暗号化',
+    );
+    expect(ja(await walk({ profile: typeC }), 'whole-reading')).toBe('2回の交換、0.1 ms、認証強度: なし');
+  });
+
+  test.each([
+    ['card-removed', 'removed', 'カードが離れた'],
+    ['card-timeout', 'timeout', '応答がない'],
+    ['reading-too-slow', 'too-slow', '制限時間を超えた'],
+  ] as const)('and so is one that ended by %s', async (code, en, japanese) => {
+    const report = await walk({
+      profile: typeC,
+      answer: (command, card, before) =>
+        before?.startsWith('pin-') && command[1] === 0xb0
+          ? Promise.reject(new Fault(code, 'ended'))
+          : card(command),
+    });
+    expect(line(report, 'whole-reading')).toBe(`whole-reading fails: no reading: ${en}`);
+    expect(ja(report, 'whole-reading')).toBe(`読み取れない: ${japanese}`);
+    expect(failed(report)).toEqual(['whole-reading']);
+  });
+
+  test('a refusal is told with the status word that the card gave, and any other fault without one', async () => {
+    const absent = await walk({ card: deckCard('no-card-application') });
+    expect(ja(absent, 'read')).toMatch(
+      /^card-answer-status: .*: 6A82（ファイルまたはアプリケーションがない）$/,
+    );
+    expect(ja(absent, 'whole-reading')).toBe('読み取れない: カードAPがない');
+    const late = await walk({
+      profile: typeC,
+      answer: (command, card) =>
+        command[1] === 0xb0 ? Promise.reject(new Fault('card-timeout', 'no answer')) : card(command),
+    });
+    expect(ja(late, 'read')).toMatch(/^card-timeout: [^:]+$/);
+    const silent = await walk({ profile: typeC, answer: answering(ins(0xb0), () => '90') });
+    expect(line(silent, 'read')).toBe(
+      'read fails: card-answer-malformed: the card answered 1 bytes, which is no response APDU',
+    );
+    expect(ja(silent, 'read')).toMatch(/^card-answer-malformed: [^:]+$/);
   });
 });
 
@@ -202,6 +252,11 @@ describe('what a wrong card does is told', () => {
     );
     const marked = await walk({ answer: answering(ins(0x84), (answer) => answer.fill(0x63, -2, -1)) });
     expect(line(marked, 'challenge')).toContain('it gives no challenge of 8 bytes: 6300');
+    expect(failed(none)).toContain('challenge');
+    const long = await walk({
+      answer: answering(ins(0x84), (answer) => concat(answer.subarray(0, 8), answer)),
+    });
+    expect(line(long, 'challenge')).toContain('it gives no challenge of 8 bytes: 9000');
     // four challenges, of which the last is the first one again
     const given: Uint8Array[] = [];
     const repeating = await walk({
@@ -332,6 +387,40 @@ describe('what a wrong card does is told', () => {
     const more = await walk({ profile: typeC, answer: answering(past, () => '416282') });
     expect(line(more, 'read-past-end')).toBe('read-past-end noted: there is data there too');
   });
+});
+
+test('the card is reset before each check, and between the challenges and selections that must not repeat', async () => {
+  const card = powered(deckCard('employee'));
+  const steps: string[] = [];
+  await checkCard(
+    {
+      card: {
+        transmit: (command) => {
+          if (command[1] === 0x84 || toHex(command) === '00A404000AF04B415A415355010A0100')
+            steps.push(toHex(command.subarray(0, 2)));
+          return card.transmit(command);
+        },
+        reset: async () => {
+          steps.push('reset');
+          card.reset();
+        },
+      },
+      profile: typeA,
+      wrongKeys: false,
+      randomBytes,
+      monotonicUs: () => 0,
+    },
+    ({ id }) => steps.push(id),
+  );
+  const during = (id: string, before: string) => steps.slice(steps.indexOf(before) + 1, steps.indexOf(id));
+  expect(during('diversifier', 'key-version')).toEqual(['reset', '00A4', 'reset', '00A4']);
+  const [select, challenge] = ['00A4', '0084'];
+  expect(during('challenge', 'diversifier')).toEqual([
+    ...['reset', select, challenge],
+    ...['reset', select, challenge],
+    ...[select, challenge],
+    ...['reset', select, challenge],
+  ]);
 });
 
 test('a fault of the reader, and a bug, end the walk', async () => {

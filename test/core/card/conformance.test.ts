@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { parseCommand } from '#core/apdu/command.ts';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
+import type { SecureChannel } from '#core/card/channel/secure-channel.ts';
 import { CardBench } from '#core/card/conformance/bench.ts';
 import { type ConformanceReport, checkCard } from '#core/card/conformance/check-card.ts';
 import { parseCardProfile } from '#core/card/profile.ts';
@@ -389,9 +390,21 @@ test('the bench refuses what could harm a card, whatever check asks for it', asy
     randomBytes,
     monotonicUs: () => 0,
   });
+  const channel: SecureChannel = {
+    wrap: () => {
+      throw new Error('nothing may be wrapped');
+    },
+    unwrap: () => {
+      throw new Error('nothing was sent');
+    },
+    close: () => undefined,
+  };
   const pin = { cla: 0, ins: 0x20, p1: 0, p2: 0x81, data: new Uint8Array(4) };
   for (const command of [pin, { ...pin, ins: 0x24 }, { ...pin, ins: 0xd6 }, { ...pin, ins: 0xe4 }]) {
-    await expect(bench.plain(command)).rejects.toThrow('spends a PIN try or changes the card');
+    const refused = 'spends a PIN try or changes the card';
+    await expect(bench.plain(command)).rejects.toThrow(refused);
+    await expect(bench.inside(channel, command)).rejects.toThrow(refused);
+    await expect(bench.twice(channel, command, (apdu) => apdu)).rejects.toThrow(refused);
   }
   await expect(bench.open()).rejects.toThrow('no keys to open it');
 });
