@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { effectiveMs } from '#core/access/decide.ts';
 import { type DoorSituation, nextLookMs, wantedMode } from '#core/access/door-mode.ts';
 import type { DoorSettings } from '#core/access/door-settings.ts';
 import { type DoorIndication, type DoorState, restingIndication } from '#core/access/door-state.ts';
@@ -12,6 +13,7 @@ import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import type { AccessMemory } from './access-memory.ts';
+import { AgeingWatch } from './ageing-watch.ts';
 import { type Actuation, DoorController, type Grant } from './door-controller.ts';
 import type { TerminalEvent } from './events.ts';
 import type { JournalWriter } from './journal-writer.ts';
@@ -60,11 +62,13 @@ export class Doors {
   readonly #openings: readonly Opening[];
   /** by door id; a door whose rules have not been looked up yet, or are none, has none */
   readonly #policies = new Map<string, DoorPolicy>();
+  readonly #ageing: AgeingWatch;
   #cancelLook: CancelTimer | undefined;
   #stopped = false;
 
   constructor(parts: DoorsParts) {
     this.#parts = parts;
+    this.#ageing = new AgeingWatch(parts);
     this.#openings = parts.entries.flatMap((entry) =>
       entry.floors
         ? entry.floors.map((floor) => ({ entry, floor, controller: this.#build(entry, floor) }))
@@ -83,6 +87,9 @@ export class Doors {
     if (this.#stopped) return;
     this.refresh();
     const time = this.#parts.time();
+    for (const { doorId } of this.#parts.entries) {
+      this.#ageing.look(doorId, this.#policies.get(doorId), effectiveMs(time));
+    }
     const state = this.#parts.memory;
     const looks = this.#parts.entries.map(({ doorId }) => nextLookMs({ doorId, state, time }));
     this.#cancelLook = this.#parts.clock.after(Math.min(60_000, ...looks), () => void this.supervise());

@@ -3,6 +3,7 @@ import type { DoorMode, HoldCause } from './door-state.ts';
 import { type DoorPolicy, scheduleOf } from './policy.ts';
 import type { DecisionTime } from './rule.ts';
 import { firstCameMs, holdByCard } from './rules/hold.ts';
+import { policyStanding } from './rules/policy-age.ts';
 import { inForceSince } from './schedule.ts';
 import { conditionHolds } from './site-state.ts';
 
@@ -70,12 +71,17 @@ function stands(cause: ModeCause, situation: DoorSituation): boolean {
   }
 }
 
-/** Unlock schedules hold only while the clock is known to be right: a wrong one would let in anybody, unseen. */
+/**
+ * Unlock schedules hold only while the clock is known to be right: a wrong one would let in anybody, unseen; and only
+ * while the policy is young enough to admit everybody it names.
+ */
 function scheduledNow(
   { rules, version }: DoorPolicy,
   { doorId, floor, state, time }: DoorSituation,
 ): boolean {
   if (!time.trusted) return false;
+  const standing = policyStanding(rules.door?.ageing, version, time.utcMs);
+  if (standing && standing.tier !== 'full') return false;
   return (rules.door?.unlock ?? []).some(({ schedule: id, afterFirstOf, floors }) => {
     if (floor !== undefined && floors && !floors.includes(floor)) return false;
     const sinceMs = inForceSince(scheduleOf(rules, id), time.utcMs, version.timeZone);

@@ -4,6 +4,7 @@ import { id, timeOfDay } from './rule-config.ts';
 import { localParts, utcOfLocal } from './time-zone.ts';
 
 const dayMs = 86_400_000;
+const minuteMs = 60_000;
 
 /**
  * A period of local time on the named days (weekdays, or kinds of days of the schedule's calendar), `from` inclusive,
@@ -99,7 +100,9 @@ export function inForceSince(schedule: Schedule, utcMs: number, timeZone: string
     const period = periodAt(schedule, atMs, timeZone);
     if (!period) break;
     const [hour, minute] = [Math.floor(period.fromMinute / 60), period.fromMinute % 60];
-    sinceMs = Math.min(atMs, utcOfLocal({ ...localParts(atMs, timeZone), hour, minute }, timeZone));
+    const beginMs = utcOfLocal({ ...localParts(atMs, timeZone), hour, minute }, timeZone);
+    // a beginning that daylight saving skips lies later than what follows it: then a minute at a time, to the change
+    sinceMs = Math.min(atMs - (atMs % minuteMs), beginMs);
   }
   return sinceMs;
 }

@@ -79,6 +79,10 @@ const sayings: { readonly [key: string]: Said } = {
   'alarm/keys-not-erased': { text: { ja: '鍵の消去に失敗', en: 'Keys not erased' }, tone: 'bad' },
   'alarm/tailgated': { text: { ja: '許可のない通過の警報', en: 'Tailgating alarm' }, tone: 'bad' },
   'alarm/obstructed': { text: { ja: 'ゲート障害物の警報', en: 'Gate obstruction alarm' }, tone: 'warn' },
+  'alarm/policy-ageing': {
+    text: { ja: '許可が長く更新されていない', en: 'Policy ageing unconfirmed' },
+    tone: 'warn',
+  },
   'alarm/held-open': { text: { ja: '開け放し警報', en: 'Held-open alarm' }, tone: 'warn' },
   'alarm/held-open-pre-alarm': { text: { ja: '開け放し予告', en: 'Held-open warning' }, tone: 'warn' },
   'reader/ready': { text: { ja: 'リーダー使用可', en: 'Reader ready' } },

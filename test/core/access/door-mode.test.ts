@@ -71,6 +71,21 @@ describe('the mode of a door', () => {
     expect(wantedMode(situation({}, facts))).toEqual({ kind: 'normal' });
   });
 
+  it('is held by no hours once the policy is so old that the door admits less', () => {
+    const ageing = { announce: '1 h', reduced: '2 h', inReduced: { groups: ['staff'] } };
+    const aged = (hours: number): DoorSituation => {
+      const found = situation({ ...office, ageing });
+      const { policy } = found;
+      if (!policy) throw new Error('no policy');
+      return {
+        ...found,
+        policy: { ...policy, version: { ...policy.version, freshAtMs: at(12) - hours * 60 * minuteMs } },
+      };
+    };
+    expect(wantedMode(aged(1))).toEqual({ kind: 'held', by: 'schedule' });
+    expect(wantedMode(aged(2))).toEqual({ kind: 'normal' });
+  });
+
   it.each([
     [at(8, 29), 'normal'],
     [at(8, 30), 'held'],

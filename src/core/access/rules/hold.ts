@@ -5,6 +5,7 @@ import type { DecisionTime, Rule, Tap, Verdict } from '#core/access/rule.ts';
 import { groupIds, id } from '#core/access/rule-config.ts';
 import { inForce } from '#core/access/schedule.ts';
 import { conditionHolds } from '#core/access/site-state.ts';
+import { permittedBy } from '#core/access/time-unknown.ts';
 import { duration } from '#core/config/duration.ts';
 import { groupAmong } from './holder-groups.ts';
 
@@ -91,7 +92,7 @@ function toggled(tap: Tap): Verdict | undefined {
   const { toggle } = slice.rules.door ?? {};
   const group = groupAmong(slice, toggle?.groups);
   if (!toggle || group === undefined) return undefined;
-  if (toggle.schedule !== undefined && !scheduled(tap, toggle.schedule)) return undefined;
+  if (toggle.schedule !== undefined && !permittedBy(tap, toggle.schedule)) return undefined;
   const key = holdKey(request.doorId);
   if (holdByCard(request.doorId, state, time)) {
     const used = { group, hold: 'ends' };

@@ -121,6 +121,24 @@ describe('property: a schedule holds just when a list of all its minutes does', 
   });
 });
 
+describe('the beginning of a time in force where clocks change', () => {
+  const daily = (from: number, to: number): Schedule => ({
+    id: 'daily',
+    periods: [{ days: [...weekdays], fromMinute: from, toMinute: to }],
+  });
+  it.each([
+    // 02:30 is skipped: the period begins with 03:00
+    ['Europe/Berlin', daily(150, 300), '2026-03-29T04:59:59.999+02:00', '2026-03-29T03:00:00+02:00'],
+    ['Europe/Berlin', daily(150, 300), '2026-03-29T03:00:00+02:00', '2026-03-29T03:00:00+02:00'],
+    ['Europe/Berlin', daily(60, 300), '2026-03-29T03:10:00+02:00', '2026-03-29T01:00:00+01:00'],
+    // 02:00 to 03:00 comes twice
+    ['Europe/Berlin', daily(60, 300), '2026-10-25T04:00:00+01:00', '2026-10-25T01:00:00+02:00'],
+    ['Australia/Lord_Howe', daily(135, 300), '2026-10-04T02:40:00+11:00', '2026-10-04T02:30:00+11:00'],
+  ] as const)('%s, %o at %s: since %s', (zone, schedule, now, since) => {
+    expect(inForceSince(schedule, at(now), zone)).toBe(at(since));
+  });
+});
+
 describe('property: the beginning of a time in force', () => {
   const days = fc.subarray([...weekdays], { minLength: 1 });
   const edges = fc.uniqueArray(fc.integer({ min: 0, max: 96 }), { minLength: 2, maxLength: 2 });
