@@ -10,14 +10,16 @@ export const evacuationConfig = z
   .describe('groups that may enter what is being evacuated');
 
 /**
- * Nobody but exempt groups enters what is being evacuated. Leaving it, and crossing one evacuated zone on the way out
+ * Nobody but exempt groups enters what is being evacuated, or where there is fire. Leaving it, and crossing one evacuated zone on the way out
  * of another, is never refused by this rule; a reader that leads nowhere known counts as an entrance.
  */
 export const evacuation: Rule = {
   name: 'evacuation',
   check: ({ slice, request: { from, to }, state }) => {
-    const leaves = from !== undefined && (to === undefined || conditionHolds('evacuation', [from], state));
-    if (leaves || !conditionHolds('evacuation', [to], state)) return undefined;
+    const evacuated = (zone: string | undefined) =>
+      conditionHolds('evacuation', [zone], state) || conditionHolds('fire', [zone], state);
+    const leaves = from !== undefined && (to === undefined || evacuated(from));
+    if (leaves || !evacuated(to)) return undefined;
     const exempt = groupAmong(slice, slice.rules.site.evacuation?.exempt);
     return exempt === undefined
       ? { kind: 'denied', reason: 'evacuation' }

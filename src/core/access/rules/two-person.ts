@@ -49,9 +49,7 @@ export function firstOfTwo(tap: Tap): Companion | undefined {
 
 function isAsked(tap: Tap): boolean {
   const config = tap.slice.rules.door?.twoPerson;
-  if (!config) return false;
-  const { schedule } = config;
-  return schedule === undefined || demandedBy(tap, schedule);
+  return config !== undefined && (config.schedule === undefined || demandedBy(tap, config.schedule));
 }
 
 function keyOf({ request }: Tap): string {

@@ -96,6 +96,14 @@ describe('an evacuation', () => {
     expect(bench.outcome({}, { to: 'lobby' })).toBe('evacuation');
   });
 
+  it.each(['fire', 'evacuation'] as const)('holds for %s until it is ended', (condition) => {
+    const bench = site();
+    bench.set(declareCondition(condition));
+    expect(bench.outcome({}, { to: 'lobby' })).toBe('evacuation');
+    bench.set(endCondition(condition));
+    expect(bench.outcome({}, { to: 'lobby' })).toBe('granted');
+  });
+
   it('of one zone leaves the others open', () => {
     const bench = site();
     bench.set(declareCondition('evacuation', ['lab']));
