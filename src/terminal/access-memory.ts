@@ -1,5 +1,5 @@
 import type { AccessState, Facts, StateChange } from '#core/access/access-state.ts';
-import { takenBack } from '#core/access/fact-kinds.ts';
+import { type Passage, takenBack } from '#core/access/fact-kinds.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 
 /** Facts of a holder as a look-up found them. `asked` is what `AccessMemory.asked` said before the look-up began. */
@@ -30,12 +30,6 @@ interface Pending {
   readonly value: JsonValue | undefined;
 }
 
-/** A change that a door can still tell was for nobody, and what the fact was before. */
-interface Passage {
-  readonly change: StateChange;
-  readonly before: JsonValue | undefined;
-}
-
 /** facts kept in memory although the disk has them: a look-up begun earlier may not have seen them there */
 const recentLimit = 1_000;
 /** taps that a second person can still complete */
@@ -56,7 +50,7 @@ export class AccessMemory {
   /** latest first to be forgotten last; `undefined` values are facts forgotten */
   readonly #recent = new Map<string, { readonly value: JsonValue | undefined; readonly storedAt: number }>();
   /** by tap: what can still be taken back */
-  readonly #passages = new Map<string, readonly Passage[]>();
+  readonly #passages = new Map<string, readonly Omit<Passage, 'now'>[]>();
   /** by tap: who waits for a second person */
   readonly #companions = new Map<string, FoundFacts>();
   /** how many times facts became durable */
@@ -143,10 +137,10 @@ export class AccessMemory {
   notPassed(tapId: string): KeptFacts {
     const passages = this.#passages.get(tapId) ?? [];
     this.#passages.delete(tapId);
-    const changes = passages.flatMap(({ change, before }) => {
-      const now = this.#now(change, change.value);
-      return takenBack({ change, before, now, terminal: this.#terminal }) ?? [];
-    });
+    const changes = takenBack(
+      passages.map((passage) => ({ ...passage, now: this.#now(passage.change, passage.change.value) })),
+      { terminal: this.#terminal, shared: (key) => this.#now({ key }, undefined) },
+    );
     return this.#hold(changes);
   }
 

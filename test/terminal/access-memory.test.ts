@@ -160,22 +160,41 @@ describe('when nobody went through the door', () => {
 
   test('what others have counted since stays counted, on the disk or on its way there', () => {
     const rig = new Rig();
+    const uses = (n: number, v: number): StateChange => ({
+      key: 'uses/taxi',
+      holderId: 'h1',
+      value: { period: '', parts: [{ terminal: 'gate', n, v }] },
+      ifPassed: true,
+    });
+    const first = rig.tap([uses(1, 1)]);
+    first.durable();
+    const second = rig.tap([uses(2, 2)]);
+    const back = rig.memory.notPassed(first.tapId);
+    const { ifPassed: _, ...once } = uses(1, 3);
+    expect(back.changes).toEqual([once]);
+    second.durable();
+    back.durable();
+    const { ifPassed: __, ...none } = uses(0, 4);
+    expect(rig.memory.notPassed(second.tapId).changes).toEqual([none]);
+  });
+
+  test('who has not moved since is where they were, and the zone holds one fewer', () => {
+    const rig = new Rig();
+    const since = { terminal: 'gate', utcMs: 0, trusted: true, monotonicMs: 0, bootId: 'boot' };
     const count = (n: number, v: number): StateChange => ({
       key: 'count/lab',
       value: { epoch: 0, parts: [{ terminal: 'gate', n, v }] },
-      ifPassed: true,
     });
-    const first = rig.tap([count(1, 1)]);
-    first.durable();
-    const second = rig.tap([count(2, 2)]);
-    const back = rig.memory.notPassed(first.tapId);
-    expect(back.changes).toEqual([
-      { key: 'count/lab', value: { epoch: 0, parts: [{ terminal: 'gate', n: 1, v: 3 }] } },
-    ]);
-    second.durable();
-    back.durable();
-    expect(rig.memory.notPassed(second.tapId).changes).toEqual([
-      { key: 'count/lab', value: { epoch: 0, parts: [{ terminal: 'gate', n: 0, v: 4 }] } },
-    ]);
+    rig.tap([count(4, 4)]).durable();
+    const at: StateChange = {
+      key: 'at',
+      holderId: 'h1',
+      value: { zone: 'lab', epoch: 0, since },
+      ifPassed: true,
+    };
+    const tap = rig.tap([at, count(5, 5)]);
+    tap.durable();
+    rig.tap([count(6, 6)]);
+    expect(rig.memory.notPassed(tap.tapId).changes).toEqual([{ key: 'at', holderId: 'h1' }, count(5, 7)]);
   });
 });

@@ -1,11 +1,11 @@
 import type { z } from 'zod';
 import { canonicalJson } from '#core/journal/canonical-json.ts';
 import type { JsonValue } from '#core/journal/record.ts';
-import { factOf, type StateChange } from './access-state.ts';
+import { type AccessState, factOf, type StateChange } from './access-state.ts';
 import { counted, joinParts, type Parts, total } from './counting.ts';
 import { type Moment, momentSchema } from './moment.ts';
 import type { DoorRules } from './policy.ts';
-import { countSchema, epochSchema, positionSchema } from './rules/position.ts';
+import { countSchema, epochSchema, positionOf, positionSchema, recount } from './rules/position.ts';
 import { attendanceSchema } from './rules/services/attendance.ts';
 import { itemSchema, loansSchema } from './rules/services/loan.ts';
 import { usesSchema } from './rules/services/uses.ts';
@@ -60,13 +60,6 @@ const kinds: readonly FactKind[] = [
       return one.epoch === other.epoch && exceeds(joinParts(one.parts, other.parts), limit)
         ? 'zone-overfull'
         : undefined;
-    },
-    without: (now, granted, before, key, terminal) => {
-      const [current, then] = [read(countSchema, key, now), read(countSchema, key, granted)];
-      if (current.epoch !== then.epoch) return now;
-      const earlier = before === undefined ? undefined : read(countSchema, key, before);
-      const base = earlier?.epoch === then.epoch ? earlier.parts : [];
-      return { epoch: current.epoch, parts: uncounted(current.parts, then.parts, base, terminal) };
     },
   },
   { pattern: /^passed\//, join: latest(momentSchema, rankOf) },
@@ -142,19 +135,38 @@ export function conflictIn(asked: {
   return kindOf(key)?.conflict?.(ours, theirs, key, rules);
 }
 
-/**
- * The change that takes back one of a grant under which nobody went through: what was counted is counted back, anything
- * else is as it was before. Undefined where somebody has changed it since, or where it held of the grant alone.
- */
-export function takenBack(asked: {
+/** A change that a grant made, what the fact was before, and what it is now. */
+export interface Passage {
   readonly change: StateChange;
   readonly before: JsonValue | undefined;
   readonly now: JsonValue | undefined;
-  readonly terminal: string;
-}): StateChange | undefined {
-  const { change, before, now, terminal } = asked;
-  const { key, holderId, value: granted } = change;
-  if (!change.ifPassed || granted === undefined || now === undefined) return undefined;
+}
+
+/**
+ * What takes back a grant under which nobody went through: uses are counted back, whoever has not moved since is where
+ * they were, and zones hold as many people fewer. What somebody has changed since, and what held of the grant alone,
+ * stays.
+ */
+export function takenBack(
+  passages: readonly Passage[],
+  state: Pick<AccessState, 'shared' | 'terminal'>,
+): readonly StateChange[] {
+  const found = passages.flatMap((passage) => {
+    const change = restored(passage, state.terminal);
+    return change ? [{ passage, change }] : [];
+  });
+  const moved = found
+    .filter(({ change }) => change.key === 'at')
+    .map(({ passage }) => ({
+      from: positionOf(passage.now, state),
+      to: positionOf(passage.before, state),
+    }));
+  return [...found.map(({ change }) => change), ...recount(moved, state)];
+}
+
+function restored({ change, before, now }: Passage, terminal: string): StateChange | undefined {
+  const { key, holderId, value: granted, ifPassed } = change;
+  if (!ifPassed || granted === undefined || now === undefined) return undefined;
   const about = { key, ...(holderId === undefined ? {} : { holderId }) };
   const without = kindOf(key)?.without;
   if (without) return { ...about, value: without(now, granted, before, key, terminal) };

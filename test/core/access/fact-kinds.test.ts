@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { StateChange } from '#core/access/access-state.ts';
+import { total } from '#core/access/counting.ts';
 import { type Conflict, conflictIn, joinFacts, takenBack } from '#core/access/fact-kinds.ts';
+import { forgetPosition, peopleIn, resetZone } from '#core/access/rules/position.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import { doorRules } from '../../policy-slices.ts';
 import { RuleBench } from './rules/rule-bench.ts';
@@ -193,13 +196,13 @@ describe('a grant under which nobody went through', () => {
     const granted = bench.tap({}, { from: 'yard', to: 'lab', service: { id: 'taxi' } });
     if (granted.kind !== 'granted') throw new Error(granted.kind);
     bench.tap({ holderId: 'h2' }, { from: 'yard', to: 'lab' });
-    for (const change of granted.changes) {
-      const name = `${change.holderId ?? ''}|${change.key}`;
-      const asked = { change, before: before.get(name), now: bench.facts.get(name), terminal: 'terminal-1' };
-      const back = takenBack(asked);
-      expect(back, name).toBeDefined();
-      if (back) bench.set(back);
-    }
+    const named = (change: StateChange) => `${change.holderId ?? ''}|${change.key}`;
+    const passages = granted.changes.map((change) => ({
+      change,
+      before: before.get(named(change)),
+      now: bench.facts.get(named(change)),
+    }));
+    for (const change of takenBack(passages, bench.state())) bench.set(change);
     expect(bench.facts.get('h1|at')).toEqual(before.get('h1|at'));
     expect(bench.facts.has('h1|passed/zone/lab')).toBe(false);
     expect(bench.facts.get('h1|uses/taxi')).toMatchObject({ parts: [{ n: 0 }] });
@@ -207,19 +210,37 @@ describe('a grant under which nobody went through', () => {
     expect(bench.facts.get('|count/yard')).toMatchObject({ parts: [{ n: 1 }] });
   });
 
-  it('leaves alone what a later tap, a reset or a new period has replaced', () => {
-    const change = { key: 'at', holderId: 'h1', value: 'x', ifPassed: true } as const;
-    expect(takenBack({ change, before: 'w', now: 'y', terminal: 'a' })).toBeUndefined();
-    expect(takenBack({ change, before: 'w', now: undefined, terminal: 'a' })).toBeUndefined();
-    expect(takenBack({ change, before: 'w', now: 'x', terminal: 'a' })).toEqual({
-      key: 'at',
-      holderId: 'h1',
-      value: 'w',
-    });
-    const count = (epochNow: number, n: number) => ({ epoch: epochNow, parts: [{ terminal: 'a', n, v: 9 }] });
-    const counted = { key: 'count/lab', value: count(0, 3), ifPassed: true } as const;
-    const asked = { change: counted, before: count(0, 2), terminal: 'a' };
-    expect(takenBack({ ...asked, now: count(1, 4) })).toEqual({ key: 'count/lab', value: count(1, 4) });
-    expect(takenBack({ ...asked, now: count(0, 4) })?.value).toMatchObject({ parts: [{ n: 3, v: 10 }] });
+  it('leaves alone what a later tap or an operator has replaced, with the count that goes with it', () => {
+    const change = { key: 'passed/zone/lab', holderId: 'h1', value: 'x', ifPassed: true } as const;
+    const state = new RuleBench({}).state();
+    expect(takenBack([{ change, before: 'w', now: 'y' }], state)).toEqual([]);
+    expect(takenBack([{ change, before: 'w', now: undefined }], state)).toEqual([]);
+    expect(takenBack([{ change, before: 'w', now: 'x' }], state)).toEqual([
+      { key: 'passed/zone/lab', holderId: 'h1', value: 'w' },
+    ]);
+    const { ifPassed: _, ...kept } = change;
+    expect(takenBack([{ change: kept, before: 'w', now: 'x' }], state)).toEqual([]);
+  });
+
+  it.each(['moved on', 'forgotten', 'reset'])('counts right when the holder was %s meanwhile', (what) => {
+    const bench = new RuleBench({ zones: [{ id: 'yard' }, { id: 'lab' }] });
+    const granted = bench.tap({}, { to: 'lab' });
+    if (granted.kind !== 'granted') throw new Error(granted.kind);
+    if (what === 'moved on') bench.tap({}, { from: 'lab', to: 'yard' });
+    const changes =
+      what === 'forgotten'
+        ? forgetPosition('h1', bench.facts.get('h1|at'), bench.state())
+        : what === 'reset'
+          ? resetZone('lab', bench.state())
+          : [];
+    for (const change of changes) bench.set(change);
+    const passages = granted.changes.map((change) => ({
+      change,
+      before: undefined,
+      now: bench.facts.get(`${change.holderId ?? ''}|${change.key}`),
+    }));
+    for (const change of takenBack(passages, bench.state())) bench.set(change);
+    expect(total(peopleIn('lab', bench.state()))).toBe(0);
+    expect(total(peopleIn('yard', bench.state()))).toBe(what === 'moved on' ? 1 : 0);
   });
 });

@@ -5,6 +5,7 @@ import { type Moment, momentOf, momentSchema } from '#core/access/moment.ts';
 import type { Rule, Tap } from '#core/access/rule.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import { escorted } from './escort.ts';
+import { remembered } from './reentry.ts';
 import { firstOfTwo } from './two-person.ts';
 
 /** Where a holder is: the zone last entered, or null outside of all zones; of a zone's earlier epoch it is unknown. */
@@ -38,28 +39,29 @@ type Shared = Pick<AccessState, 'shared'>;
 export const position: Rule = {
   name: 'position',
   check: (tap) => {
-    const { zones } = tap.slice.rules;
     const { from, to } = tap.request;
-    if (zones.size === 0 || from === to) return undefined;
-    const target = to !== undefined && zones.has(to) ? to : null;
-    const since = { ...momentOf(tap) };
     const persons = personsOf(tap);
-    const moved = persons.map(
-      ({ holderId }): StateChange => ({
-        key: 'at',
-        holderId,
-        value: { zone: target, epoch: target === null ? 0 : epochOf(target, tap.state), since },
-        ifPassed: true,
-      }),
-    );
-    const counts = moves(persons, target, tap.state);
-    return {
-      kind: 'passed',
-      used: { zone: target, persons: persons.length },
-      changes: [...moved, ...counts],
-    };
+    const again = remembered(tap, persons);
+    const tracked = tap.slice.rules.zones.size > 0 && from !== to;
+    if (!tracked) return again.length === 0 ? undefined : { kind: 'passed', changes: again };
+    const zone = to !== undefined && tap.slice.rules.zones.has(to) ? to : null;
+    const moved = movesOf(tap, persons, zone);
+    return { kind: 'passed', used: { zone, persons: persons.length }, changes: [...moved, ...again] };
   },
 };
+
+function movesOf(tap: Tap, persons: readonly Person[], zone: string | null): readonly StateChange[] {
+  const at = { zone, epoch: zone === null ? 0 : epochOf(zone, tap.state), since: { ...momentOf(tap) } };
+  return [
+    ...persons.map(
+      ({ holderId }): StateChange => ({ key: 'at', holderId, value: { ...at }, ifPassed: true }),
+    ),
+    ...recount(
+      persons.map(({ position: from }) => ({ from, to: at })),
+      tap.state,
+    ),
+  ];
+}
 
 /** Who passes: the holder of this tap, and those who tapped before and waited for it. */
 export function personsOf(tap: Tap): readonly Person[] {
@@ -96,23 +98,28 @@ function epochOf(zone: string, state: Shared): number {
   return factOf(epochSchema, key, state.shared(key)) ?? 0;
 }
 
-function moves(
-  persons: readonly Person[],
-  target: string | null,
+/** The numbers of people in zones after these have moved, of whom some were, or are then, nobody knows where. */
+export function recount(
+  moves: readonly {
+    readonly from: Pick<Position, 'zone'> | undefined;
+    readonly to: Pick<Position, 'zone'> | undefined;
+  }[],
   state: Pick<AccessState, 'shared' | 'terminal'>,
 ): readonly StateChange[] {
   const steps = new Map<string, number>();
-  const step = (zone: string, by: number) => steps.set(zone, (steps.get(zone) ?? 0) + by);
-  for (const { position: known } of persons) {
-    if (known?.zone === target) continue;
-    if (known && known.zone !== null) step(known.zone, -1);
-    if (target !== null) step(target, 1);
+  const step = (zone: string | null | undefined, by: number) => {
+    if (zone !== null && zone !== undefined) steps.set(zone, (steps.get(zone) ?? 0) + by);
+  };
+  for (const { from, to } of moves) {
+    step(from?.zone, -1);
+    step(to?.zone, 1);
   }
-  return [...steps].map(([zone, by]) => ({
-    key: `count/${zone}`,
-    value: { epoch: epochOf(zone, state), parts: counted(peopleIn(zone, state), state.terminal, by) },
-    ifPassed: true,
-  }));
+  return [...steps]
+    .filter(([, by]) => by !== 0)
+    .map(([zone, by]) => ({
+      key: `count/${zone}`,
+      value: { epoch: epochOf(zone, state), parts: counted(peopleIn(zone, state), state.terminal, by) },
+    }));
 }
 
 /** Forgets where one holder is, by an operator: the next tap is judged as a first one. */
@@ -122,8 +129,7 @@ export function forgetPosition(
   state: Pick<AccessState, 'shared' | 'terminal'>,
 ): readonly StateChange[] {
   const known = positionOf(fact, state);
-  const left = known ? moves([{ holderId, position: known }], null, state) : [];
-  return [{ key: 'at', holderId }, ...left];
+  return [{ key: 'at', holderId }, ...recount([{ from: known, to: undefined }], state)];
 }
 
 /** Forgets who is in `zone`, all at once: after an evacuation, or when a forced door makes positions worthless. */

@@ -6,7 +6,6 @@ import type { Rule, Tap } from '#core/access/rule.ts';
 import { groupIds, scope } from '#core/access/rule-config.ts';
 import { duration } from '#core/config/duration.ts';
 import { groupAmong } from './holder-groups.ts';
-import { personsOf } from './position.ts';
 
 export const reentryConfig = z
   .strictObject({
@@ -32,7 +31,7 @@ export const reentry: Rule = {
       const leftMs = last ? after - passedMs(last, tap) : 0;
       if (leftMs > 0) return { kind: 'denied', reason: 'too-soon', used: { of: key, leftMs } };
     }
-    return { kind: 'passed', changes: limits.flatMap(({ key }) => remembered(key, tap)) };
+    return { kind: 'passed' };
   },
 };
 
@@ -52,11 +51,12 @@ function limitsOf(
   );
 }
 
-function remembered(key: string, tap: Tap): readonly StateChange[] {
-  return personsOf(tap).map(({ holderId }) => ({
-    key,
-    holderId,
-    value: { ...momentOf(tap) },
-    ifPassed: true,
-  }));
+/** What is remembered of who passes; `position` does, whoever else objected in vain. */
+export function remembered(
+  tap: Tap,
+  persons: readonly { readonly holderId: string }[],
+): readonly StateChange[] {
+  return limitsOf(tap).flatMap(({ key }) =>
+    persons.map(({ holderId }) => ({ key, holderId, value: { ...momentOf(tap) }, ifPassed: true as const })),
+  );
 }
