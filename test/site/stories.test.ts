@@ -71,7 +71,7 @@ describe.each(links)('the building, cards read %s', (_name, cardLink, kind) => {
     ['other-organization', 'front', 'unknown-card'],
     ['type-c-clone', 'front', 'user-number-unknown'],
     ['type-c-clone', 'server-room', 'user-number-unknown'],
-    ['library', 'server-room', 'no-permission'],
+    ['library', 'server-room', 'assurance-insufficient'],
     ['lost', 'front', 'card-ended'],
   ] as const)('%s at %s is denied: %s', async (cardId, door, reason) => {
     expect(await page.tap(cardId, door)).toMatchObject({ kind: 'denied', reason });
