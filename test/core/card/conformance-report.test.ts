@@ -5,6 +5,7 @@ import { type ConformanceReport, checkCard } from '#core/card/conformance/check-
 import { type CardProfile, parseCardProfile } from '#core/card/profile.ts';
 import { Fault } from '#core/fault.ts';
 import type { CardDescription } from '#simulators/card/card-description.ts';
+import { erasedWhile } from '../erased.ts';
 import { answering, failed, ins, verdicts, walk } from './conformance-walk.ts';
 import { deckCard, powered, typeA, typeC, typeD } from './rig.ts';
 
@@ -95,6 +96,17 @@ describe('the report of the deck', () => {
 describe('in Japanese too', () => {
   const ja = ({ findings }: ConformanceReport, id: string) =>
     findings.find((one) => one.id === id)?.detail.ja;
+
+  test('how the user number is read, and without what it cannot be', async () => {
+    const report = await walk();
+    const refused = '6982（セキュリティ条件を満たしていない）';
+    expect(ja(report, 'read')).toBe('9文字。形式はプロファイルのとおり。平文とMAC');
+    expect(ja(report, 'read-unauthenticated')).toBe(`認証なしでは読めない: ${refused}`);
+    expect(ja(report, 'read-unprotected')).toBe(`認証後に保護なしでは読めない: ${refused}`);
+    const typeDWalk = await walk({ profile: typeD, card: deckCard('employee-type-d') });
+    expect(ja(typeDWalk, 'read')).toBe('9文字。形式はプロファイルのとおり。暗号化');
+    expect(ja(await walk({ profile: typeC }), 'read')).toBe('9文字。形式はプロファイルのとおり。平文');
+  });
 
   test('the whole reading is told with its exchanges, its time and its assurance', async () => {
     expect(ja(await walk(), 'whole-reading')).toBe('4回の交換、0.1 ms、認証強度: 相互認証、メッセージ認証');
@@ -232,6 +244,16 @@ test('a card AP that is selected without an answer is asked for none', async () 
   expect(failed(report)).toEqual([]);
   expect(line(report, 'select-whole-aid')).toBe('select-whole-aid holds: selected; no FCI was asked for');
   expect(report.sent).toContain('00A4040C0AF04B415A415355010CFE');
+});
+
+test('what was read of a user number is zeroed', async () => {
+  const [first, second] = ['4C30', '30'];
+  const probed = await erasedWhile(() => walk({ profile: typeC }));
+  expect(probed).toEqual(expect.arrayContaining([first, second]));
+  const card = structuredClone(deckCard('employee'));
+  for (const file of card.cardApplications[0]?.files ?? []) file.read = 'always';
+  const open = await erasedWhile(() => walk({ card, keys: 'none' }));
+  expect(open).toContain('4530');
 });
 
 test('a card without the card AP has nothing to walk through', async () => {
