@@ -135,6 +135,9 @@ test('a card that does not conform fails the command, with a table', async () =>
   expect(code).toBe(1);
   expect(stdout).toMatch(/^NG Authentication with the right keys: card-authentication-failed: /m);
   expect(stdout).toContain('the card does not conform to the profile');
+  const { stdout: japanese } = await kazasu(...words.slice(0, 6), '--wait');
+  expect(japanese).toMatch(/^NG .*: card-authentication-failed: 相互認証に失敗した$/m);
+  expect(japanese).toMatch(/^ {3}アプリケーションの選択: [0-9]/m);
 });
 
 test('without its keypad a PIN is not changed, and the card is asked for nothing', async () => {
