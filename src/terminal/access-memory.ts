@@ -27,7 +27,6 @@ export interface KeptFacts {
 
 interface Pending {
   readonly settled: Promise<void>;
-  readonly value: JsonValue | undefined;
 }
 
 /** facts kept in memory although the disk has them: a look-up begun earlier may not have seen them there */
@@ -83,7 +82,10 @@ export class AccessMemory {
 
   /** The facts for a decision; undefined where the look-up is so old that it has to be made anew. */
   view(found: FoundFacts): FactsView | undefined {
-    if (found.asked < this.#forgotten) return undefined;
+    return found.asked < this.#forgotten ? undefined : this.#viewOf(found);
+  }
+
+  #viewOf(found: FoundFacts): FactsView {
     const touched = new Set<string>();
     const factOf = ({ holderId, facts }: FoundFacts, key: string): JsonValue | undefined => {
       if (holderId === undefined) return undefined;
@@ -127,36 +129,38 @@ export class AccessMemory {
   keep(tapId: string, changes: readonly StateChange[], found: FoundFacts): KeptFacts {
     const passages = changes
       .filter(({ ifPassed }) => ifPassed)
-      .map((change) => ({ change, before: this.#now(change, this.#looked(change, found)) }));
-    if (passages.length > 0) this.#passages.set(tapId, passages);
-    forgetFirst(this.#passages, passageLimit);
-    return this.#hold(changes);
+      .map((change) => ({ change, before: this.#before(change, found) }));
+    return this.#hold(changes, () => {
+      if (passages.length > 0) this.#passages.set(tapId, passages);
+      forgetFirst(this.#passages, passageLimit);
+    });
   }
 
-  /** What is as it was before `tapId`, nobody having gone through the door; for the entry that records this. */
-  notPassed(tapId: string): KeptFacts {
+  /**
+   * What is as it was before `tapId`, nobody having gone through the door, for the entry that records this; a promise
+   * where that can be said only when what others change is on the disk, or taken back.
+   */
+  notPassed(tapId: string): KeptFacts | Promise<void> {
     const passages = this.#passages.get(tapId) ?? [];
-    this.#passages.delete(tapId);
+    const view = this.#viewOf({ holderId: undefined, facts: new Map(), asked: 0 });
+    const now = ({ holderId, key }: StateChange): JsonValue | undefined =>
+      // of a holder's fact no longer kept here, nobody knows whether another tap has changed it since
+      holderId === undefined ? view.shared(key) : this.#recent.get(nameOf(holderId, key))?.value;
     const changes = takenBack(
-      passages.map((passage) => ({ ...passage, now: this.#now(passage.change, passage.change.value) })),
-      { terminal: this.#terminal, shared: (key) => this.#now({ key }, undefined) },
+      passages.map((passage) => ({ ...passage, now: now(passage.change) })),
+      view,
     );
-    return this.#hold(changes);
+    const unsettled = view.unsettled([...changes, ...passages.map(({ change }) => change)]);
+    if (unsettled) return unsettled;
+    this.#passages.delete(tapId);
+    return this.#hold(changes, () => undefined);
   }
 
-  /** A fact of the disk as the look-up of its holder found it: the holder of this tap, or one who waits. */
-  #looked({ holderId, key }: StateChange, found: FoundFacts): JsonValue | undefined {
-    if (holderId === undefined) return undefined;
-    const of = [found, ...this.#companions.values()].find((one) => one.holderId === holderId);
-    return of?.facts.get(key);
-  }
-
-  /** The value that a fact has, or will have once what is on its way to the disk is there. */
-  #now({ holderId, key }: StateChange, looked: JsonValue | undefined): JsonValue | undefined {
-    const name = nameOf(holderId, key);
-    const pending = this.#pending.get(name);
-    if (pending) return pending.value;
-    return holderId === undefined ? this.#shared.get(key) : this.#holderFact(name, looked);
+  /** What a fact is before it changes: of the holder of this tap, of one who waits, or of the terminal as a whole. */
+  #before({ holderId, key }: StateChange, found: FoundFacts): JsonValue | undefined {
+    if (holderId === undefined) return this.#shared.get(key);
+    const of = [found, ...this.#companions.values()].findLast((one) => one.holderId === holderId);
+    return this.#holderFact(nameOf(holderId, key), of?.facts.get(key));
   }
 
   #holderFact(name: string, looked: JsonValue | undefined): JsonValue | undefined {
@@ -164,23 +168,24 @@ export class AccessMemory {
     return recent ? recent.value : looked;
   }
 
-  #hold(changes: readonly StateChange[]): KeptFacts {
+  #hold(changes: readonly StateChange[], stored: () => void): KeptFacts {
     let settle = (): void => undefined;
-    const settled = new Promise<void>((resolve) => {
-      settle = resolve;
-    });
-    const kept = changes.map(
-      ({ holderId, key, value }) => [nameOf(holderId, key), { settled, value }] as const,
-    );
-    for (const [name, pending] of kept) this.#pending.set(name, pending);
+    const pending: Pending = {
+      settled: new Promise((resolve) => {
+        settle = resolve;
+      }),
+    };
+    const names = changes.map(({ holderId, key }) => nameOf(holderId, key));
+    for (const name of names) this.#pending.set(name, pending);
     const end = (): void => {
-      for (const [name, pending] of kept) if (this.#pending.get(name) === pending) this.#pending.delete(name);
+      for (const name of names) if (this.#pending.get(name) === pending) this.#pending.delete(name);
       settle();
     };
     return {
       changes,
       durable: () => {
         this.#store(changes);
+        stored();
         end();
       },
       takeBack: end,

@@ -16,8 +16,8 @@ import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
-import type { KeptFacts } from './access-memory.ts';
 import type { JournalWriter } from './journal-writer.ts';
+import type { Passages } from './passages.ts';
 
 /** A durable decision that grants, as far as the door is concerned. */
 export interface Grant {
@@ -49,8 +49,8 @@ export interface DoorControllerParts {
   readonly changed: (state: ReturnType<typeof doorStateName>, locked: boolean) => void;
   /** the other doors of its interlocks, and whether people are to get out */
   readonly surroundings: () => Surroundings;
-  /** Takes back what holds only of who went through, nobody having done so for this tap. */
-  readonly notPassed: (tapId: string) => KeptFacts;
+  /** Records that nobody went through for a tap, and takes back what holds only of who did. */
+  readonly notPassed: (occurrence: Parameters<Passages['notPassed']>[0]) => void;
   /** the tamper input was raised */
   readonly tampered: () => void;
   /** what the door's readers show until something else happens */
@@ -146,13 +146,9 @@ export class DoorController {
         const { kind: _, tapId, ...event } = effect;
         const body: { [key: string]: JsonValue } = { ...place, ...event };
         if (tapId === undefined) return journal.note({ kind: 'door', body });
-        const unused = event.event === 'granted-not-opened';
-        return journal.note({
-          kind: 'door',
-          tapId,
-          body,
-          ...(unused && { facts: this.#parts.notPassed(tapId) }),
-        });
+        const occurrence = { kind: 'door' as const, tapId, body };
+        if (event.event === 'granted-not-opened') return this.#parts.notPassed(occurrence);
+        return journal.note(occurrence);
       }
       default:
         return effect satisfies never;

@@ -17,6 +17,7 @@ import { AgeingWatch } from './ageing-watch.ts';
 import { type Actuation, DoorController, type Grant } from './door-controller.ts';
 import type { TerminalEvent } from './events.ts';
 import type { JournalWriter } from './journal-writer.ts';
+import type { Passages } from './passages.ts';
 
 /** One door of the configuration. */
 export interface DoorEntry {
@@ -36,6 +37,7 @@ export interface DoorsParts {
   readonly hardware: ReadonlyMap<string, DoorHardware>;
   readonly policy: PolicyLookup;
   readonly memory: AccessMemory;
+  readonly passages: Passages;
   readonly journal: JournalWriter;
   readonly clock: Clock;
   readonly log: Logger;
@@ -150,7 +152,7 @@ export class Doors {
 
   #build(entry: DoorEntry, floor?: string): DoorController {
     const { doorId, settings } = entry;
-    const { hardware, journal, clock, log, memory, observe, tampered, indicate } = this.#parts;
+    const { hardware, journal, clock, log, passages, observe, tampered, indicate } = this.#parts;
     const own = hardware.get(floor === undefined ? doorId : floorId(doorId, floor));
     if (!own)
       throw new Error(`no hardware for door ${doorId}${floor === undefined ? '' : ` floor ${floor}`}`);
@@ -167,7 +169,7 @@ export class Doors {
         this.#reconsiderAround(doorId);
       },
       surroundings: () => this.#surroundings(entry),
-      notPassed: (tapId) => memory.notPassed(tapId),
+      notPassed: (occurrence) => passages.notPassed(occurrence),
       tampered: () => tampered(doorId),
       indicate: () => indicate(doorId),
     });

@@ -1,10 +1,11 @@
-import { decide } from '#core/access/decide.ts';
-import type { Decision, DenialReason } from '#core/access/decision.ts';
+import { decide, effectiveMs } from '#core/access/decide.ts';
+import type { Decision, DecisionBasis, DenialReason } from '#core/access/decision.ts';
 import type { DecisionTime } from '#core/access/rule.ts';
+import { afterFailure } from '#core/access/rules/lock-out.ts';
 import type { CardClaim, Reading } from '#core/card/reading.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { LookedUp, PolicyLookup } from '#ports/policy-lookup.ts';
-import type { AccessMemory, FoundFacts, KeptFacts } from './access-memory.ts';
+import type { AccessMemory, FactsView, FoundFacts, KeptFacts } from './access-memory.ts';
 import type { JournalWriter } from './journal-writer.ts';
 import type { ReaderSettings } from './terminal.ts';
 
@@ -39,14 +40,27 @@ export interface Decided {
   readonly facts?: KeptFacts;
 }
 
-export interface DecisionRequest {
+/** One tap; `openByUs` is the monotonic µs after which nobody waits any more. */
+interface OfTap {
   readonly tapId: string;
-  readonly reading: Reading;
   readonly found: Found;
-  /** monotonic µs after which nobody waits any more */
   readonly openByUs: number;
+}
+
+export interface DecisionRequest extends OfTap {
+  readonly reading: Reading;
+  /** the holder entered the PIN under threat */
+  readonly duress?: boolean;
   /** Why a decision that denies nothing does not hold after all. */
   readonly objection: (decision: Decision) => DenialReason | undefined;
+}
+
+/** A denial that something else than a rule brought about: the card, the pin pad. */
+export interface FailureRequest extends OfTap {
+  /** absent where the card gave none */
+  readonly reading: Reading | undefined;
+  readonly reason: DenialReason;
+  readonly basis: DecisionBasis;
 }
 
 /** Looks up what a decision on `reading` needs. Rejects with policy, journal and database faults. */
@@ -62,6 +76,14 @@ export async function lookUp(parts: TapDecisionParts, reading: Reading): Promise
     ...(reading.diversifier === undefined ? {} : { diversifier: reading.diversifier }),
   });
   return { ...found, asked };
+}
+
+/** Looks up what holds for a card that has no reading: the rules of the door alone. Rejects as `lookUp` does. */
+export async function lookUpDoor(parts: TapDecisionParts): Promise<Found> {
+  const nobody = { organization: '', profileId: '', userNumber: '' };
+  await parts.journal.open();
+  const asked = parts.memory.asked();
+  return { ...(await parts.policy.lookUp({ doorId: parts.reader.doorId, ...nobody })), asked };
 }
 
 /** Begins the look-up for a card that has said who it is, while it proves that. */
@@ -96,39 +118,82 @@ export async function believed(
   return same && clock.monotonicUs() - early.askedUs <= earlyForUs ? found : undefined;
 }
 
+/** Decides a reading by the rules. */
+export function decideReading(parts: TapDecisionParts, asked: DecisionRequest): Promise<Decided> {
+  const { tapId, reading } = asked;
+  return settled(parts, asked, (state, { slice }) => {
+    const request = { ...requestOf(parts, tapId), ...(asked.duress && { duress: true as const }) };
+    const decision = decide({ reading, request, slice, state, time: timeOf(parts) });
+    const reason = decision.kind === 'denied' ? undefined : asked.objection(decision);
+    const { basis } = decision;
+    return reason ? { kind: 'denied', reason, basis, changes: [], alarms: [] } : decision;
+  });
+}
+
+/** Denies a tap that failed before, or after, the rules were asked: failures are counted all the same. */
+export function decideFailure(parts: TapDecisionParts, asked: FailureRequest): Promise<Decided> {
+  const { reason, basis } = asked;
+  return settled(parts, asked, () => ({ kind: 'denied', reason, basis, changes: [], alarms: [] }));
+}
+
 /**
  * Decides on facts that are durable, and keeps what the decision changes, with nothing awaited in between: two taps
  * that touch the same fact are decided one after the other.
  */
-export async function decideReading(parts: TapDecisionParts, asked: DecisionRequest): Promise<Decided> {
+async function settled(
+  parts: TapDecisionParts,
+  asked: OfTap & { readonly reading: Reading | undefined },
+  make: (state: FactsView, found: Found) => Decision,
+): Promise<Decided> {
   const { memory, clock } = parts;
-  const { tapId, reading, openByUs } = asked;
+  const { tapId, openByUs } = asked;
   let { found } = asked;
   for (;;) {
     const facts = factsOf(found);
     const view = memory.view(facts);
     if (!view) {
-      found = await lookUp(parts, reading);
+      found = asked.reading ? await lookUp(parts, asked.reading) : await lookUpDoor(parts);
       continue;
     }
-    const { slice } = found;
-    const request = requestOf(parts, tapId);
-    const decision = decide({ reading, request, slice, state: view, time: timeOf(parts) });
-    const reason = decision.kind === 'denied' ? undefined : asked.objection(decision);
-    const held: Decision = reason
-      ? { kind: 'denied', reason, basis: decision.basis, changes: [], alarms: [] }
-      : decision;
-    const changes = held.kind === 'needs' ? [] : held.changes;
+    const decision = withFailure(parts, make(view, found), { ...asked, found, view });
+    const changes = decision.kind === 'needs' ? [] : decision.changes;
     const unsettled = view.unsettled(changes);
     if (!unsettled) {
-      if (held.kind === 'waits') memory.waits(tapId, facts);
-      return { decision: held, facts: memory.keep(tapId, changes, facts) };
+      if (decision.kind === 'waits') memory.waits(tapId, facts);
+      return { decision, facts: memory.keep(tapId, changes, facts) };
     }
     if (!(await settledBy(clock, unsettled, openByUs))) {
       const { basis } = decision;
       return { decision: { kind: 'denied', reason: 'too-late', basis, changes: [], alarms: [] } };
     }
   }
+}
+
+/** A denial with what it counts for: too many lock out. */
+function withFailure(
+  parts: TapDecisionParts,
+  decision: Decision,
+  { reading, found, view }: { reading: Reading | undefined; found: Found; view: FactsView },
+): Decision {
+  if (decision.kind !== 'denied') return decision;
+  const time = timeOf(parts);
+  const holderId = found.slice.holder?.holderId;
+  // a number that anyone could copy vouches for nobody
+  const vouched = reading?.assurance.includes('mutual-authentication') === true;
+  const { changes, lockedOut } = afterFailure({
+    rules: found.slice.rules,
+    reason: decision.reason,
+    readerId: parts.reader.readerId,
+    ...(vouched && holderId !== undefined ? { holderId } : {}),
+    state: view,
+    time,
+    timeMs: effectiveMs(time),
+  });
+  return {
+    ...decision,
+    changes: [...decision.changes, ...changes],
+    alarms: lockedOut ? [...decision.alarms, 'locked-out'] : decision.alarms,
+  };
 }
 
 /** The time that decisions are made with. */

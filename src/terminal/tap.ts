@@ -1,23 +1,25 @@
 import type { Logger } from 'pino';
 import { effectiveMs } from '#core/access/decide.ts';
 import type { Decision, DecisionBasis, DenialReason } from '#core/access/decision.ts';
-import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
+import type { CardOutcome, Reading } from '#core/card/reading.ts';
 import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
-import type { Indicator } from '#ports/indicator.ts';
-import type { PinPad } from '#ports/pin-pad.ts';
 import type { KeptFacts } from './access-memory.ts';
 import type { Actuation } from './door-controller.ts';
+import type { Passages } from './passages.ts';
 import {
   believed,
+  decideFailure,
   decideReading,
   type EarlyLookUp,
+  type Found,
   lookUp,
+  lookUpDoor,
   type TapDecisionParts,
   timeOf,
 } from './tap-decision.ts';
 import { actuationEntry, decisionEntry, timingEntry, tooSlowEntry } from './tap-entries.ts';
-import type { TerminalSettings } from './terminal.ts';
+import { askForPin, type PinResult, type TapPinParts } from './tap-pin.ts';
 import type { JudgedTiming, TimingWatch } from './timing-watch.ts';
 
 /** How a tap ended: a decision, or a card taken away too early, which is no denial. */
@@ -37,11 +39,9 @@ export type TapResult =
 
 export type Granted = Extract<Decision, { kind: 'granted' }>;
 
-export interface TapParts extends TapDecisionParts {
+export interface TapParts extends TapDecisionParts, TapPinParts {
+  readonly passages: Passages;
   readonly log: Logger;
-  readonly settings: TerminalSettings;
-  readonly indicator: Indicator | undefined;
-  readonly pinPad: PinPad | undefined;
   /** undefined where the reader's configuration does not ask for it */
   readonly timing: TimingWatch | undefined;
   /** Moves the strike; resolves with what the hardware did. Called only with a durable decision. */
@@ -121,11 +121,11 @@ function noteAlarms(
 
 /** Nobody went through, as far as anyone can tell: what holds only of who did is as before. */
 function noteNotOpened(
-  { journal, memory, reader }: TapParts,
+  { passages, reader }: TapParts,
   card: PresentedCard,
   body: Parameters<typeof actuationEntry>[2],
 ): void {
-  journal.note({ ...actuationEntry(reader, card, body), facts: memory.notPassed(card.tapId) });
+  passages.notPassed({ ...actuationEntry(reader, card, body), tapId: card.tapId });
 }
 
 async function decideTap(
@@ -135,7 +135,7 @@ async function decideTap(
   early: EarlyLookUp | undefined,
 ): Promise<TapResult> {
   const outcome = card.outcome;
-  if (outcome.kind !== 'reading') return resultWithoutReading(parts, card, outcome);
+  if (outcome.kind !== 'reading') return counted(parts, card, resultWithoutReading(parts, card, outcome));
 
   let reading = outcome.reading;
   const timing = parts.timing?.denies ? watchTiming(parts, card, reading) : undefined;
@@ -149,9 +149,12 @@ async function decideTap(
   let decided = await decideReading(parts, { tapId, reading, found, openByUs, objection });
   if (decided.decision.kind === 'needs') {
     const askedUs = parts.clock.monotonicUs();
-    const entry = await askForPin(parts, card, removed);
+    const { entry, duress } = await askForPin(parts, card, removed, found);
     openByUs += parts.clock.monotonicUs() - askedUs;
-    if (entry.kind !== 'verified') return resultWithoutPin(parts, entry, decided.decision.basis);
+    if (entry.kind !== 'verified') {
+      const result = resultWithoutPin(parts, entry, decided.decision.basis);
+      return counted(parts, card, result, { found, reading });
+    }
     reading = entry.reading;
     // looked up again: the permission may have been withdrawn while the PIN was typed
     const again = await lookUp(parts, reading);
@@ -160,6 +163,7 @@ async function decideTap(
       reading,
       found: again,
       openByUs,
+      duress,
       objection: (decision) => (decision.kind === 'needs' ? 'pin-unavailable' : objection(decision)),
     });
   }
@@ -180,22 +184,20 @@ function watchTiming(
   return judged;
 }
 
-type PinResult = PinOutcome | { readonly kind: 'not-entered' } | { readonly kind: 'absent' };
-
-async function askForPin(parts: TapParts, card: PresentedCard, removed: AbortSignal): Promise<PinResult> {
-  const profileId = card.outcome.kind === 'reading' ? card.outcome.reading.profileId : '';
-  const digits = parts.settings.pin.digits.get(profileId);
-  if (!parts.pinPad || !digits) return { kind: 'absent' };
-  parts.indicator?.show('pin-needed');
-  const entry = await parts.pinPad.request({ ...digits, timeoutMs: parts.settings.pin.timeoutMs }, removed);
-  if (removed.aborted) {
-    if (entry.kind === 'entered') entry.digits.fill(0);
-    return { kind: 'removed' };
-  }
-  if (entry.kind === 'absent') return { kind: 'absent' };
-  if (entry.kind !== 'entered') return { kind: 'not-entered' };
-  parts.indicator?.show('reading');
-  return card.verifyPin(entry.digits);
+/** A denial that no rule made, with what it counts for where too many failures lock out. */
+async function counted(
+  parts: TapParts,
+  card: PresentedCard,
+  result: TapResult,
+  known?: { readonly found: Found; readonly reading: Reading },
+): Promise<TapResult> {
+  if (result.kind === 'hold-again' || result.decision.kind !== 'denied') return result;
+  const found = known?.found ?? (await lookUpDoor(parts).catch(() => undefined));
+  if (!found) return result;
+  const { reason, basis } = result.decision;
+  const openByUs = parts.clock.monotonicUs() + parts.settings.decisionDeadlineMs * 1_000;
+  const asked = { tapId: card.tapId, reading: known?.reading, found, openByUs, reason, basis };
+  return { ...result, ...(await decideFailure(parts, asked)) };
 }
 
 function reasonOf({ code }: FaultRecord): DenialReason {
@@ -235,6 +237,7 @@ function resultWithoutPin(
     case 'removed':
       return { kind: 'hold-again' };
     case 'wrong':
+    case 'surplus':
       return denied(parts, 'pin-wrong', undefined, basis);
     case 'withheld':
       return denied(parts, 'pin-withheld', undefined, basis);

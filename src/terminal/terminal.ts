@@ -13,6 +13,7 @@ import type { Grant } from './door-controller.ts';
 import { type DoorEntry, Doors } from './doors.ts';
 import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
+import { Passages } from './passages.ts';
 import { ReaderDesk } from './reader-desk.ts';
 import type { Granted, TapResult } from './tap.ts';
 import { timeOf } from './tap-decision.ts';
@@ -87,6 +88,7 @@ class RunningTerminal implements Terminal {
   readonly #ports: TerminalPorts;
   readonly #settings: TerminalSettings;
   readonly #memory: AccessMemory;
+  readonly #passages: Passages;
   readonly #journal: JournalWriter;
   readonly #doors: Doors;
   /** by the reader's name in the card stack */
@@ -110,6 +112,7 @@ class RunningTerminal implements Terminal {
       appended: (head) => this.#observe({ kind: 'journal', head }),
       opened: (shared) => this.#memory.load(shared),
     });
+    this.#passages = new Passages({ memory: this.#memory, journal: this.#journal });
     this.#doors = this.#buildDoors();
     this.#desks = new Map(settings.readers.map((reader) => [reader.readerName, this.#buildDesk(reader)]));
   }
@@ -160,6 +163,7 @@ class RunningTerminal implements Terminal {
     await end([this.#doors, ...this.#desks.values()]);
     await end(pinPads.values());
     await this.#erasing;
+    this.#passages.stop();
     this.#journal.note({ kind: 'terminal', body: { event: 'stopped', terminal: this.#settings.terminalId } });
     await end([this.#journal]);
     await end([policy]);
@@ -193,6 +197,7 @@ class RunningTerminal implements Terminal {
       hardware,
       policy,
       memory: this.#memory,
+      passages: this.#passages,
       journal: this.#journal,
       clock,
       log,
@@ -231,6 +236,7 @@ class RunningTerminal implements Terminal {
     return new ReaderDesk({
       policy: this.#ports.policy,
       memory: this.#memory,
+      passages: this.#passages,
       journal: this.#journal,
       clock: this.#ports.clock,
       log: this.#ports.log.child({ component: 'tap', reader: readerId }),

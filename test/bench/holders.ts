@@ -25,14 +25,14 @@ export const benchRules = siteRulesSchema.parse({
 
 export const userNumber = (index: number) => `A${String(index).padStart(8, '0')}`;
 
-/** A list of `count` holders with one card each, as office software would write it. */
-export function writeHolders(file: string, count: number): void {
+/** A list of `count` holders with one card each, valid until `lastYear`, as office software would write it. */
+export function writeHolders(file: string, count: number, lastYear = '2030'): void {
   const lines = ['利用者番号,状態,有効開始,有効期限,グループ,カード状態,カード識別値'];
   for (let index = 0; index < count; index += 1) {
     const day = String(1 + (index % 28)).padStart(2, '0');
     const groups = index % 3 === 0 ? 'staff;cleaning' : 'staff';
     const diversifier = index.toString(16).padStart(16, '0');
-    lines.push(`${userNumber(index)},有効,2026/04/01,2030-03-${day},${groups},有効,${diversifier}`);
+    lines.push(`${userNumber(index)},有効,2026/04/01,${lastYear}-03-${day},${groups},有効,${diversifier}`);
   }
   writeFileSync(file, `${lines.join('\r\n')}\r\n`);
 }

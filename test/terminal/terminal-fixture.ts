@@ -190,11 +190,24 @@ export class HeldCard implements PresentedCard {
 
 export const noon = Date.UTC(2026, 10, 16, 3);
 
+export interface BenchOptions {
+  /** watched at the first reader */
+  readonly timing?: TimingSettings;
+  readonly keyErasure?: KeyErasure;
+  /** the zone that the first reader leads into and the second out of */
+  readonly into?: string;
+  /** the second leads into it too */
+  readonly bothInto?: boolean;
+  /** what an earlier run left */
+  readonly journal?: MemoryJournal;
+  readonly pinDigits?: readonly [minimum: number, maximum: number];
+}
+
 /** A terminal of two doors on a simulated clock; doors, journal, policy and cards are driven by the test. */
 export class Bench {
   readonly clock = new SimulatedClock({ utcMs: noon });
-  readonly journal = new MemoryJournal();
-  readonly policy = new MemoryPolicy(this.journal);
+  readonly journal: MemoryJournal;
+  readonly policy: MemoryPolicy;
   readonly readers = new HandReaders();
   readonly pinPad = new SimulatedPinPad({ clock: this.clock });
   readonly strikes: { door: string; locked: boolean; cause?: string; durable: number }[] = [];
@@ -203,8 +216,18 @@ export class Bench {
   readonly terminal: Terminal;
   #taps = 0;
 
-  /** `timing` is watched at the first reader */
-  constructor({ timing, keyErasure }: { timing?: TimingSettings; keyErasure?: KeyErasure } = {}) {
+  constructor({
+    timing,
+    keyErasure,
+    into,
+    bothInto = false,
+    journal = new MemoryJournal(),
+    pinDigits = [4, 8],
+  }: BenchOptions = {}) {
+    this.journal = journal;
+    this.policy = new MemoryPolicy(journal);
+    const zones = { ...(into && { from: 'yard', to: into }) };
+    const back = bothInto ? zones : { ...(into && { from: into, to: 'yard' }) };
     this.terminal = createTerminal(
       {
         readers: this.readers,
@@ -225,11 +248,14 @@ export class Bench {
       {
         terminalId: 'test',
         readers: [
-          { readerId: 'r1', readerName: 'reader-1', doorId: 'door-1', ...(timing && { timing }) },
-          { readerId: 'r2', readerName: 'reader-2', doorId: 'door-2' },
+          { readerId: 'r1', readerName: 'reader-1', doorId: 'door-1', ...zones, ...(timing && { timing }) },
+          { readerId: 'r2', readerName: 'reader-2', doorId: 'door-2', ...back },
         ],
         doors: ['door-1', 'door-2'].map((doorId) => ({ doorId, settings: doorSettingsSchema.parse({}) })),
-        pin: { timeoutMs: 20_000, digits: new Map([['type-a', { minimumDigits: 4, maximumDigits: 8 }]]) },
+        pin: {
+          timeoutMs: 20_000,
+          digits: new Map([['type-a', { minimumDigits: pinDigits[0], maximumDigits: pinDigits[1] }]]),
+        },
         decisionDeadlineMs: 5_000,
         interlocks: [],
         virtualReaders: 'refused',

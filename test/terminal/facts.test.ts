@@ -1,0 +1,281 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Fault } from '#core/fault.ts';
+import { doorRules } from '../policy-slices.ts';
+import { Bench, type BenchOptions, reading } from './terminal-fixture.ts';
+
+type Rest = Parameters<typeof doorRules>[1];
+type Door = Omit<Parameters<typeof doorRules>[0], 'id'>;
+
+const passback: Rest = { zones: [{ id: 'yard' }, { id: 'lab', passback: { mode: 'hard' } }] };
+const card = (userNumber: string) => ({ kind: 'reading' as const, reading: { ...reading, userNumber } });
+
+/** A terminal whose first reader leads into the lab and whose second leads out of it. */
+async function lab(rest: Rest = passback, door: Door = {}, options: BenchOptions = {}): Promise<Bench> {
+  const bench = new Bench({ into: 'lab', ...options });
+  for (const holder of ['h1', 'h2']) {
+    bench.permit(holder, { rules: doorRules({ id: 'door-1', assurance: [], ...door }, rest) });
+  }
+  await bench.terminal.start();
+  await bench.settle();
+  return bench;
+}
+
+const results = (bench: Bench) => bench.decisions().map(({ result, reason }) => reason ?? result);
+const countIn = (bench: Bench, zone: string) => bench.journal.facts.get('')?.get(`count/${zone}`);
+const people = (count: number) => expect.objectContaining({ parts: [expect.objectContaining({ n: count })] });
+
+describe('anti-passback', () => {
+  it('grants one of two taps at the same moment, and the second waits until the first is recorded', async () => {
+    const bench = await lab(passback, {}, { bothInto: true });
+    const disk = Promise.withResolvers<void>();
+    bench.journal.gate = disk.promise;
+    bench.present(card('h1'), 'reader-1');
+    bench.present(card('h1'), 'reader-2');
+    bench.present(card('h2'), 'reader-2');
+    await bench.settle();
+    expect(results(bench)).toEqual([]);
+    bench.journal.gate = undefined;
+    disk.resolve();
+    await bench.settle();
+    expect(results(bench).toSorted()).toEqual(['already-inside', 'granted', 'granted']);
+  });
+
+  it('counts for nothing what the disk does not take', async () => {
+    const bench = await lab();
+    bench.journal.fault = new Fault('journal-full', 'full');
+    await bench.tap(card('h1'));
+    expect(bench.locked()).toBe(true);
+    bench.journal.fault = undefined;
+    await bench.tap(card('h1'));
+    await bench.tap(card('h1'));
+    await bench.clock.advanceAsync(1_000);
+    expect(results(bench).toSorted()).toEqual(['already-inside', 'fault', 'granted']);
+  });
+
+  it('outlasts a restart', async () => {
+    const bench = await lab();
+    await bench.tap(card('h1'));
+    await bench.terminal.stop();
+    const { journal } = bench;
+    journal.records.length = 0;
+    const again = await lab(passback, {}, { journal });
+    await again.tap(card('h1'));
+    await again.tap(card('h2'));
+    expect(results(again)).toEqual(['already-inside', 'granted']);
+  });
+
+  it('holds for a card that was looked up before another reader let its holder in', async () => {
+    const bench = await lab();
+    const diversifier = 'AA';
+    bench.permit('h1', {
+      rules: doorRules({ id: 'door-1', assurance: [] }, passback),
+      card: { profileId: 'type-a', userNumber: 'h1', status: 'active', diversifier },
+    });
+    const held = { ...reading, userNumber: 'h1', diversifier };
+    bench.claim({ diversifier });
+    await bench.settle();
+    await bench.tap({ kind: 'reading', reading: { ...held, diversifier: 'BB' } }, 'reader-1');
+    bench.claim({ diversifier });
+    await bench.settle();
+    await bench.tap({ kind: 'reading', reading: held });
+    expect(results(bench)).toEqual(['granted', 'already-inside']);
+  });
+
+  it('forgets an entry when nobody went through, and counts whoever did', async () => {
+    const bench = await lab();
+    await bench.tap(card('h1'));
+    bench.doors.get('door-1')?.push();
+    bench.doors.get('door-1')?.close();
+    await bench.clock.advanceAsync(60_000);
+    await bench.tap(card('h2'));
+    expect(countIn(bench, 'lab')).toEqual(people(2));
+    await bench.clock.advanceAsync(60_000);
+    expect(countIn(bench, 'lab')).toEqual(people(1));
+    await bench.tap(card('h1'));
+    await bench.tap(card('h2'));
+    expect(results(bench)).toEqual(['granted', 'granted', 'already-inside', 'granted']);
+  });
+
+  it('forgets everybody whom one opening was meant for, when nobody went through', async () => {
+    const bench = await lab();
+    await bench.tap(card('h1'));
+    await bench.tap(card('h2'));
+    await bench.clock.advanceAsync(60_000);
+    expect(countIn(bench, 'lab')).toEqual(people(0));
+    await bench.tap(card('h1'));
+    await bench.tap(card('h2'));
+    expect(results(bench)).toEqual(['granted', 'granted', 'granted', 'granted']);
+  });
+
+  it('takes back an entry whose strike failed', async () => {
+    const bench = await lab();
+    bench.doors.get('door-1')?.misbehave({ lineGone: true });
+    await bench.tap(card('h1'));
+    bench.doors.get('door-1')?.misbehave({});
+    await bench.clock.advanceAsync(5_000);
+    await bench.tap(card('h1'));
+    expect(results(bench)).toEqual(['granted', 'granted']);
+    expect(countIn(bench, 'lab')).toEqual(people(1));
+  });
+});
+
+describe('other rules that remember', () => {
+  it('two persons: the first is asked to wait for the next, who opens for both', async () => {
+    const bench = await lab({}, { twoPerson: {} });
+    await bench.tap(card('h1'));
+    expect([bench.shown.at(-1), bench.locked()]).toEqual(['next-person', true]);
+    await bench.tap(card('h1'));
+    expect(bench.locked()).toBe(true);
+    await bench.tap(card('h2'));
+    expect(bench.locked()).toBe(false);
+    expect(results(bench)).toEqual(['second-person', 'second-person', 'granted']);
+  });
+
+  it('duress: the card sees the PIN alone, the door opens, and staff is told', async () => {
+    const bench = await lab({ duress: { digit: 9 } }, { assurance: ['pin'] }, { pinDigits: [4, 4] });
+    const tapped = await bench.tap(card('h1'));
+    const verified = { ...reading, userNumber: 'h1', assurance: [...reading.assurance, 'pin' as const] };
+    tapped.pinOutcome = { kind: 'verified', reading: verified };
+    for (const digit of [1, 2, 3, 4, 9]) bench.pinPad.press(digit);
+    bench.pinPad.enter();
+    await bench.settle();
+    expect(tapped.pins.map((pin) => Buffer.from(pin).toString())).toEqual(['1234']);
+    expect(bench.locked()).toBe(false);
+    const alarms = bench.journal.records.filter(({ kind }) => kind === 'alarm').map(({ body }) => body.alarm);
+    expect(alarms).toEqual(['duress']);
+    expect(results(bench)).toEqual(['granted']);
+  });
+
+  it('duress: a digit too many that is another costs no try', async () => {
+    const bench = await lab({ duress: { digit: 9 } }, { assurance: ['pin'] }, { pinDigits: [4, 4] });
+    const tapped = await bench.tap(card('h1'));
+    for (const digit of [1, 2, 3, 4, 8]) bench.pinPad.press(digit);
+    bench.pinPad.enter();
+    await bench.settle();
+    expect(tapped.pins).toEqual([]);
+    expect(results(bench)).toEqual(['pin-wrong']);
+  });
+
+  it('lock-out: too many failures at a reader refuse everybody there, and staff is told', async () => {
+    const bench = await lab({ lockOut: { reader: { after: 2, reasons: ['unknown-card', 'pin-wrong'] } } });
+    const lockOut = { lockOut: { reader: { after: 2, reasons: ['unknown-card' as const] } } };
+    const rules = doorRules({ id: 'door-1' }, lockOut);
+    bench.policy.slices.set('', { rules, profileAdmitted: false, otherCards: false });
+    await bench.tap({ kind: 'unknown-card' });
+    await bench.tap({ kind: 'unknown-card' });
+    await bench.tap(card('h1'));
+    await bench.tap(card('h1'), 'reader-2');
+    await bench.clock.advanceAsync(61_000);
+    await bench.tap(card('h1'));
+    expect(results(bench)).toEqual(['unknown-card', 'unknown-card', 'locked-out', 'granted', 'granted']);
+    const alarms = bench.journal.records.filter(({ kind }) => kind === 'alarm').map(({ body }) => body.alarm);
+    expect(alarms).toContain('locked-out');
+  });
+});
+
+type Step =
+  | { readonly do: 'tap'; readonly reader: 1 | 2; readonly holder: 'h1' | 'h2'; readonly turns: number }
+  | { readonly do: 'disk'; readonly state: 'works' | 'full' | 'hangs' }
+  | { readonly do: 'push'; readonly door: 1 | 2 }
+  | { readonly do: 'wait'; readonly ms: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('tap' as const),
+      reader: fc.constantFrom(1 as const, 2 as const),
+      holder: fc.constantFrom('h1' as const, 'h2' as const),
+      turns: fc.integer({ min: 0, max: 1 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('disk' as const),
+      state: fc.constantFrom('works' as const, 'works', 'full', 'hangs'),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('push' as const), door: fc.constantFrom(1 as const, 2 as const) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(0, 1_000, 6_000, 30_000) }),
+  },
+);
+
+describe('whatever happens in whatever order', () => {
+  it('the facts on the disk are what the entries on it add up to: nothing twice, nothing forgotten', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 40 }), async (steps) => {
+        const bench = await lab();
+        // no disk takes two entries in one millisecond
+        const append = bench.journal.append.bind(bench.journal);
+        bench.journal.append = async (records) => {
+          const head = await append(records);
+          bench.clock.stepUtc(1);
+          return head;
+        };
+        let release = (): void => undefined;
+        const disk = (state: 'works' | 'full' | 'hangs') => {
+          release();
+          bench.journal.gate = undefined;
+          bench.journal.fault = state === 'full' ? new Fault('journal-full', 'full') : undefined;
+          if (state === 'hangs') {
+            const gate = Promise.withResolvers<void>();
+            bench.journal.gate = gate.promise;
+            release = gate.resolve;
+          }
+        };
+        for (const one of steps) {
+          if (one.do === 'tap') {
+            bench.present(card(one.holder), `reader-${one.reader}`);
+            if (one.turns > 0) await bench.settle();
+          } else if (one.do === 'disk') disk(one.state);
+          else if (one.do === 'push') {
+            bench.doors.get(`door-${one.door}`)?.push();
+            bench.doors.get(`door-${one.door}`)?.close();
+          } else await bench.clock.advanceAsync(one.ms);
+        }
+        disk('works');
+        await bench.clock.advanceAsync(60_000);
+        expectConsistent(bench);
+        await bench.terminal.stop();
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+/** Retells the journal: each holder goes in and out by turns, and in the end is where the facts say. */
+function expectConsistent({ journal }: Bench): void {
+  const places = new Map<string, 'lab' | 'yard'>();
+  const before = new Map<string, { holder: string; place: 'lab' | 'yard' | undefined }>();
+  for (const { kind, tapId = '', body, personal } of journal.records) {
+    if (kind === 'decision' && body.result === 'granted') {
+      const holder = personal?.userNumber ?? '';
+      const to = body.to === 'lab' ? 'lab' : 'yard';
+      expect(places.get(holder), 'granted into where the holder is').not.toBe(to);
+      before.set(tapId, { holder, place: places.get(holder) });
+      places.set(holder, to);
+    }
+    const unused =
+      body.event === 'granted-not-opened' || body.result === 'failed' || body.result === 'not-opened';
+    const undone = unused ? before.get(tapId) : undefined;
+    const last = [...before].findLast(([, { holder }]) => holder === undone?.holder);
+    if (!undone || last?.[0] !== tapId) continue;
+    before.delete(tapId);
+    if (undone.place === undefined) places.delete(undone.holder);
+    else places.set(undone.holder, undone.place);
+  }
+  for (const holder of ['h1', 'h2']) {
+    const at = journal.facts.get(holder)?.get('at') as { zone: string | null } | undefined;
+    expect(at?.zone).toBe(places.get(holder));
+  }
+  const inside = [...places.values()].filter((place) => place === 'lab').length;
+  const count = journal.facts.get('')?.get('count/lab') as { parts: { n: number }[] } | undefined;
+  expect(count?.parts.reduce((sum, part) => sum + part.n, 0) ?? 0).toBe(inside);
+}
