@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -104,6 +104,21 @@ describe('whether the system clock is trusted', () => {
   afterEach(() => rmSync(directory, { recursive: true }));
   const build = () =>
     new SystemClock({ markers: [join(directory, 'synchronized')], rtcFile: join(directory, 'hctosys') });
+
+  it.each([
+    ['2000-01-01', false],
+    ['2025-12-31', false],
+    ['2026-11-22', true],
+    ['2060-01-01', false],
+  ])('by a battery that says %s: %s', (date, trusted) => {
+    writeFileSync(join(directory, 'hctosys'), '1\n');
+    vi.setSystemTime(date);
+    try {
+      expect(build().trusted()).toBe(trusted);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 
   it('no, while nothing says so', () => {
     expect(build().trusted()).toBe(false);

@@ -1,5 +1,5 @@
 import holidayJp from '@holiday-jp/holiday_jp';
-import type { HolidayDates } from '#core/access/calendar.ts';
+import { type HolidayDates, holidayKind } from '#core/access/calendar.ts';
 
 /**
  * Public holidays of Japan with substitutes (振替休日) and days between two holidays (国民の休日), from `firstYear` to the
@@ -8,5 +8,6 @@ import type { HolidayDates } from '#core/access/calendar.ts';
 export function japaneseHolidays(firstYear: number): HolidayDates {
   const all = Object.keys(holidayJp.holidays).sort();
   const lastYear = Number(all.at(-1)?.slice(0, 4));
-  return { firstYear, lastYear, dates: all.filter((date) => date >= String(firstYear)) };
+  const wanted = all.filter((date) => date >= String(firstYear));
+  return { firstYear, lastYear, days: Object.fromEntries(wanted.map((date) => [date, holidayKind])) };
 }

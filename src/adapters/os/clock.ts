@@ -6,8 +6,11 @@ import type { CancelTimer, Clock } from '#ports/clock.ts';
 const timesyncMarker = '/run/systemd/timesync/synchronized';
 /** '1' when the kernel set the system clock from this battery-kept clock at boot */
 const rtcFile = '/sys/class/rtc/rtc0/hctosys';
-/** a battery that was ever empty restarts at 1970 or 2000: no RTC is believed that stands before this software */
-const softwareMs = Date.UTC(2026, 0, 1);
+/**
+ * A battery that was ever empty restarts at 1970 or 2000, and a flipped bit leads decades ahead: no RTC is believed
+ * that stands before this software or beyond any life of the device.
+ */
+const [softwareMs, endMs] = [Date.UTC(2026, 0, 1), Date.UTC(2051, 0, 1)];
 /** how long a "not yet" is believed, in milliseconds */
 const recheckMs = 10_000;
 
@@ -68,7 +71,11 @@ export class SystemClock implements Clock {
 
   #keptByBattery(): boolean {
     try {
-      return readFileSync(this.#rtcFile, 'utf8').trim() === '1' && this.utcMs() > softwareMs;
+      return (
+        readFileSync(this.#rtcFile, 'utf8').trim() === '1' &&
+        softwareMs < this.utcMs() &&
+        this.utcMs() < endMs
+      );
     } catch {
       // no such clock on this machine, as on every Raspberry Pi before the fifth
       return false;

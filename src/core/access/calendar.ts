@@ -5,19 +5,23 @@ import { isLocalMinute, type LocalMinute } from './time-zone.ts';
 export const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 
 /** kind of a public holiday */
-const holidayKind = 'holiday';
+export const holidayKind = 'holiday';
 /** kind of a day that is read by its weekday, though it is a public holiday */
 const ordinaryKind = 'ordinary';
 const dayMs = 86_400_000;
 /** longest run of days one line may give: a slip in a year must not make a million of them */
 const daysAtOnce = 366;
 
+/** Kinds of days by date (`2026-12-29`). */
+export interface DayKinds {
+  readonly [date: string]: string;
+}
+
 /** Public holidays of whole years, which travel with the policy: decisions never compute one. */
 export interface HolidayDates {
   readonly firstYear: number;
   readonly lastYear: number;
-  /** `2026-05-06`, ascending */
-  readonly dates: readonly string[];
+  readonly days: DayKinds;
 }
 
 /** A calendar as the rules give it; its own days outrank public holidays. */
@@ -25,14 +29,13 @@ export interface RulesCalendar {
   readonly id: string;
   /** whose public holidays are days of the kind `holiday` */
   readonly holidays?: 'japan' | undefined;
-  /** kind by date (`2026-12-29`) */
-  readonly days: { readonly [date: string]: string };
+  readonly days: DayKinds;
 }
 
 /** A calendar together with the public holidays it refers to. */
 export interface Calendar {
-  readonly days: RulesCalendar['days'];
-  readonly holidays: readonly string[];
+  readonly days: DayKinds;
+  readonly holidays: DayKinds;
 }
 
 const date = z
@@ -103,7 +106,7 @@ export function kindOfDay(
   calendar: Calendar | undefined,
 ): string {
   const key = `${year}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`;
-  const kind = calendar?.days[key] ?? (calendar?.holidays.includes(key) ? holidayKind : ordinaryKind);
+  const kind = calendar?.days[key] ?? calendar?.holidays[key] ?? ordinaryKind;
   return kind === ordinaryKind ? (weekdays[weekday - 1] ?? '') : kind;
 }
 

@@ -121,6 +121,6 @@ function withCalendar(
   if (!named || (named.holidays && !japaneseHolidays)) {
     throw new Fault('database-invalid', `calendar "${calendar}" is not in the policy with all its days`);
   }
-  const holidays = named.holidays ? (japaneseHolidays?.dates ?? []) : [];
+  const holidays = named.holidays ? (japaneseHolidays?.days ?? {}) : {};
   return { id, periods, calendar: { days: named.days, holidays } };
 }

@@ -16,6 +16,9 @@ export interface LocalParts extends LocalMinute {
   readonly weekday: number;
 }
 
+/** the last answer: a decision asks for the same moment once for every schedule it looks at */
+let last: { readonly utcMs: number; readonly timeZone: string; readonly parts: LocalParts } | undefined;
+
 /** names alone: Temporal would also take an offset or a time zone out of a whole date */
 const zoneName = /^[A-Za-z][\w+-]*(?:\/[\w+-]+)*$/;
 
@@ -32,9 +35,11 @@ export function isTimeZone(timeZone: string): boolean {
 
 /** Local date and time in `timeZone` (IANA name) at `utcMs`, milliseconds since 1970 UTC. Throws RangeError for a zone it does not know. */
 export function localParts(utcMs: number, timeZone: string): LocalParts {
+  if (last?.utcMs === utcMs && last.timeZone === timeZone) return last.parts;
   const local = Temporal.Instant.fromEpochMilliseconds(utcMs).toZonedDateTimeISO(timeZone);
   const { year, month, day, hour, minute, second, dayOfWeek: weekday } = local;
-  return { year, month, day, hour, minute, second, weekday };
+  last = { utcMs, timeZone, parts: { year, month, day, hour, minute, second, weekday } };
+  return last.parts;
 }
 
 /**

@@ -73,7 +73,9 @@ describe('public holidays of Japan', () => {
   );
 
   it('are whole years, ascending, 16 to 21 a year', () => {
-    const { firstYear, lastYear, dates } = japaneseHolidays(2024);
+    const { firstYear, lastYear, days } = japaneseHolidays(2024);
+    const dates = Object.keys(days);
+    expect(new Set(Object.values(days))).toEqual(new Set(['holiday']));
     expect(firstYear).toBe(2024);
     expect(lastYear).toBeGreaterThanOrEqual(2050);
     expect(dates).toEqual([...new Set(dates)].sort());

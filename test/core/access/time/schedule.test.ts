@@ -108,7 +108,11 @@ describe('property: a schedule holds just when a list of all its minutes does', 
         ),
         fc.subarray(['2026-11-01', '2027-01-01', '2028-02-29'], { minLength: 0 }),
         (timeZone, near, offset, periods, days, holidays) => {
-          const schedule: Schedule = { id: 'any', periods, calendar: { days, holidays } };
+          const schedule: Schedule = {
+            id: 'any',
+            periods,
+            calendar: { days, holidays: Object.fromEntries(holidays.map((date) => [date, 'holiday'])) },
+          };
           const wall = wallClock(timeZone);
           for (let step = 0; step < 90; step += 1) {
             const ms = near + (offset + step) * 60_000;
@@ -197,7 +201,7 @@ function listedMinutes(
   [date, weekday, time]: readonly [string, string, string],
 ): boolean {
   let name = weekday;
-  if (schedule.calendar?.holidays.includes(date)) name = 'holiday';
+  if (Object.keys(schedule.calendar?.holidays ?? {}).includes(date)) name = 'holiday';
   const own = schedule.calendar?.days[date];
   if (own === 'ordinary') name = weekday;
   else if (own !== undefined) name = own;
