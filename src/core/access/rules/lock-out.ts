@@ -128,7 +128,7 @@ function failedAgain(known: Failures | undefined, limits: Limits, now: Now): Fai
   const before = ofThisBoot(known, now);
   const calm = before !== undefined && monotonicMs - before.untilMs > limits.longest;
   const rounds = before && !calm ? before.rounds : 0;
-  const counts = before !== undefined && monotonicMs - before.since.monotonicMs <= limits.within;
+  const counts = before && before.count > 0 && monotonicMs - before.since.monotonicMs <= limits.within;
   const count = counts ? before.count + 1 : 1;
   const since: Moment = counts ? before.since : momentOf(now);
   if (count < limits.after) return { count, since, rounds, untilMs: before?.untilMs ?? 0 };
