@@ -5,9 +5,11 @@ import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import { parseCardProfile } from '#core/card/profile.ts';
 import { Fault } from '#core/fault.ts';
 import { cardDescriptionSchema } from '#simulators/card/card-description.ts';
+import { erasedBy } from '../erased.ts';
 import {
   deckCard,
   mutualChannelOf,
+  pin,
   powered,
   readYaml,
   scripted,
@@ -463,4 +465,49 @@ test('a session reads once', async () => {
   const open = session(powered(deckCard('employee')).transmit);
   await open.read();
   await expect(open.read()).rejects.toThrow('once');
+});
+
+describe('closing', () => {
+  const begun = async () => {
+    const virtual = powered(deckCard('employee'));
+    let answer = (command: Uint8Array) => virtual.transmit(command);
+    const open = session((command) => answer(command), { profiles: [typeA] });
+    expect((await open.read()).kind).toBe('reading');
+    const silence = () => {
+      let resolve: (response: Uint8Array) => void = () => undefined;
+      answer = () => new Promise((give) => (resolve = give));
+      return (response: Uint8Array) => resolve(response);
+    };
+    return { open, silence };
+  };
+  const closed = {
+    kind: 'refused',
+    fault: { code: 'card-channel-closed', message: 'the card session is closed' },
+  };
+
+  test('zeroes the session keys, and is the end', async () => {
+    const { open } = await begun();
+    // two keys, two subkeys of the MAC and the counter at least
+    expect(erasedBy(() => open.close()).length).toBeGreaterThanOrEqual(5);
+    expect(erasedBy(() => open.close())).toEqual([]);
+    expect(await open.verifyPin(pin('1234'))).toEqual(closed);
+  });
+
+  test('does so while the card works, whose answer then comes too late', async () => {
+    const { open, silence } = await begun();
+    const give = silence();
+    const verifying = open.verifyPin(pin('1234'));
+    expect(erasedBy(() => open.close()).length).toBeGreaterThanOrEqual(5);
+    give(Uint8Array.of(0x90, 0x00));
+    expect(await verifying).toEqual(closed);
+  });
+
+  test('is what becomes of a session on which two PIN commands run at once, which is a bug', async () => {
+    const { open, silence } = await begun();
+    const give = silence();
+    const verifying = open.verifyPin(pin('1234'));
+    await expect(open.verifyPin(pin('1234'))).rejects.toThrow('one at a time');
+    give(Uint8Array.of(0x90, 0x00));
+    expect(await verifying).toEqual(closed);
+  });
 });
