@@ -103,6 +103,7 @@ class Overheard {
         pin: { timeoutMs: 20_000, digits: new Map([[profile.id, { minimumDigits: 4, maximumDigits: 8 }]]) },
         decisionDeadlineMs: 5_000,
         interlocks: [],
+        automation: { rules: [], inputs: [], outputs: [] },
         virtualReaders: 'allowed',
       },
     );

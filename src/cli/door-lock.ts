@@ -25,7 +25,11 @@ export function registerDoorLock(door: Command): void {
       const { config } = await loadTerminalConfig(options.config);
       const doors = await openStrikes({
         // strikes alone: no input is of use here, and every line less is a failure less
-        doors: Object.fromEntries(config.doors.map(({ id, hardware }) => [id, { strike: hardware.strike }])),
+        doors: Object.fromEntries(
+          config.doors.map(({ id, hardware: { strike, floors } }) => [id, floors ? { floors } : { strike }]),
+        ),
+        inputs: {},
+        outputs: {},
         indicators: {},
       });
       const results = await lockDoors(doors, lockWithinMs);

@@ -137,6 +137,15 @@ export class AccessMemory {
   }
 
   /**
+   * Changes facts about the terminal as a whole at once: what an input demands waits for no disk. The entry that is
+   * to make it durable is the caller's.
+   */
+  declare(changes: readonly StateChange[]): KeptFacts {
+    this.#store(changes);
+    return { changes, durable: () => undefined, takeBack: () => undefined };
+  }
+
+  /**
    * What is as it was before `tapId`, nobody having gone through the door, for the entry that records this; a promise
    * where that can be said only when what others change is on the disk, or taken back.
    */

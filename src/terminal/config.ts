@@ -152,6 +152,11 @@ export function terminalSettings({ config, profiles }: LoadedConfig): TerminalSe
     },
     decisionDeadlineMs: config.deadlines.decision,
     interlocks: config.interlocks.map(({ doors }) => doors),
+    automation: {
+      rules: config.automation,
+      inputs: config.inputs.map(({ id }) => id),
+      outputs: config.outputs.map(({ id }) => id),
+    },
     virtualReaders: 'refused',
   };
 }

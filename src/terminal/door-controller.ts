@@ -3,6 +3,7 @@ import { next } from '#core/access/door.ts';
 import { type DoorSettings, grantTimes } from '#core/access/door-settings.ts';
 import {
   type DoorEffect,
+  type DoorEvent,
   type DoorIndication,
   type DoorMachineInput,
   type DoorMode,
@@ -49,6 +50,7 @@ export interface DoorControllerParts {
   readonly changed: (state: ReturnType<typeof doorStateName>, locked: boolean) => void;
   /** the other doors of its interlocks, and whether people are to get out */
   readonly surroundings: () => Surroundings;
+  readonly happened: (event: DoorEvent) => void;
   /** Records that nobody went through for a tap, and takes back what holds only of who did. */
   readonly notPassed: (occurrence: Parameters<Passages['notPassed']>[0]) => void;
   /** the tamper input was raised */
@@ -144,6 +146,7 @@ export class DoorController {
         return indicate(effect.indication);
       case 'record': {
         const { kind: _, tapId, ...event } = effect;
+        this.#parts.happened(effect.event);
         const body: { [key: string]: JsonValue } = { ...place, ...event };
         if (tapId === undefined) return journal.note({ kind: 'door', body });
         const occurrence = { kind: 'door' as const, tapId, body };

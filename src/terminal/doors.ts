@@ -2,7 +2,12 @@ import type { Logger } from 'pino';
 import { effectiveMs } from '#core/access/decide.ts';
 import { type DoorSituation, nextLookMs, wantedMode } from '#core/access/door-mode.ts';
 import type { DoorSettings } from '#core/access/door-settings.ts';
-import { type DoorIndication, type DoorState, restingIndication } from '#core/access/door-state.ts';
+import {
+  type DoorEvent,
+  type DoorIndication,
+  type DoorState,
+  restingIndication,
+} from '#core/access/door-state.ts';
 import { floorId } from '#core/access/door-wiring.ts';
 import type { Surroundings } from '#core/access/interlock.ts';
 import type { DoorPolicy } from '#core/access/policy.ts';
@@ -43,6 +48,7 @@ export interface DoorsParts {
   readonly log: Logger;
   readonly time: () => DecisionTime;
   readonly observe: (event: TerminalEvent) => void;
+  readonly happened: (event: DoorEvent, doorId: string) => void;
   readonly tampered: (doorId: string) => void;
   /** what the readers of a door show may have changed */
   readonly indicate: (doorId: string) => void;
@@ -152,7 +158,7 @@ export class Doors {
 
   #build(entry: DoorEntry, floor?: string): DoorController {
     const { doorId, settings } = entry;
-    const { hardware, journal, clock, log, passages, observe, tampered, indicate } = this.#parts;
+    const { hardware, journal, clock, log, passages, observe, happened, tampered, indicate } = this.#parts;
     const own = hardware.get(floor === undefined ? doorId : floorId(doorId, floor));
     if (!own)
       throw new Error(`no hardware for door ${doorId}${floor === undefined ? '' : ` floor ${floor}`}`);
@@ -169,6 +175,7 @@ export class Doors {
         this.#reconsiderAround(doorId);
       },
       surroundings: () => this.#surroundings(entry),
+      happened: (event) => happened(event, doorId),
       notPassed: (occurrence) => passages.notPassed(occurrence),
       tampered: () => tampered(doorId),
       indicate: () => indicate(doorId),

@@ -13,7 +13,8 @@ import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { ServiceNotifier } from '#adapters/systemd/notify.ts';
-import { hardwareIds, hardwareParts, type PinPadWiring } from '#core/access/door-wiring.ts';
+import { hardwareOf, hardwareParts, type PinPadWiring } from '#core/access/door-wiring.ts';
+import { wiringOf } from '#core/config/terminal-config.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
@@ -91,18 +92,13 @@ function statusText({ config }: LoadedConfig, keyWatch: KeyWatch | undefined): s
 }
 
 function guardedDoors({ config }: LoadedConfig): GuardedDoors {
-  const wiring = {
-    doors: Object.fromEntries(config.doors.map(({ id, hardware }) => [id, hardware])),
-    indicators: Object.fromEntries(
-      config.readers.flatMap(({ id, indicator }) => (indicator ? [[id, indicator]] : [])),
-    ),
-  };
+  const wiring = wiringOf(config);
   return new GuardedDoors({
     parts: hardwareParts(wiring, {
       gpio: moduleOf('#adapters/gpio/gpio-hardware.ts'),
       usbRelay: moduleOf('#adapters/hid/usb-relay-hardware.ts'),
     }),
-    doorIds: config.doors.flatMap(({ id, hardware }) => hardwareIds(id, hardware)),
+    doorIds: [...hardwareOf(wiring).keys()],
     readerIds: config.readers.map(({ id }) => id),
   });
 }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { isFault } from '#core/fault.ts';
+import { automationEvents } from '#core/access/automation.ts';
+import type { DoorEvent } from '#core/access/door-state.ts';
 import type { CardReaders, PresentedCard, ReaderStatus } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
@@ -9,12 +10,14 @@ import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import { AccessMemory } from './access-memory.ts';
+import { Automation, type AutomationSettings } from './automation.ts';
 import type { Grant } from './door-controller.ts';
 import { type DoorEntry, Doors } from './doors.ts';
 import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { Passages } from './passages.ts';
 import { ReaderDesk } from './reader-desk.ts';
+import { TamperAnswer } from './tamper-answer.ts';
 import type { Granted, TapResult } from './tap.ts';
 import { timeOf } from './tap-decision.ts';
 import { type TimingSettings, TimingWatch } from './timing-watch.ts';
@@ -56,6 +59,7 @@ export interface TerminalSettings {
   readonly doors: readonly Omit<DoorEntry, 'zones'>[];
   /** doors by id, of which only one at a time may be unlocked or open */
   readonly interlocks: readonly (readonly string[])[];
+  readonly automation: AutomationSettings;
   /** how long a holder has to enter the PIN, and how long a PIN is, by the id of each profile that has one */
   readonly pin: {
     readonly timeoutMs: number;
@@ -91,19 +95,22 @@ class RunningTerminal implements Terminal {
   readonly #passages: Passages;
   readonly #journal: JournalWriter;
   readonly #doors: Doors;
+  readonly #automation: Automation;
+  readonly #tamper: TamperAnswer;
   /** by the reader's name in the card stack */
   readonly #desks: ReadonlyMap<string, ReaderDesk>;
   readonly #readerStates = new Map<string, string>();
   #cancelWatch: CancelTimer | undefined;
-  /** ends when every erasure of keys begun by then has, and is recorded */
-  #erasing: Promise<unknown> = Promise.resolve();
 
   constructor(ports: TerminalPorts, settings: TerminalSettings) {
     this.#ports = ports;
     this.#settings = settings;
     this.#memory = new AccessMemory({
       terminal: settings.terminalId,
-      sharedChanged: () => this.#doors.refresh(),
+      sharedChanged: () => {
+        this.#doors.refresh();
+        this.#automation.refresh();
+      },
     });
     this.#journal = new JournalWriter({
       journal: ports.journal,
@@ -113,7 +120,16 @@ class RunningTerminal implements Terminal {
       opened: (shared) => this.#memory.load(shared),
     });
     this.#passages = new Passages({ memory: this.#memory, journal: this.#journal });
+    this.#tamper = new TamperAnswer({ keyErasure: ports.keyErasure, journal: this.#journal, log: ports.log });
     this.#doors = this.#buildDoors();
+    this.#automation = new Automation({
+      settings: settings.automation,
+      hardware: ports.doors,
+      memory: this.#memory,
+      journal: this.#journal,
+      clock: ports.clock,
+      log: ports.log.child({ component: 'automation' }),
+    });
     this.#desks = new Map(settings.readers.map((reader) => [reader.readerName, this.#buildDesk(reader)]));
   }
 
@@ -135,6 +151,7 @@ class RunningTerminal implements Terminal {
     await this.#journal.start();
     this.#journal.note({ kind: 'terminal', body: { event: 'started', terminal: this.#settings.terminalId } });
     this.#watchOver();
+    await this.#automation.start();
     await policy.start();
     await this.#doors.supervise();
     await Promise.all([...pinPads.values()].map((pad) => pad.start()));
@@ -160,9 +177,9 @@ class RunningTerminal implements Terminal {
     };
     await end([readers]);
     // doors lock while taps come to their end, which may wait for the disk: what is decided by then opens nothing
-    await end([this.#doors, ...this.#desks.values()]);
+    await end([this.#doors, this.#automation, ...this.#desks.values()]);
     await end(pinPads.values());
-    await this.#erasing;
+    await this.#tamper.settled();
     this.#passages.stop();
     this.#journal.note({ kind: 'terminal', body: { event: 'stopped', terminal: this.#settings.terminalId } });
     await end([this.#journal]);
@@ -203,29 +220,10 @@ class RunningTerminal implements Terminal {
       log,
       time: () => timeOf({ clock, journal: this.#journal }),
       observe: (event) => this.#observe(event),
-      tampered: (doorId) => {
-        this.#erasing = Promise.all([this.#erasing, this.#eraseKeys(doorId)]);
-      },
+      happened: (event, doorId) => this.#happened(event, doorId),
+      tampered: (doorId) => this.#tamper.opened(doorId),
       indicate: (doorId) => this.#restReaders(doorId),
     });
-  }
-
-  /** Somebody opens the housing: no key stays. What came of it is recorded. */
-  async #eraseKeys(doorId: string): Promise<void> {
-    const { keyErasure, log } = this.#ports;
-    if (!keyErasure) return;
-    try {
-      await keyErasure.erase();
-      log.error({ door: doorId }, 'tamper: the keys of this terminal have been erased');
-      this.#journal.note({ kind: 'alarm', body: { door: doorId, alarm: 'keys-erased', on: true } });
-    } catch (error) {
-      log.fatal({ door: doorId, err: error }, 'tamper: stored keys could not be destroyed');
-      const fault = isFault(error) ? error.code : 'key-unavailable';
-      this.#journal.note({
-        kind: 'alarm',
-        body: { door: doorId, alarm: 'keys-not-erased', on: true, fault },
-      });
-    }
   }
 
   #buildDesk(reader: ReaderSettings): ReaderDesk {
@@ -252,6 +250,12 @@ class RunningTerminal implements Terminal {
     });
   }
 
+  /** Of all that happens at a door, rules may wait for what people do. */
+  #happened(event: DoorEvent, doorId: string): void {
+    const known = automationEvents.find((one) => one === event);
+    if (known) this.#automation.happened(known, doorId);
+  }
+
   #resting({ doorId, readerName }: ReaderSettings): Indication {
     const shown = this.#doors.resting(doorId);
     return shown === 'idle' && this.#readerStates.get(readerName) !== 'ready' ? 'fault' : shown;
@@ -272,6 +276,10 @@ class RunningTerminal implements Terminal {
   #tapEnded(reader: ReaderSettings, card: PresentedCard, result: TapResult): void {
     const decision = result.kind === 'decided' ? result.decision : undefined;
     const fault = result.kind === 'decided' ? result.fault?.code : undefined;
+    if (decision && decision.kind !== 'needs') {
+      const told = decision.kind === 'waits' ? decision.alarms : [decision.kind, ...decision.alarms];
+      for (const event of told) this.#automation.happened(event, reader.doorId);
+    }
     const reason = decision?.kind === 'denied' || decision?.kind === 'waits' ? decision.reason : undefined;
     this.#ports.log.info(
       { tapId: card.tapId, reader: reader.readerId, result: decision?.kind ?? 'hold-again', reason, fault },

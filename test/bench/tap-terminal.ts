@@ -288,6 +288,7 @@ export async function buildMeasuredTerminal({
         pin: { timeoutMs: 20_000, digits: new Map() },
         decisionDeadlineMs: 5_000,
         interlocks: [],
+        automation: { rules: [], inputs: [], outputs: [] },
         virtualReaders: 'allowed',
       },
     );

@@ -15,6 +15,8 @@ function wire(active: 'high' | 'low', lockType: 'fail-secure' | 'fail-safe'): Gp
     contact: { chip, line: 22, active: 'high', debounceMs: 30 },
     exitRequest: { chip, line: 23, active: 'low', debounceMs: 20 },
     tamper: { chip, line: 24, active: 'high', debounceMs: 50 },
+    obstruction: { chip, line: 25, active: 'high', debounceMs: 30 },
+    passage: { chip, line: 26, active: 'high', debounceMs: 30 },
   };
 }
 
@@ -45,6 +47,8 @@ for (const [active, lockType, lockedLevel] of combinations) {
       setContact: (open) => fake.drive(22, open ? 1 : 0),
       pressExit: (pressed) => fake.drive(23, pressed ? 0 : 1),
       tamper: (tampered) => fake.drive(24, tampered ? 1 : 0),
+      obstruct: (active) => fake.drive(25, active ? 1 : 0),
+      pass: (active) => fake.drive(26, active ? 1 : 0),
       cut: () => {
         fake.present = false;
       },

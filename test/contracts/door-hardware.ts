@@ -11,6 +11,8 @@ export interface DoorRig {
   readonly setContact?: (open: boolean) => unknown;
   readonly pressExit?: (pressed: boolean) => unknown;
   readonly tamper?: (active: boolean) => unknown;
+  readonly obstruct?: (active: boolean) => unknown;
+  readonly pass?: (active: boolean) => unknown;
   /** cuts the hardware off, and brings it back */
   cut(): unknown;
   repair(): unknown;
@@ -122,6 +124,8 @@ export function describeDoorHardware(name: string, openRig: () => Promise<DoorRi
           [rig.setContact, (input, on) => input.kind === 'contact' && input.open === on],
           [rig.pressExit, (input, on) => input.kind === 'exit-request' && input.pressed === on],
           [rig.tamper, (input, on) => input.kind === 'tamper' && input.active === on],
+          [rig.obstruct, (input, on) => input.kind === 'obstruction' && input.active === on],
+          [rig.pass, (input, on) => input.kind === 'passage' && input.active === on],
         ];
       for (const [change, matches] of changes) {
         for (const on of change ? [true, false] : []) {

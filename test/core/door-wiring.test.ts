@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import {
   doorWiringSchema,
   gpioHardwareSchema,
+  hardwareOf,
   hardwareParts,
+  inputWiringSchema,
+  outputWiringSchema,
   pinPadWiringSchema,
   type TerminalWiring,
   usbRelayHardwareSchema,
@@ -25,6 +28,8 @@ const wiring: TerminalWiring = {
       strike: { kind: 'usb-relay', serial: 'QAAMZ', relay: 2, lockType: 'fail-safe' },
     }),
   },
+  inputs: {},
+  outputs: {},
   indicators: { in: { granted: { chip, line: 5, active: 'high' } } },
 };
 
@@ -43,15 +48,57 @@ describe('wiring', () => {
   });
 
   it('asks for no adapter that nothing is wired to', () => {
-    expect(hardwareParts({ doors: {}, indicators: {} }, modules)).toEqual([]);
+    expect(hardwareParts({ doors: {}, inputs: {}, outputs: {}, indicators: {} }, modules)).toEqual([]);
     const { side } = wiring.doors;
-    const only = hardwareParts({ doors: side ? { side } : {}, indicators: {} }, modules);
+    const only = hardwareParts(
+      { doors: side ? { side } : {}, inputs: {}, outputs: {}, indicators: {} },
+      modules,
+    );
     expect(only.map(({ module }) => module)).toEqual(['/relay.ts']);
+  });
+
+  it('of an elevator is one output a floor, and of what belongs to no door an output or a contact', () => {
+    const lift = doorWiringSchema.parse({
+      floors: {
+        '1': { kind: 'gpio', chip, line: 1 },
+        '2': { kind: 'usb-relay', serial: 'QAAMZ', relay: 3 },
+      },
+    });
+    const all: TerminalWiring = {
+      doors: { lift },
+      inputs: { panel: inputWiringSchema.parse({ chip, line: 6, active: 'high' }) },
+      outputs: { siren: outputWiringSchema.parse({ kind: 'gpio', chip, line: 7, active: 'low' }) },
+      indicators: {},
+    };
+    expect([...hardwareOf(all).keys()]).toEqual(['lift/1', 'lift/2', 'input:panel', 'output:siren']);
+    const [gpio, relay] = hardwareParts(all, modules);
+    const { doors } = gpioHardwareSchema.parse(gpio?.options);
+    expect(doors['lift/1']?.strike?.line).toBe(1);
+    expect(doors['input:panel']?.contact?.line).toBe(6);
+    expect(doors['output:siren']?.strike).toMatchObject({ active: 'low', lockType: 'fail-secure' });
+    expect(usbRelayHardwareSchema.parse(relay?.options).strikes['lift/2']?.relay).toBe(3);
+    const also = { ...all, outputs: { horn: outputWiringSchema.parse({ kind: 'gpio', chip, line: 1 }) } };
+    expect(wiringConflicts(also)).toEqual([
+      { resource: `GPIO line 1 of ${chip}`, users: ['door lift: floor 1', 'output horn'] },
+    ]);
+  });
+
+  it.each([
+    ['neither strike nor floors', {}],
+    ['both', { strike: { kind: 'gpio', chip, line: 1 }, floors: { '1': { kind: 'gpio', chip, line: 2 } } }],
+    ['no floor', { floors: {} }],
+    [
+      'a contact of an elevator',
+      { floors: { '1': { kind: 'gpio', chip, line: 2 } }, contact: { chip, line: 3, active: 'high' } },
+    ],
+  ])('refuses a door with %s', (_, wired) => {
+    expect(doorWiringSchema.safeParse(wired).success).toBe(false);
   });
 
   it('shows every line and relay with more than one user', () => {
     expect(wiringConflicts(wiring)).toEqual([]);
     const twice: TerminalWiring = {
+      ...wiring,
       doors: {
         ...wiring.doors,
         copy: doorWiringSchema.parse({

@@ -38,6 +38,7 @@ describe('the shipped terminal configuration', () => {
     expect(settings).toMatchObject({
       terminalId: 'entrance',
       interlocks: [],
+      automation: { rules: [], inputs: [], outputs: [] },
       virtualReaders: 'refused',
       doors: [
         { doorId: 'entrance', settings: { contact: 'fitted', strikeMs: 5_000, heldOpenAfterMs: 45_000 } },

@@ -73,6 +73,7 @@ const terminal = createTerminal(
     pin: { timeoutMs: 20_000, digits: new Map() },
     decisionDeadlineMs: 5_000,
     interlocks: [],
+    automation: { rules: [], inputs: [], outputs: [] },
     virtualReaders: 'allowed',
   },
 );

@@ -14,7 +14,7 @@ import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { SimulatedDoor } from '#simulators/door/simulated-door.ts';
 import { SimulatedDoorHardware } from '#simulators/door/simulated-hardware.ts';
 import { SimulatedPinPad } from '#simulators/door/simulated-pin-pad.ts';
-import { createTerminal, type Terminal } from '#terminal/terminal.ts';
+import { createTerminal, type Terminal, type TerminalSettings } from '#terminal/terminal.ts';
 import type { TimingSettings } from '#terminal/timing-watch.ts';
 import { doorRules } from '../policy-slices.ts';
 
@@ -201,6 +201,9 @@ export interface BenchOptions {
   /** what an earlier run left */
   readonly journal?: MemoryJournal;
   readonly pinDigits?: readonly [minimum: number, maximum: number];
+  /** ids of hardware beside that of the two doors */
+  readonly hardware?: readonly string[];
+  readonly settings?: Partial<TerminalSettings>;
 }
 
 /** A terminal of two doors on a simulated clock; doors, journal, policy and cards are driven by the test. */
@@ -212,7 +215,8 @@ export class Bench {
   readonly pinPad = new SimulatedPinPad({ clock: this.clock });
   readonly strikes: { door: string; locked: boolean; cause?: string; durable: number }[] = [];
   readonly shown: Indication[] = [];
-  readonly doors = new Map(['door-1', 'door-2'].map((id) => [id, this.#door(id)]));
+  /** by the id of the hardware */
+  readonly doors: ReadonlyMap<string, SimulatedDoor>;
   readonly terminal: Terminal;
   #taps = 0;
 
@@ -223,11 +227,14 @@ export class Bench {
     bothInto = false,
     journal = new MemoryJournal(),
     pinDigits = [4, 8],
+    hardware = [],
+    settings = {},
   }: BenchOptions = {}) {
     this.journal = journal;
     this.policy = new MemoryPolicy(journal);
     const zones = { ...(into && { from: 'yard', to: into }) };
     const back = bothInto ? zones : { ...(into && { from: into, to: 'yard' }) };
+    this.doors = new Map(['door-1', 'door-2', ...hardware].map((id) => [id, this.#door(id)]));
     this.terminal = createTerminal(
       {
         readers: this.readers,
@@ -258,7 +265,9 @@ export class Bench {
         },
         decisionDeadlineMs: 5_000,
         interlocks: [],
+        automation: { rules: [], inputs: [], outputs: [] },
         virtualReaders: 'refused',
+        ...settings,
       },
     );
   }

@@ -73,10 +73,19 @@ export function floorId(doorId: string, floor: string): string {
   return `${doorId}/${floor}`;
 }
 
-/** The ids of the hardware of a door: its own, or those of an elevator's floors. */
-export function hardwareIds(doorId: string, { floors }: DoorWiring): readonly string[] {
-  return floors ? Object.keys(floors).map((floor) => floorId(doorId, floor)) : [doorId];
+/** Id of the hardware of an input or output that belongs to no door. */
+export function auxiliaryId(kind: 'input' | 'output', id: string): string {
+  return `${kind}:${id}`;
 }
+
+/** The `hardware:` section of an input that belongs to no door; it is read as the contact of a door is. */
+export const inputWiringSchema = inputLine;
+
+/** The `hardware:` section of an output that belongs to no door; it is driven as a fail-secure strike is. */
+export const outputWiringSchema = z.discriminatedUnion('kind', [
+  strikeWiring.options[0].omit({ lockType: true }),
+  strikeWiring.options[1].omit({ lockType: true }),
+]);
 
 /** The `indicator:` section of a reader: lamps and buzzer on GPIO lines, each optional. */
 export const indicatorWiringSchema = z.strictObject({
@@ -108,10 +117,13 @@ export type PinPadWiring = z.infer<typeof pinPadWiringSchema>;
 export type OutputLine = z.infer<typeof outputLine>;
 export type InputLine = z.infer<typeof inputLine>;
 export type UsbRelayStrike = Extract<StrikeWiring, { kind: 'usb-relay' }>;
+type GpioStrike = Extract<StrikeWiring, { kind: 'gpio' }>;
 
-/** All wiring of one terminal's doors, joined by door id and reader id. */
+/** All wiring of one terminal, joined by the ids of doors, inputs, outputs and readers. */
 export interface TerminalWiring {
   readonly doors: Readonly<Record<string, DoorWiring>>;
+  readonly inputs: Readonly<Record<string, InputLine>>;
+  readonly outputs: Readonly<Record<string, z.infer<typeof outputWiringSchema>>>;
   readonly indicators: Readonly<Record<string, IndicatorWiring>>;
 }
 
@@ -136,6 +148,21 @@ export interface HardwarePart {
   readonly options: unknown;
 }
 
+/** What is driven and read as a door's hardware is, by its id: doors, floors of elevators, other inputs and outputs. */
+export function hardwareOf({ doors, inputs, outputs }: TerminalWiring): ReadonlyMap<string, HardwareWiring> {
+  const hardware = new Map<string, HardwareWiring>();
+  for (const [id, { floors, ...wiring }] of Object.entries(doors)) {
+    if (!floors) hardware.set(id, wiring);
+    for (const [floor, strike] of Object.entries(floors ?? {})) hardware.set(floorId(id, floor), { strike });
+  }
+  for (const [id, contact] of Object.entries(inputs)) hardware.set(auxiliaryId('input', id), { contact });
+  for (const [id, output] of Object.entries(outputs)) {
+    hardware.set(auxiliaryId('output', id), { strike: { ...output, lockType: 'fail-secure' } });
+  }
+  return hardware;
+}
+type HardwareWiring = Omit<DoorWiring, 'floors'>;
+
 /** Divides a terminal's wiring among the adapters it needs; `modules` are the absolute paths of theirs. */
 export function hardwareParts(
   wiring: TerminalWiring,
@@ -143,14 +170,10 @@ export function hardwareParts(
 ): readonly HardwarePart[] {
   const gpio: GpioHardwareOptions = { doors: {}, indicators: { ...wiring.indicators } };
   const usbRelay: UsbRelayHardwareOptions = { strikes: {} };
-  for (const [doorId, { strike, floors = {}, ...inputs }] of Object.entries(wiring.doors)) {
-    if (strike?.kind === 'gpio') gpio.doors[doorId] = { strike, ...inputs };
-    else if (Object.keys(inputs).length > 0) gpio.doors[doorId] = inputs;
-    if (strike?.kind === 'usb-relay') usbRelay.strikes[doorId] = strike;
-    for (const [floor, output] of Object.entries(floors)) {
-      if (output.kind === 'gpio') gpio.doors[floorId(doorId, floor)] = { strike: output };
-      else usbRelay.strikes[floorId(doorId, floor)] = output;
-    }
+  for (const [id, { strike, ...inputs }] of hardwareOf(wiring)) {
+    if (strike?.kind === 'gpio') gpio.doors[id] = { strike, ...inputs };
+    else if (Object.keys(inputs).length > 0) gpio.doors[id] = inputs;
+    if (strike?.kind === 'usb-relay') usbRelay.strikes[id] = strike;
   }
   const parts: HardwarePart[] = [];
   if (Object.keys(gpio.doors).length > 0 || Object.keys(gpio.indicators).length > 0) {
@@ -166,7 +189,7 @@ export interface WiringConflict {
   readonly users: readonly string[];
 }
 
-/** Finds every GPIO line and relay that more than one door or indicator uses. */
+/** Finds every GPIO line and relay that is used more than once. */
 export function wiringConflicts(wiring: TerminalWiring): readonly WiringConflict[] {
   const users = new Map<string, string[]>();
   const claim = (resource: string, user: string): void => {
@@ -175,7 +198,10 @@ export function wiringConflicts(wiring: TerminalWiring): readonly WiringConflict
   const claimLine = (at: { chip: string; line: number } | undefined, user: string): void => {
     if (at) claim(`GPIO line ${at.line} of ${at.chip}`, user);
   };
-  const claimOutput = (at: StrikeWiring, user: string): void => {
+  const claimOutput = (
+    at: Omit<GpioStrike, 'lockType'> | Omit<UsbRelayStrike, 'lockType'>,
+    user: string,
+  ): void => {
     if (at.kind === 'gpio') claimLine(at, user);
     else claim(`relay ${at.relay} of board ${at.serial}`, user);
   };
@@ -185,6 +211,8 @@ export function wiringConflicts(wiring: TerminalWiring): readonly WiringConflict
       claimOutput(output, `door ${doorId}: floor ${floor}`);
     for (const [name, line] of Object.entries(inputs)) claimLine(line, `door ${doorId}: ${name}`);
   }
+  for (const [id, line] of Object.entries(wiring.inputs)) claimLine(line, `input ${id}`);
+  for (const [id, output] of Object.entries(wiring.outputs)) claimOutput(output, `output ${id}`);
   for (const [readerId, lines] of Object.entries(wiring.indicators)) {
     for (const [name, line] of Object.entries(lines)) claimLine(line, `indicator ${readerId}: ${name}`);
   }

@@ -3,9 +3,11 @@ import {
   doorWiringSchema,
   indicatorWiringSchema,
   pinPadWiringSchema,
+  type TerminalWiring,
   wiringConflicts,
 } from '#core/access/door-wiring.ts';
 import { languages } from '#core/texts/language.ts';
+import { automationConfig, automationProblems } from './automation-config.ts';
 import { duration } from './duration.ts';
 import { keySourceSchema } from './key-source.ts';
 
@@ -109,6 +111,7 @@ export const terminalConfigSchema = z
     readers: z.array(reader).min(1),
     doors: z.array(door).min(1),
     interlocks: z.array(interlock).default([]),
+    ...automationConfig,
     pinTimeout: duration(5_000, 120_000).prefault('20 s').describe('how long a holder has to enter the PIN'),
     deadlines: z
       .strictObject({
@@ -153,6 +156,7 @@ export const terminalConfigSchema = z
       context.addIssue({ code: 'custom', path: at, message });
     checkNames(config, report);
     checkWiring(config, report);
+    for (const { path, message } of automationProblems(config)) report([...path], message);
     config.doors.forEach(({ preAlarm, heldOpenAfter }, index) => {
       if (preAlarm >= heldOpenAfter)
         report(['doors', index, 'preAlarm'], 'must be shorter than heldOpenAfter');
@@ -195,12 +199,23 @@ function checkNames(config: TerminalConfig, report: Report): void {
 }
 
 function checkWiring(config: TerminalConfig, report: Report): void {
-  const conflicts = wiringConflicts({
-    doors: Object.fromEntries(config.doors.map(({ id, hardware }) => [id, hardware])),
-    indicators: Object.fromEntries(
-      config.readers.flatMap(({ id, indicator }) => (indicator ? [[id, indicator]] : [])),
-    ),
-  });
-  for (const { resource, users } of conflicts)
+  for (const { resource, users } of wiringConflicts(wiringOf(config)))
     report(['doors'], `${resource} is used twice: ${users.join(' and ')}`);
+}
+
+/** All wiring of one terminal's hardware. */
+export function wiringOf({
+  doors,
+  readers,
+  inputs,
+  outputs,
+}: Pick<TerminalConfig, 'doors' | 'readers' | 'inputs' | 'outputs'>): TerminalWiring {
+  return {
+    doors: Object.fromEntries(doors.map(({ id, hardware }) => [id, hardware])),
+    inputs: Object.fromEntries(inputs.map(({ id, hardware }) => [id, hardware])),
+    outputs: Object.fromEntries(outputs.map(({ id, hardware }) => [id, hardware])),
+    indicators: Object.fromEntries(
+      readers.flatMap(({ id, indicator }) => (indicator ? [[id, indicator]] : [])),
+    ),
+  };
 }

@@ -13,6 +13,7 @@ export const journalKinds = [
   'policy',
   'clock',
   'alarm',
+  'automation',
   'timing',
 ] as const;
 export type JournalKind = (typeof journalKinds)[number];

@@ -46,6 +46,7 @@ export function siteSettings(profiles: readonly CardProfile[]): TerminalSettings
     },
     decisionDeadlineMs: 5_000,
     interlocks: [],
+    automation: { rules: [], inputs: [], outputs: [] },
     virtualReaders: 'allowed',
   };
 }
