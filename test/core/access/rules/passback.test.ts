@@ -151,6 +151,17 @@ describe('forgiveness', () => {
     expect(bench.outcome({}, into)).toBe('already-inside');
   });
 
+  it('does not come by a clock for a position from a time nobody vouches for', () => {
+    const bench = site({ mode: 'hard', forgiveAfter: '8 h', forgiveAt: '04:00' });
+    bench.distrust(mondayMs - 100 * hourMs);
+    bench.tap({}, into);
+    bench.reboot();
+    bench.trust(mondayMs + 100 * hourMs);
+    expect(bench.outcome({}, into)).toBe('already-inside');
+    bench.pass(8 * hourMs);
+    expect(bench.outcome({}, into)).toBe('granted');
+  });
+
   it('of one holder is an operator’s, and of a zone everybody’s at once', () => {
     const bench = site({ mode: 'hard' });
     bench.tap({}, into);

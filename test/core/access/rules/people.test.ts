@@ -229,6 +229,16 @@ describe('repeated failures', () => {
     expect(one.outcome()).toBe('granted');
   });
 
+  it('count from the first after a lock-out, not from the lock-out', () => {
+    const one = bench();
+    failThrice(one, 'pin-wrong', 'h1');
+    one.pass(3 * minuteMs);
+    expect(fail(one, 'pin-wrong', 'h1')).toBe(false);
+    one.pass(8 * minuteMs);
+    expect(fail(one, 'pin-wrong', 'h1')).toBe(false);
+    expect(fail(one, 'pin-wrong', 'h1')).toBe(true);
+  });
+
   it('at a reader refuse everybody there, and nobody elsewhere', () => {
     const one = bench();
     expect(failThrice(one, 'unknown-card')).toEqual([false, false, true]);
