@@ -54,6 +54,31 @@ describe('facts that two terminals know differently', () => {
   );
 });
 
+describe('of two values', () => {
+  const at = (utcMs: number, terminal = 'a') => ({
+    terminal,
+    utcMs,
+    trusted: true,
+    monotonicMs: 0,
+    bootId: 'x',
+  });
+  const place = (zone: string, utcMs: number) => ({ zone, epoch: 0, since: at(utcMs) });
+
+  it.each<[string, JsonValue, JsonValue]>([
+    ['at', place('lab', 2), place('yard', 1)],
+    ['epoch/lab', 2, 1],
+    ['count/lab', { epoch: 2, parts: [] }, { epoch: 1, parts: [{ terminal: 'a', n: 9, v: 9 }] }],
+    ['passed/zone/lab', at(2), at(1)],
+    ['once/vote', at(1), at(2)],
+    ['uses/taxi/day', { period: '2026-11-17', parts: [] }, { period: '2026-11-16', parts: [] }],
+    ['attendance/work', { last: 'in', since: at(2) }, { last: 'out', since: at(1) }],
+    ['loan/books/a', { v: 2, out: false, terminal: 'a' }, { v: 1, out: true, terminal: 'b' }],
+  ])('of %s the right one holds', (key, right, wrong) => {
+    expect(joinFacts(key, right, wrong)).toEqual(right);
+    expect(joinFacts(key, wrong, right)).toEqual(right);
+  });
+});
+
 describe('what terminals of a group did to each other', () => {
   const scope = { group: 'gates', apart: 'grant' };
   const site = {

@@ -102,6 +102,16 @@ describe('an escort', () => {
     expect(one.outcome(b, into)).toBe('zone-full');
   });
 
+  it('opens once for who waited', () => {
+    const one = bench();
+    one.tap(visitor, { ...into, tapId: 'visit' });
+    const used = [a, b].map((who) => {
+      const decision = one.tap(who, { to: 'yard' });
+      return decision.kind === 'granted' && decision.basis.path.find(({ rule }) => rule === 'escort')?.used;
+    });
+    expect(used).toEqual([{ with: 'visit' }, undefined]);
+  });
+
   it('may come before, for everyone within the time', () => {
     const one = bench();
     expect(one.outcome(a)).toBe('granted');
@@ -263,6 +273,16 @@ describe('repeated failures', () => {
     one.distrust(0);
     expect(one.outcome()).toBe('locked-out');
     one.reboot();
+    expect(one.outcome()).toBe('granted');
+  });
+
+  it('of a card that could be a copy do not lock out the holder it claims', () => {
+    const one = new RuleBench(
+      { lockOut: { holder: { ...limits, reasons: ['no-permission'] } } },
+      { assurance: [] },
+    );
+    const copy = { groups: [], proven: false };
+    expect([1, 2, 3, 4].map(() => one.outcome(copy))).toEqual(Array(4).fill('no-permission'));
     expect(one.outcome()).toBe('granted');
   });
 

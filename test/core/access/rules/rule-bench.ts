@@ -29,6 +29,8 @@ interface Who {
   readonly holderId?: string;
   readonly groups?: readonly string[];
   readonly pin?: boolean;
+  /** whether the card authenticated itself */
+  readonly proven?: boolean;
 }
 
 /**
@@ -99,11 +101,14 @@ export class RuleBench {
   }
 
   tap(who: Who = {}, request: Partial<TapRequest> = {}): Decision {
-    const { holderId = 'h1', groups = ['staff'], pin = false } = who;
+    const { holderId = 'h1', groups = ['staff'], pin = false, proven = true } = who;
     this.#taps += 1;
     const asked = tapRequest({ tapId: `tap-${this.#taps}`, ...request });
     const decision = decide({
-      reading: pin ? { ...reading, assurance: [...reading.assurance, 'pin'] } : reading,
+      reading: {
+        ...reading,
+        assurance: [...(proven ? reading.assurance : []), ...(pin ? (['pin'] as const) : [])],
+      },
       request: asked,
       slice: staffSlice({
         version: {

@@ -172,6 +172,17 @@ describe('loans', () => {
     expect(ask(one, back('a'))).toBe('item-not-lent');
   });
 
+  it('are no longer the holder’s once another terminal has taken the item back', () => {
+    const one = bench(books);
+    ask(one, lend('a'));
+    one.set({ key: 'loan/books/a', value: { v: 3, out: true, terminal: 'other' } });
+    expect(ask(one, back('a'))).toBe('item-not-lent');
+    one.set({ key: 'loan/books/a', value: { v: 4, out: false, terminal: 'other' } });
+    expect(ask(one, back('a'))).toBe('item-not-lent');
+    expect(ask(one, lend('a'))).toBe('lent, 0 left');
+    expect(one.facts.get('|loan/books/a')).toEqual({ v: 5, out: true, terminal: 'terminal-1' });
+  });
+
   it('leave nothing about the holder but a number once all is back', () => {
     const one = bench(books);
     ask(one, lend('a'));
