@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { FactsReader } from '#adapters/sqlite/facts.ts';
 import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
@@ -26,6 +27,12 @@ export interface KillReport {
   /** taps that opened the door without a decision in the journal */
   readonly unrecorded: readonly string[];
   readonly entries: number;
+  /** grants into the zone where the holder was already: an earlier grant was forgotten */
+  readonly forgotten: readonly string[];
+  /** denials although the journal says that the holder was elsewhere: something was counted that is not recorded */
+  readonly invented: readonly string[];
+  /** whether facts on the disk and journal say the same of where the holder is and how many are inside */
+  readonly consistent: boolean;
   readonly sound: boolean;
   readonly findings: readonly unknown[];
 }
@@ -59,7 +66,8 @@ export async function runKills(
 }
 
 async function prepare(directory: string): Promise<void> {
-  const rules = readFileSync(join(root, 'src/simulators/site/deck/rules-never.yaml'), 'utf8');
+  const shipped = readFileSync(join(root, 'src/simulators/site/deck/rules-never.yaml'), 'utf8');
+  const rules = `${shipped}zones: [{ id: street }, { id: hall, passback: { mode: hard } }]\n`;
   const installer = new PolicyInstaller({ file: join(directory, 'policy.sqlite') });
   await installer.start();
   await installer.installRules(parseYaml(rules, 'rules', siteRulesSchema, 'config-invalid'), Date.now());
@@ -148,13 +156,23 @@ async function compare(doors: DoorProcess) {
   const reader = new JournalReader({ file: join(doors.directory, 'journal.sqlite') });
   await reader.start();
   const granted = new Set<string>();
+  const forgotten: string[] = [];
+  const invented: string[] = [];
+  let zone: string | undefined;
   let entries = 0;
   for await (const item of reader.items()) {
     if (item.kind !== 'entry') continue;
     entries += 1;
     const entry = parseEntry(item.raw);
-    if (entry?.kind === 'decision' && entry.body.result === 'granted' && entry.tapId)
+    if (entry?.kind !== 'decision' || !entry.tapId) continue;
+    const { result, reason, to } = entry.body;
+    if (result === 'granted') {
+      if (to === zone) forgotten.push(entry.tapId);
+      zone = String(to);
       granted.add(entry.tapId);
+    } else if (reason !== (to === 'hall' ? 'already-inside' : 'not-inside') || to !== zone) {
+      invented.push(`${entry.tapId} ${reason}`);
+    }
   }
   const report = await verifyJournal(reader.items(), {
     publicKeys: [],
@@ -164,12 +182,23 @@ async function compare(doors: DoorProcess) {
   });
   await reader.stop();
   return {
+    forgotten,
+    invented,
+    consistent: isConsistent(join(doors.directory, 'journal.sqlite'), zone),
     openingsSeen: new Set(opened).size,
     unrecorded: opened.filter((tapId) => !granted.has(tapId)),
     entries,
     sound: report.sound,
     findings: report.findings,
   };
+}
+
+function isConsistent(journal: string, zone: string | undefined): boolean {
+  const facts = new FactsReader(journal);
+  const at = facts.of('sato').get('at') as { zone: string } | undefined;
+  const inside = facts.of('').get('count/hall') as { parts: { n: number }[] } | undefined;
+  const count = inside?.parts.reduce((sum, { n }) => sum + n, 0) ?? 0;
+  return at?.zone === zone && count === (zone === 'hall' ? 1 : 0);
 }
 
 if (import.meta.main) {
@@ -184,5 +213,7 @@ if (import.meta.main) {
     `${JSON.stringify({ ...rest, relockMs: { n: relockMs.length, p50: at(0.5), p99: at(0.99), max: at(1) } }, null, 2)}\n`,
   );
   const late = relockMs.filter((ms) => ms >= 1_000).length;
-  if (!report.sound || report.unrecorded.length > 0 || late > 0) process.exitCode = 1;
+  const { sound, unrecorded, forgotten, invented, consistent } = report;
+  const wrong = unrecorded.length + forgotten.length + invented.length;
+  if (!sound || !consistent || wrong > 0 || late > 0) process.exitCode = 1;
 }

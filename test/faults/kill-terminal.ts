@@ -15,22 +15,22 @@ import { loadCardProfile } from '#terminal/config.ts';
 import { createTerminal } from '#terminal/terminal.ts';
 
 /**
- * A terminal with real stores, real guard and one door, whose reader is tapped without pause until it is killed.
+ * A terminal with real stores, real guard and one door, whose readers, one to each side, are tapped by turns and without
+ * pause until it is killed.
  * Usage: node kill-terminal.ts DIRECTORY HARDWARE-PART-JSON; writes `tapping` after its first tap.
  */
 const [directory = '', part = ''] = process.argv.slice(2);
 const root = new URL('../../', import.meta.url).pathname;
-const readerName = 'reader';
 const clock = new SystemClock();
 const profile = await loadCardProfile(join(root, 'device-config/card-profiles/synthetic-type-a.yaml'));
 const card = await loadVirtualCard(join(root, 'src/simulators/card/decks/employee.yaml'));
 const guarded = new GuardedDoors({
   parts: [JSON.parse(part) as HardwarePart],
   doorIds: ['front'],
-  readerIds: ['front'],
+  readerIds: ['in', 'out'],
 });
 const readers = new DirectReaders({
-  readers: [{ readerName, profileIds: [profile.id] }],
+  readers: ['in', 'out'].map((readerName) => ({ readerName, profileIds: [profile.id] })),
   profiles: [profile],
   keys: new TestKeys(await readTestKeys()),
   entropy: new SystemEntropy(),
@@ -68,7 +68,10 @@ const terminal = createTerminal(
   },
   {
     terminalId: 'killed',
-    readers: [{ readerId: 'front', readerName, doorId: 'front' }],
+    readers: [
+      { readerId: 'in', readerName: 'in', doorId: 'front', from: 'street', to: 'hall' },
+      { readerId: 'out', readerName: 'out', doorId: 'front', from: 'hall', to: 'street' },
+    ],
     doors: [{ doorId: 'front', settings: doorSettingsSchema.parse({ contact: 'none', strikeMs: 500 }) }],
     pin: { timeoutMs: 20_000, digits: new Map() },
     decisionDeadlineMs: 5_000,
@@ -77,7 +80,7 @@ const terminal = createTerminal(
     virtualReaders: 'allowed',
   },
 );
-const tap = (): void => readers.insert(readerName, card);
+const tap = (): void => readers.insert(taps % 2 === 0 ? 'in' : 'out', card);
 await guarded.start();
 await terminal.start();
 tap();

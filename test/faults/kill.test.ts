@@ -3,10 +3,11 @@ import { runKills } from './kill-run.ts';
 
 /** The short form; `node test/faults/kill-run.ts --kills 1000` is the long one. */
 describe('a terminal killed at random moments under continuous taps', () => {
-  it('leaves the strike locked within 1 s, and no opening without its entry in a chain that verifies', async () => {
+  it('leaves the strike locked within 1 s, no opening without its entry in a chain that verifies, and anti-passback as journalled', async () => {
     const report = await runKills(12);
     expect(report.relockMs.filter((ms) => ms >= 1_000)).toEqual([]);
     expect(report.unrecorded).toEqual([]);
+    expect(report).toMatchObject({ forgotten: [], invented: [], consistent: true });
     expect(report.findings).toEqual([]);
     expect(report.sound).toBe(true);
     expect(report.openingsSeen).toBeGreaterThan(12);
