@@ -18,6 +18,9 @@ const commands = [
   'card change-pin',
   'policy import',
   'policy show',
+  'decision explain',
+  'decision replay',
+  'decision test',
   'journal list',
   'journal verify',
   'journal export',
@@ -153,9 +156,9 @@ describe('the documentation', () => {
     expect(command, words).toBeDefined();
     const help = helps.get(command ?? '') ?? '';
     for (const [, option] of words.matchAll(/ (--[\w-]+)/g)) expect(help, words).toContain(` ${option}`);
-    const takesFile = /Usage: .* <file>/.test(help);
+    const takesArgument = /Usage: .* <\w+>/.test(help);
     const first = words.slice(command?.length ?? 0).trim();
-    expect(first !== '' && !first.startsWith('-'), words).toBe(takesFile);
+    expect(first !== '' && !first.startsWith('-'), words).toBe(takesArgument);
   });
 
   test('names files that are there', () => {

@@ -40,6 +40,7 @@ interface OpenPolicy {
   readonly cards: Statement<[string, string], CardRow>;
   readonly claimed: Statement<[string, string], Pick<CardRow, 'user_number'>>;
   readonly holder: Statement<[string], HolderRecordRow>;
+  readonly cardsOf: Statement<[string], CardRow>;
   readonly version: Statement<[], Pick<PolicyRow, 'number' | 'installed_at_ms' | 'fresh_at_ms'>>;
   rules?: LoadedRules;
 }
@@ -50,10 +51,13 @@ interface OpenPolicy {
  */
 export class PolicyReader {
   readonly #file: string;
+  readonly #rulesTried: SiteRules | undefined;
   #open: OpenPolicy | undefined;
 
-  constructor(file: string) {
+  /** `rules` stand in for those of the database, to try them out */
+  constructor(file: string, rules?: SiteRules) {
     this.#file = file;
+    this.#rulesTried = rules;
   }
 
   /** undefined while no policy is installed. Throws database faults. */
@@ -96,6 +100,22 @@ export class PolicyReader {
     });
   }
 
+  /** The cards of a holder; none where the policy knows no such holder. Throws as `slice` does. */
+  cardsOf(holderId: string): readonly HolderCard[] {
+    return guarded(this.#file, () => {
+      const rows = this.#current()?.cardsOf.all(holderId) ?? [];
+      return rows.map(cardOf);
+    });
+  }
+
+  /** The organization whose cards of this profile are admitted. Throws as `slice` does. */
+  organizationOf(profileId: string): string | undefined {
+    return guarded(this.#file, () => {
+      const open = this.#current();
+      return open && this.#rules(open)?.organizations.get(profileId);
+    });
+  }
+
   close(): void {
     this.#open?.db.close();
     this.#open = undefined;
@@ -116,6 +136,7 @@ export class PolicyReader {
         "SELECT DISTINCT user_number FROM cards WHERE profile_id = ? AND diversifier = ? AND diversifier <> '' LIMIT 2",
       ),
       holder: db.prepare('SELECT * FROM holders WHERE holder_id = ?'),
+      cardsOf: db.prepare('SELECT * FROM cards WHERE holder_id = ?'),
       version: db.prepare('SELECT number, installed_at_ms, fresh_at_ms FROM policy'),
     };
     return this.#open;
@@ -132,7 +153,7 @@ export class PolicyReader {
     if (!same) {
       const row = readPolicyRow(open.db);
       if (!row) return undefined;
-      open.rules = arrange(row, parseRules(row));
+      open.rules = arrange(row, this.#rulesTried ?? parseRules(row));
     }
     return open.rules;
   }

@@ -1,0 +1,71 @@
+import type { JsonValue } from '#core/journal/record.ts';
+import type { AccessState, StateChange } from './access-state.ts';
+import { decide } from './decide.ts';
+import type { Decision } from './decision.ts';
+import { type Passage, takenBack } from './fact-kinds.ts';
+import type { PolicySlice } from './policy.ts';
+import type { RecordedTap } from './recorded-tap.ts';
+
+/**
+ * Decides taps one after the other, at one terminal, on facts that begin as none and become what the decisions make of
+ * them. For trying a policy out: nothing here opens or is recorded.
+ */
+export class Replay {
+  readonly #terminal: string;
+  readonly #facts = new Map<string, JsonValue>();
+  /** holder by tap that waits */
+  readonly #waiting = new Map<string, string>();
+  readonly #granted = new Map<string, readonly Omit<Passage, 'now'>[]>();
+
+  constructor(parts: { readonly terminal: string }) {
+    this.#terminal = parts.terminal;
+  }
+
+  decide(tap: RecordedTap, slice: PolicySlice): Decision {
+    const decision = decide({ ...tap, slice, state: this.#stateOf(slice.holder?.holderId) });
+    if (decision.kind === 'needs') return decision;
+    const { tapId } = tap.request;
+    if (decision.kind === 'waits' && slice.holder) this.#waiting.set(tapId, slice.holder.holderId);
+    if (decision.kind === 'granted') {
+      this.#granted.set(
+        tapId,
+        decision.changes.map((change) => ({ change, before: this.#facts.get(nameOf(change)) })),
+      );
+    }
+    this.#apply(decision.changes);
+    return decision;
+  }
+
+  /** Nobody went through for this tap. */
+  notPassed(tapId: string): void {
+    const passages = this.#granted.get(tapId) ?? [];
+    this.#granted.delete(tapId);
+    const now = passages.map((passage) => ({ ...passage, now: this.#facts.get(nameOf(passage.change)) }));
+    this.#apply(takenBack(now, this.#stateOf(undefined)));
+  }
+
+  #apply(changes: readonly StateChange[]): void {
+    for (const change of changes) {
+      if (change.value === undefined) this.#facts.delete(nameOf(change));
+      else this.#facts.set(nameOf(change), change.value);
+    }
+  }
+
+  #stateOf(holderId: string | undefined): AccessState {
+    const fact = (of: string, key: string) => this.#facts.get(nameOf({ holderId: of, key }));
+    return {
+      terminal: this.#terminal,
+      shared: (key) => this.#facts.get(nameOf({ key })),
+      holder: (key) => (holderId === undefined ? undefined : fact(holderId, key)),
+      apart: () => true,
+      companion: (tapId) => {
+        const of = this.#waiting.get(tapId);
+        return of === undefined ? undefined : { holderId: of, fact: (key) => fact(of, key) };
+      },
+    };
+  }
+}
+
+function nameOf({ holderId, key }: StateChange): string {
+  return holderId === undefined ? key : `${key}\0${holderId}`;
+}
