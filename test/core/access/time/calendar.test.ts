@@ -126,6 +126,12 @@ describe('a calendar of its own', () => {
     expect(holds(schedule, date, time)).toBe(expected);
   });
 
+  it('takes a run of one day', () => {
+    const one = yaml.replace('until: 2027-01-03', 'until: 2026-12-29');
+    expect(parse(one).calendars[0]?.days).toMatchObject({ '2026-12-29': 'year-end' });
+    expect(parse(one).calendars[0]?.days).not.toHaveProperty('2026-12-30');
+  });
+
   it('begins and ends its days at local midnight', () => {
     const utc = (text: string) => Date.parse(text);
     expect(dayOf(office, utc('2026-12-28T14:59:59.999Z'), 'Asia/Tokyo')).toBe('mon');
@@ -156,6 +162,12 @@ describe('a calendar of its own', () => {
     ],
     ['an unknown kind', '[year-end, sat]', '[new-year, sat]', /:18:.*"new-year" is no day: write .*year-end/],
     ['a kind that only excepts', '[year-end, sat]', '[ordinary, sat]', /:18:.*"ordinary" is no day/],
+    [
+      'public holidays where the calendar asks for none',
+      '    holidays: japan\n',
+      '',
+      /"holiday" is no day: write mon, tue, wed, thu, fri, sat, sun, year-end, election$/m,
+    ],
     ['a calendar twice', 'schedules:', '  - id: city\nschedules:', /:13:.*"city" stands twice/],
   ] as const)('is refused with the line: %s', (_, before, after, message) => {
     expect(yaml).toContain(before);
