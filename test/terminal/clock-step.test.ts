@@ -74,6 +74,16 @@ describe('a terminal whose clock nobody vouches for', () => {
     await bench.terminal.stop();
   });
 
+  it('takes the hours without power for no step of the clock', async () => {
+    const bench = new Bench();
+    bench.clock.trust(false);
+    bench.journal.knowsTime(noon - 9 * hourMs);
+    await bench.terminal.start();
+    await bench.clock.advanceAsync(hourMs);
+    expect(bench.journal.records.filter(({ kind }) => kind === 'clock')).toEqual([]);
+    await bench.terminal.stop();
+  });
+
   it('revives nobody by a restart with the clock set back', async () => {
     const bench = new Bench();
     bench.permit(reading.userNumber, validFor(hourMs));
