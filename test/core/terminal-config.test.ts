@@ -81,6 +81,19 @@ describe('the shipped terminal configuration', () => {
   });
 });
 
+describe('the rules on inputs and outputs in the instructions', () => {
+  it('are what the configuration takes', () => {
+    const guide = readFileSync(join(deviceConfig, '../docs/commissioning.md'), 'utf8');
+    const example = /```yaml\n(inputs:\n[\s\S]*?)```/.exec(guide)?.[1] ?? '';
+    const config = parseYaml(`${text}${example}`, 'example', terminalConfigSchema, 'config-invalid');
+    expect(config.automation).toHaveLength(4);
+    expect(config.automation[3]).toEqual({
+      when: { event: 'forced-open', door: 'entrance' },
+      do: [{ output: 'siren', for: 30_000 }],
+    });
+  });
+});
+
 describe('a bad configuration is refused with line and hint', () => {
   it('unknown keys', () => {
     const line = text.split('\n').findIndex((row) => row.includes('strikeTime')) + 1;
@@ -132,6 +145,37 @@ describe('a bad configuration is refused with line and hint', () => {
       'doors:\n  - id: entrance\n    hardware:\n      strike: { kind: usb-relay, serial: "A1B2C", relay: 1 }\n',
     );
     expect(refusalOf(twice)).toMatch(/door "entrance" stands twice/);
+  });
+
+  it('interlocks of doors that are not there, of one door, of an elevator', () => {
+    const interlocked = (doors: string) => refusalOf(`${text}interlocks: [{ doors: [${doors}] }]\n`);
+    expect(interlocked('entrance, inner')).toMatch(/no door "inner" under doors:/);
+    expect(interlocked('entrance')).toMatch(/at least two doors/);
+    expect(interlocked('entrance, entrance')).toMatch(/"entrance" stands twice/);
+    const lift =
+      '  - id: lift\n    hardware: { floors: { "1": { kind: usb-relay, serial: QAAMZ, relay: 1 } } }\n';
+    const withLift = text.replace('doors:\n', `doors:\n${lift}`);
+    expect(refusalOf(`${withLift}interlocks: [{ doors: [entrance, lift] }]\n`)).toMatch(
+      /"lift" is an elevator/,
+    );
+  });
+
+  it('rules on inputs and outputs that name nothing, never end, or set each other off', () => {
+    const rules = (...lines: readonly string[]) =>
+      refusalOf(`${text}automation:\n${lines.map((line) => `  - ${line}\n`).join('')}`);
+    expect(rules('{ when: { input: panel }, do: [{ output: siren }] }')).toMatch(
+      /no "panel" under inputs:[\s\S]*no "siren" under outputs:/,
+    );
+    expect(rules('{ when: { event: opened, door: back }, do: [{ alarm: a, for: 1 s }] }')).toMatch(
+      /no "back" under doors:/,
+    );
+    expect(rules('{ when: { event: opened }, do: [{ alarm: a }] }')).toMatch(/an event has no end/);
+    expect(
+      rules(
+        '{ when: { condition: lockdown }, do: [{ alarm: a }] }',
+        '{ when: { alarm: a }, do: [{ condition: lockdown, set: off }] }',
+      ),
+    ).toMatch(/set each other off: rule 1 -\(alarm a\)-> rule 2 -\(condition lockdown\)-> rule 1/);
   });
 
   it('reports everything wrong at once, in the order of lines', () => {

@@ -25,6 +25,7 @@ const kinds: { readonly [kind: string]: { readonly text: Text; readonly icon: Ic
   policy: { text: { ja: '許可', en: 'Policy' }, icon: 'policy' },
   clock: { text: { ja: '時計', en: 'Clock' }, icon: 'clock' },
   alarm: { text: { ja: '警報', en: 'Alarm' }, icon: 'alarm' },
+  automation: { text: { ja: '入出力', en: 'Inputs and outputs' }, icon: 'terminal' },
   timing: { text: { ja: '応答時間', en: 'Answer time' }, icon: 'clock' },
 };
 
