@@ -107,7 +107,13 @@ const steps = fc.oneof(
     do: fc.constant('distrust' as const),
     offMs: fc.constantFrom(0, hourMs, -dayMs, 3650 * dayMs, -3650 * dayMs),
   }),
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('trust' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('trust' as const),
+      offMs: fc.constantFrom(0, 0, 0, -1000, -hourMs, dayMs),
+    }),
+  },
   fc.record({
     do: fc.constant('declare' as const),
     condition,
@@ -208,7 +214,7 @@ class Pair {
       case 'distrust':
         return bench.distrust(this.#trueMs + step.offMs);
       case 'trust':
-        return bench.trust(this.#trueMs);
+        return bench.trust(this.#trueMs + step.offMs);
       case 'declare': {
         bench.set(declareCondition(step.condition, step.zone === 'everywhere' ? undefined : [step.zone]));
         history.push({ kind: 'declare', condition: step.condition, zone: step.zone });
