@@ -17,6 +17,7 @@ import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { Passages } from './passages.ts';
 import { ReaderDesk } from './reader-desk.ts';
+import { ReaderWatch } from './reader-watch.ts';
 import { TamperAnswer } from './tamper-answer.ts';
 import type { Granted, TapResult } from './tap.ts';
 import { timeOf } from './tap-decision.ts';
@@ -99,7 +100,7 @@ class RunningTerminal implements Terminal {
   readonly #tamper: TamperAnswer;
   /** by the reader's name in the card stack */
   readonly #desks: ReadonlyMap<string, ReaderDesk>;
-  readonly #readerStates = new Map<string, string>();
+  readonly #readerWatch: ReaderWatch;
   #cancelWatch: CancelTimer | undefined;
 
   constructor(ports: TerminalPorts, settings: TerminalSettings) {
@@ -120,6 +121,11 @@ class RunningTerminal implements Terminal {
       opened: (shared) => this.#memory.load(shared),
     });
     this.#passages = new Passages({ memory: this.#memory, journal: this.#journal });
+    this.#readerWatch = new ReaderWatch({
+      virtualReaders: settings.virtualReaders,
+      journal: this.#journal,
+      log: ports.log,
+    });
     this.#tamper = new TamperAnswer({ keyErasure: ports.keyErasure, journal: this.#journal, log: ports.log });
     this.#doors = this.#buildDoors();
     this.#automation = new Automation({
@@ -258,7 +264,7 @@ class RunningTerminal implements Terminal {
 
   #resting({ doorId, readerName }: ReaderSettings): Indication {
     const shown = this.#doors.resting(doorId);
-    return shown === 'idle' && this.#readerStates.get(readerName) !== 'ready' ? 'fault' : shown;
+    return shown === 'idle' && !this.#readerWatch.ready(readerName) ? 'fault' : shown;
   }
 
   #restReaders(doorId: string): void {
@@ -296,26 +302,9 @@ class RunningTerminal implements Terminal {
   }
 
   #readerChanged(status: ReaderStatus): void {
-    const desk = this.#desks.get(status.name);
-    const before = this.#readerStates.get(status.name);
-    this.#readerStates.set(status.name, status.state);
     this.#observe({ kind: 'reader', status });
-    if (before !== status.state) {
-      const body = { reader: status.name, state: status.state, virtual: status.virtual };
-      this.#journal.note({
-        kind: 'reader',
-        body: status.fault ? { ...body, fault: status.fault.code } : body,
-      });
-      if (status.virtual) {
-        const severity = this.#settings.virtualReaders === 'allowed' ? 'in the site' : 'on a real terminal';
-        this.#ports.log.warn({ reader: status.name }, `virtual reader ${severity}`);
-        if (this.#settings.virtualReaders === 'refused') {
-          const on = status.state !== 'absent';
-          this.#journal.note({ kind: 'alarm', body: { alarm: 'reader-virtual', reader: status.name, on } });
-        }
-      }
-    }
-    desk?.rest();
+    this.#readerWatch.changed(status);
+    this.#desks.get(status.name)?.rest();
   }
 
   #watchOver(): void {
