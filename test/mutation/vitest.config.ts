@@ -28,6 +28,8 @@ export default defineConfig({
     setupFiles: ['test/seed.ts', 'test/mutation/first-failure.ts'],
     // one worker a mutant, in which the modules under test are loaded once and anew
     isolate: false,
+    // nobody reads what vitest says of each mutant, and it takes its time to say it
+    reporters: [{}],
     sequence: { sequencer: SharpestFirst },
     testTimeout: 30_000,
   },
