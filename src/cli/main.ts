@@ -17,6 +17,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['card', 'check', async () => (await import('./card-check.ts')).registerCardCheck],
   ['card', 'change-pin', async () => (await import('./card-change-pin.ts')).registerCardChangePin],
   ['policy', 'import', async () => (await import('./policy-import.ts')).registerPolicyImport],
+  ['policy', 'rollback', async () => (await import('./policy-rollback.ts')).registerPolicyRollback],
   ['policy', 'show', async () => (await import('./policy-show.ts')).registerPolicyShow],
   ['decision', 'explain', async () => (await import('./decision-explain.ts')).registerDecisionExplain],
   ['decision', 'replay', async () => (await import('./decision-replay.ts')).registerDecisionReplay],

@@ -35,6 +35,26 @@ export interface HolderImport {
   readonly confirm: (preview: ImportPreview) => Promise<boolean>;
 }
 
+/** What going back would change. */
+export interface RollBackPreview {
+  readonly holders: number;
+  readonly cards: number;
+  readonly losingAccess: number;
+  readonly gainingAccess: number;
+}
+
+export interface RollBackRequest {
+  readonly nowMs: number;
+  /** Asked where anybody loses or gains access. */
+  readonly confirm: (preview: RollBackPreview) => Promise<boolean>;
+}
+
+/** `version` is there where it was done. */
+export interface RollBackOutcome {
+  readonly preview: RollBackPreview;
+  readonly version?: PolicyVersion;
+}
+
 /** What whoever issues a policy says of its time; one put together on the device has neither. */
 export type PolicyTerms = Pick<PolicyVersion, 'freshAtMs' | 'expiresAtMs'>;
 
@@ -55,4 +75,9 @@ export interface PolicyInstall {
   installRules(rules: SiteRules, nowMs: number, terms?: PolicyTerms): Promise<PolicyVersion>;
   /** Rejects with `policy-absent` before rules are installed. */
   importHolders(request: HolderImport): Promise<ImportOutcome>;
+  /**
+   * Makes a new version that is as the one before the last; a second time takes that back. Rejects with
+   * `policy-absent` where there is none to go back to, and with `policy-expired`.
+   */
+  rollBack(request: RollBackRequest): Promise<RollBackOutcome>;
 }

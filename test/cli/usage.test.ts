@@ -17,6 +17,7 @@ const commands = [
   'card check',
   'card change-pin',
   'policy import',
+  'policy rollback',
   'policy show',
   'decision explain',
   'decision replay',

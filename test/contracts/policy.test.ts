@@ -421,6 +421,63 @@ describe('importing', () => {
   });
 });
 
+describe('going back to the version before', () => {
+  const confirm = async () => true;
+  const dump = () => {
+    const db = new Database(file, { readonly: true });
+    try {
+      return ['holders', 'cards'].map((table) => db.prepare(`SELECT * FROM ${table}`).all());
+    } finally {
+      db.close();
+    }
+  };
+
+  test('puts back what an import added, changed and removed, and can itself be taken back', async () => {
+    const made = await withRules();
+    await installed(made, `${header}${many(5)}00000009,type-a,h9,,清掃,,0A\n`);
+    const before = dump();
+    await installed(
+      made,
+      `${header}${many(3)}00000002,type-a,,,staff,停止,0B\n00000007,type-a,,停止,staff,,\n`,
+      {
+        confirm: () => true,
+      },
+    );
+    const after = dump();
+    const back = await made.rollBack({ nowMs, confirm });
+    expect(back).toMatchObject({ version: { number: 4 }, preview: { losingAccess: 0, gainingAccess: 3 } });
+    expect(dump()).toEqual(before);
+    expect((await sliceOf(await store(), { ...query, userNumber: '00000005' })).version.number).toBe(4);
+    await made.rollBack({ nowMs, confirm });
+    expect(dump()).toEqual(after);
+  });
+
+  test('puts back the rules, with the holders as they are', async () => {
+    const made = await withRules();
+    await installed(made, `${header}${many(2)}`);
+    await made.installRules({ ...rules, permissions: [] }, nowMs);
+    const kept = dump();
+    expect(await made.rollBack({ nowMs, confirm })).toMatchObject({ version: { number: 4 } });
+    expect(await made.rules()).toEqual(rules);
+    expect(dump()).toEqual(kept);
+  });
+
+  test('changes nothing unless confirmed, where there is no version before, or where it has expired', async () => {
+    const made = await withRules();
+    await expect(made.rollBack({ nowMs, confirm })).rejects.toMatchObject({ code: 'policy-absent' });
+    await installed(made, `${header}${many(2)}`);
+    const before = dump();
+    const refused = await made.rollBack({ nowMs, confirm: async () => false });
+    expect(refused).toEqual({ preview: { holders: 2, cards: 2, losingAccess: 2, gainingAccess: 0 } });
+    expect(dump()).toEqual(before);
+    await made.installRules(rules, nowMs, { expiresAtMs: nowMs + 10 });
+    await made.installRules(rules, nowMs);
+    await expect(made.rollBack({ nowMs: nowMs + 10, confirm })).rejects.toMatchObject({
+      code: 'policy-expired',
+    });
+  });
+});
+
 describe('a list that is wrong is refused whole', () => {
   /** Problems as `line: text`, with nothing applied. */
   async function refused(

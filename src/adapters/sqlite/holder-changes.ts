@@ -1,20 +1,23 @@
 import type { ImportMode, ImportProblem } from '#core/access/holder-row.ts';
 import type { ImportPreview } from '#ports/policy-install.ts';
 import type { Sqlite } from './database.ts';
+import { keepRows, keepVersion } from './policy-undo.ts';
 
 /** So many holders, or such a share of those who have access, may lose it without a question. */
 const unaskedLosses = 10;
 const unaskedShare = 0.05;
 
-const ableHolders = `
+/** Holders whom anything could open for. */
+export const ableHolders = `
   SELECT DISTINCT cards.holder_id FROM cards JOIN holders USING (holder_id)
   WHERE cards.status = 'active' AND holders.status = 'active' AND holders.group_list <> ''
 `;
-const sameHolder = `
+export const sameHolder = `
   s.status = h.status AND s.valid_from_ms IS h.valid_from_ms AND s.valid_until_ms IS h.valid_until_ms
   AND s.group_list = h.group_list
 `;
-const sameCard = 's.status = c.status AND s.key_version IS c.key_version AND s.holder_id = c.holder_id';
+export const sameCard =
+  's.status = c.status AND s.key_version IS c.key_version AND s.holder_id = c.holder_id';
 
 /**
  * Applies the staged list inside the open transaction and says what that changed. The transaction can then be
@@ -36,7 +39,10 @@ export function applyStaged(db: Sqlite, mode: ImportMode): ImportPreview {
   const cardsStaged = count('SELECT count(*) FROM staged_cards');
   const removed = mode === 'complete' ? holdersBefore - known : 0;
   const cardsRemoved = mode === 'complete' ? count('SELECT count(*) FROM cards') - cardsKnown : 0;
-  writeStaged(db, { removing: removed + cardsRemoved > 0 });
+  const removing = removed + cardsRemoved > 0;
+  keepVersion(db);
+  keepRows(db, { removing });
+  writeStaged(db, { removing });
   const losingAccess = count(
     `SELECT count(*) FROM (SELECT holder_id FROM able_before EXCEPT ${ableHolders})`,
   );

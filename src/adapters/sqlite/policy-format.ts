@@ -10,7 +10,8 @@ export const policyFormat: DatabaseFormat = { name: 'policy', applicationId: 0x4
 /**
  * The rules are one row of JSON, small and read as a whole; holders and cards are looked up by key. A card without
  * a diversifier has the empty one and stands for any card with the user number. `group_list` is sorted, each name
- * between semicolons (`;cleaning;staff;`), empty for none.
+ * between semicolons (`;cleaning;staff;`), empty for none. The `undo_` tables hold what the last version changed, as it was
+ * before; without a status there was no such row.
  */
 const tables = `
   CREATE TABLE policy (
@@ -35,6 +36,30 @@ const tables = `
     diversifier TEXT NOT NULL,
     holder_id TEXT NOT NULL,
     status TEXT NOT NULL,
+    key_version INTEGER,
+    PRIMARY KEY (profile_id, user_number, diversifier)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE undo_policy (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL,
+    installed_at_ms INTEGER NOT NULL,
+    fresh_at_ms INTEGER,
+    expires_at_ms INTEGER,
+    rules TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE undo_holders (
+    holder_id TEXT PRIMARY KEY,
+    status TEXT,
+    valid_from_ms INTEGER,
+    valid_until_ms INTEGER,
+    group_list TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE undo_cards (
+    profile_id TEXT NOT NULL,
+    user_number TEXT NOT NULL,
+    diversifier TEXT NOT NULL,
+    holder_id TEXT,
+    status TEXT,
     key_version INTEGER,
     PRIMARY KEY (profile_id, user_number, diversifier)
   ) STRICT, WITHOUT ROWID;

@@ -10,6 +10,8 @@ import type {
   ImportPreview,
   PolicyInstall,
   PolicyTerms,
+  RollBackOutcome,
+  RollBackRequest,
 } from '#ports/policy-install.ts';
 import { guarded, type Sqlite } from './database.ts';
 import { applyStaged, sharedUserNumbers } from './holder-changes.ts';
@@ -23,6 +25,7 @@ import {
   readPolicyRow,
 } from './policy-format.ts';
 import { versionOf } from './policy-reader.ts';
+import { keepVersion, keptVersion, restoreRows } from './policy-undo.ts';
 
 const problemsKept = 1_000;
 
@@ -77,6 +80,7 @@ export class PolicyInstaller implements PolicyInstall {
         .transaction(() => {
           const dangling = danglingReferences(db, rules);
           if (dangling.length > 0) throw new Fault('policy-import-refused', dangling.join('\n'));
+          keepVersion(db);
           return putPolicy(db, rules, nowMs, terms);
         })
         .immediate();
@@ -96,6 +100,35 @@ export class PolicyInstaller implements PolicyInstall {
       guarded(this.#file, () => db.exec(outcome.kind === 'installed' ? 'COMMIT' : 'ROLLBACK'));
       if (outcome.kind === 'installed') moveLog(db);
       return outcome;
+    } catch (error) {
+      if (db.inTransaction) db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  async rollBack({ nowMs, confirm }: RollBackRequest): Promise<RollBackOutcome> {
+    const db = this.#opened();
+    guarded(this.#file, () => db.exec('BEGIN IMMEDIATE'));
+    try {
+      const kept = keptVersion(db);
+      if (!kept) throw new Fault('policy-absent', 'there is no version to go back to');
+      if (kept.expires_at_ms !== null && nowMs >= kept.expires_at_ms) {
+        throw new Fault('policy-expired', 'the version before has expired; the present one stays');
+      }
+      const preview = guarded(this.#file, () => restoreRows(db));
+      const asked = preview.losingAccess + preview.gainingAccess > 0;
+      if (asked && !(await confirm(preview))) {
+        db.exec('ROLLBACK');
+        return { preview };
+      }
+      const terms = {
+        ...(kept.fresh_at_ms === null ? {} : { freshAtMs: kept.fresh_at_ms }),
+        ...(kept.expires_at_ms === null ? {} : { expiresAtMs: kept.expires_at_ms }),
+      };
+      const version = putPolicy(db, parseRules(kept), nowMs, terms);
+      guarded(this.#file, () => db.exec('COMMIT'));
+      moveLog(db);
+      return { preview, version };
     } catch (error) {
       if (db.inTransaction) db.exec('ROLLBACK');
       throw error;

@@ -1,0 +1,85 @@
+import type { RollBackPreview } from '#ports/policy-install.ts';
+import type { Sqlite } from './database.ts';
+import { ableHolders, sameCard, sameHolder } from './holder-changes.ts';
+import type { PolicyRow } from './policy-format.ts';
+
+const holderColumns = 'holder_id, status, valid_from_ms, valid_until_ms, group_list';
+const cardColumns = 'profile_id, user_number, diversifier, holder_id, status, key_version';
+const cardKey = 'USING (profile_id, user_number, diversifier)';
+
+/** Keeps the present version as the one to go back to, in the transaction that replaces it; the one before is forgotten. */
+export function keepVersion(db: Sqlite): void {
+  db.exec(`
+    DELETE FROM undo_holders;
+    DELETE FROM undo_cards;
+    DELETE FROM undo_policy;
+    INSERT INTO undo_policy SELECT * FROM policy;
+  `);
+}
+
+/** Keeps the rows that the staged list is about to change: those alone, so that a small change stays small. */
+export function keepRows(db: Sqlite, { removing }: { readonly removing: boolean }): void {
+  db.exec(`
+    INSERT INTO undo_holders (${holderColumns})
+      SELECT s.holder_id, h.status, h.valid_from_ms, h.valid_until_ms, h.group_list
+      FROM staged_holders s LEFT JOIN holders h USING (holder_id)
+      WHERE h.holder_id IS NULL OR NOT (${sameHolder});
+    INSERT INTO undo_cards (${cardColumns})
+      SELECT s.profile_id, s.user_number, s.diversifier, c.holder_id, c.status, c.key_version
+      FROM staged_cards s LEFT JOIN cards c ${cardKey}
+      WHERE c.holder_id IS NULL OR NOT (${sameCard});
+  `);
+  if (!removing) return;
+  db.exec(`
+    INSERT INTO undo_holders SELECT ${holderColumns} FROM holders h WHERE NOT EXISTS
+      (SELECT 1 FROM staged_holders s WHERE s.holder_id = h.holder_id);
+    INSERT INTO undo_cards SELECT ${cardColumns} FROM cards c WHERE NOT EXISTS
+      (SELECT 1 FROM staged_cards s WHERE s.profile_id = c.profile_id
+        AND s.user_number = c.user_number AND s.diversifier = c.diversifier);
+  `);
+}
+
+/** The version that can be gone back to; undefined where there is none. */
+export function keptVersion(db: Sqlite): PolicyRow | undefined {
+  return db
+    .prepare<[], PolicyRow>(
+      'SELECT number, installed_at_ms, fresh_at_ms, expires_at_ms, rules FROM undo_policy',
+    )
+    .get();
+}
+
+/**
+ * Puts holders and cards back as the kept version had them, and keeps the present ones in their place, so that going
+ * back can itself be taken back. Runs inside a transaction; the rules are the caller's to put.
+ */
+export function restoreRows(db: Sqlite): RollBackPreview {
+  const count = (sql: string) => db.prepare<[], number>(sql).pluck().get() ?? 0;
+  db.exec(`
+    DROP TABLE IF EXISTS temp.able_before;
+    DROP TABLE IF EXISTS temp.back_holders;
+    DROP TABLE IF EXISTS temp.back_cards;
+    CREATE TEMP TABLE able_before AS ${ableHolders};
+    CREATE TEMP TABLE back_holders AS SELECT * FROM undo_holders;
+    CREATE TEMP TABLE back_cards AS SELECT * FROM undo_cards;
+  `);
+  keepVersion(db);
+  db.exec(`
+    INSERT INTO undo_holders (${holderColumns})
+      SELECT b.holder_id, h.status, h.valid_from_ms, h.valid_until_ms, h.group_list
+      FROM back_holders b LEFT JOIN holders h USING (holder_id);
+    INSERT INTO undo_cards (${cardColumns})
+      SELECT b.profile_id, b.user_number, b.diversifier, c.holder_id, c.status, c.key_version
+      FROM back_cards b LEFT JOIN cards c ${cardKey};
+    DELETE FROM holders WHERE holder_id IN (SELECT holder_id FROM back_holders);
+    INSERT INTO holders SELECT ${holderColumns} FROM back_holders WHERE status IS NOT NULL;
+    DELETE FROM cards WHERE (profile_id, user_number, diversifier) IN
+      (SELECT profile_id, user_number, diversifier FROM back_cards);
+    INSERT INTO cards SELECT ${cardColumns} FROM back_cards WHERE status IS NOT NULL;
+  `);
+  return {
+    holders: count('SELECT count(*) FROM back_holders'),
+    cards: count('SELECT count(*) FROM back_cards'),
+    losingAccess: count(`SELECT count(*) FROM (SELECT holder_id FROM able_before EXCEPT ${ableHolders})`),
+    gainingAccess: count(`SELECT count(*) FROM (${ableHolders} EXCEPT SELECT holder_id FROM able_before)`),
+  };
+}
