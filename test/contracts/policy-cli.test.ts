@@ -82,7 +82,7 @@ describe('policy import and show', () => {
     expect(shown.out).toContain('door main: in hours (group staff)');
     const asJson = await kazasu('policy', 'show', '--user', '00000007', '--database', database, '--json');
     expect(JSON.parse(asJson.out)).toMatchObject({
-      holders: [{ doors: [{ doorId: 'main', scheduleId: 'hours' }] }],
+      holders: [{ permissions: [{ door: 'main', group: 'staff', schedule: 'hours' }] }],
     });
     expect((await kazasu('policy', 'show', '--user', '7', '--database', database)).code).toBe(1);
   });
