@@ -29,7 +29,7 @@ export interface DoorHardware {
   /**
    * Unlocks for at most `limitMs` milliseconds, after which the hardware side locks by itself even if nothing
    * more is heard; a further call sets the limit anew. Resolves when the output is set and, where possible, read
-   * back; rejects with a door fault. `cause` (the tap) goes into the records of hardware that keeps any.
+   * back; rejects with a door fault, also when told to lock before it could. `cause` (the tap) goes into the records of hardware that keeps any.
    */
   unlock(limitMs: number, cause?: string): Promise<void>;
   /** Resolves when locked. Rejects with a door fault, and goes on trying until it is locked (`recovered`). */

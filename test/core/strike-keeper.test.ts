@@ -64,12 +64,29 @@ describe('a strike whose hardware is slow', () => {
     const strike = new SlowStrike();
     await strike.begin();
     const unlock = strike.keeper.unlock(5_000).catch(() => undefined);
+    await strike.clock.advanceAsync(0);
     const lock = strike.keeper.lock().catch(() => undefined);
     await strike.answer('fail');
     await strike.answer('fail');
     await Promise.all([unlock, lock]);
     await strike.clock.advanceAsync(250);
     expect(strike.commands.map(({ locked }) => locked)).toEqual([true]);
+  });
+
+  it('never carries out an unlock that waited behind another command while locking was ordered', async () => {
+    const strike = new SlowStrike();
+    await strike.begin();
+    const first = strike.keeper.unlock(5_000);
+    await strike.clock.advanceAsync(0);
+    const waiting = strike.keeper.unlock(5_000).catch((error: unknown) => error);
+    const lock = strike.keeper.lock();
+    await strike.answer('obey');
+    expect(strike.commands.map(({ locked }) => locked)).toEqual([true]);
+    await strike.answer('obey');
+    await Promise.all([first, lock]);
+    expect(await waiting).toMatchObject({ code: 'door-hardware-failed' });
+    expect(strike.locked).toBe(true);
+    expect(strike.reports.filter(({ kind }) => kind === 'fault')).toEqual([]);
   });
 
   it('locks again after an unlock that failed', async () => {

@@ -8,7 +8,7 @@ type Door = 1 | 2;
 type Person = 'free' | 'toggler' | 'guard' | 'former';
 type Step =
   | { readonly do: 'tap'; readonly door: Door; readonly person: Person }
-  | { readonly do: 'exit' | 'push' | 'cut'; readonly door: Door; readonly on: boolean }
+  | { readonly do: 'exit' | 'push' | 'slow' | 'cut'; readonly door: Door; readonly on: boolean }
   | { readonly do: 'lockdown' | 'fire'; readonly on: boolean }
   | { readonly do: 'policy'; readonly number: number }
   | { readonly do: 'wait'; readonly ms: number }
@@ -29,7 +29,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      do: fc.constantFrom('exit' as const, 'push', 'push', 'cut'),
+      do: fc.constantFrom('exit' as const, 'push', 'push', 'slow', 'cut'),
       door,
       on: fc.boolean(),
     }),
@@ -108,6 +108,8 @@ class ManTrap {
         return this.#door(one.door)?.pressExit(one.on);
       case 'push':
         return one.on ? void this.#door(one.door)?.push() : this.#door(one.door)?.close();
+      case 'slow':
+        return this.#door(one.door)?.misbehave(one.on ? { slowMs: 300 } : {});
       case 'cut':
         return this.#door(one.door)?.misbehave(one.on ? { lineGone: true } : {});
       case 'lockdown':

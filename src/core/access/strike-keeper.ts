@@ -49,7 +49,7 @@ export class StrikeKeeper {
 
   /**
    * Unlocks for at most `limitMs` milliseconds. Rejects with a door fault, and then locks again; always before
-   * `start` and after `stop`, when nobody would hear what became of it.
+   * `start` and after `stop`, when nobody would hear what became of it, and when told to lock before it could.
    */
   async unlock(limitMs: number, cause?: string): Promise<void> {
     if (this.#stopped) throw new Fault('door-hardware-absent', 'the door is not in service');
@@ -60,7 +60,12 @@ export class StrikeKeeper {
     this.#cancelLimit?.();
     this.#cancelLimit = this.#after(limitMs, () => void this.lock().catch(() => undefined));
     try {
-      await this.#enqueue(() => this.#apply(false, cause));
+      await this.#enqueue(async () => {
+        // a slow relay must let nobody in by a command that waited while lockdown was declared
+        if (this.#wanted === 'locked')
+          throw new Fault('door-hardware-failed', 'locked again before the strike could unlock');
+        await this.#apply(false, cause);
+      });
     } catch (error) {
       this.#scheduleRetry(command);
       throw error;
