@@ -87,6 +87,19 @@ describe('policy import and show', () => {
     expect((await kazasu('policy', 'show', '--user', '7', '--database', database)).code).toBe(1);
   });
 
+  test('rollback goes back to the version before, once somebody confirms how many lose or gain access', async () => {
+    const unasked = await kazasu('policy', 'rollback', '--database', database);
+    expect(unasked).toMatchObject({ code: 1, out: '' });
+    expect(unasked.err).toMatch(/not confirmed: 30 holders, 30 cards; 30 lose access, 0 gain it/);
+    const back = await kazasu('policy', 'rollback', '--database', database, '--confirm', '30');
+    expect(back).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('policy version 3 is as the one before'),
+    });
+    const again = await kazasu('policy', 'rollback', '--database', database, '--confirm', '30', '--json');
+    expect(JSON.parse(again.out)).toMatchObject({ version: { number: 4 }, preview: { gainingAccess: 30 } });
+  });
+
   test('every wrong line is told, with a code other than 0, and nothing is applied', async () => {
     const list = write('wrong.csv', 'user_number,groups\n123456789018,staff\n00000001,stuff\n');
     const { code, err, out } = await importFile(list, '--mode', 'complete');
