@@ -126,7 +126,9 @@ export class Automation {
         return journal.note({ kind: 'alarm', body: { alarm: effect.alarm, on: effect.on } });
       case 'condition': {
         const { condition, on, zones } = effect;
-        const facts = memory.declare([on ? declareCondition(condition, zones) : endCondition(condition)]);
+        const facts = memory.declare([
+          on ? declareCondition(condition, memory, zones) : endCondition(condition, memory, zones),
+        ]);
         const body = { condition, on, ...(zones && { zones }) };
         return journal.note({ kind: 'automation', body, facts });
       }

@@ -21,8 +21,7 @@ export function conditionHolds(
   zones: readonly (string | undefined)[],
   state: Shared,
 ): boolean {
-  const key = `site/${condition}`;
-  const fact = factOf(conditionSchema, key, state.shared(key));
+  const fact = declaredOf(condition, state);
   if (!fact) return false;
   return fact.zones === undefined || fact.zones.some((zone) => zones.includes(zone));
 }
@@ -32,13 +31,38 @@ export function threatLevel(state: Shared): number {
   return factOf(threatSchema, 'site/threat', state.shared('site/threat')) ?? 0;
 }
 
-/** Declares `condition` in `zones` (without them: everywhere), in place of what was declared before. */
-export function declareCondition(condition: SiteCondition, zones?: readonly string[]): StateChange {
-  return { key: `site/${condition}`, value: zones ? { zones } : {} };
+/** Declares `condition` in `zones` (without them: everywhere) beside where it holds already. */
+export function declareCondition(
+  condition: SiteCondition,
+  state: Shared,
+  zones?: readonly string[],
+): StateChange {
+  const key = `site/${condition}`;
+  const fact = declaredOf(condition, state);
+  if (!zones || (fact && !fact.zones)) return { key, value: {} };
+  return { key, value: { zones: [...new Set([...(fact?.zones ?? []), ...zones])].toSorted() } };
 }
 
-export function endCondition(condition: SiteCondition): StateChange {
-  return { key: `site/${condition}` };
+/**
+ * Ends `condition` in `zones` (without them: everywhere). What was declared for the whole site holds until it is ended
+ * for the whole site.
+ */
+export function endCondition(
+  condition: SiteCondition,
+  state: Shared,
+  zones?: readonly string[],
+): StateChange {
+  const key = `site/${condition}`;
+  const fact = declaredOf(condition, state);
+  if (!zones || !fact) return { key };
+  if (!fact.zones) return { key, value: {} };
+  const left = fact.zones.filter((zone) => !zones.includes(zone));
+  return left.length === 0 ? { key } : { key, value: { zones: left } };
+}
+
+function declaredOf(condition: SiteCondition, state: Shared): z.output<typeof conditionSchema> | undefined {
+  const key = `site/${condition}`;
+  return factOf(conditionSchema, key, state.shared(key));
 }
 
 /** `level` 0 is the usual one. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { blankState } from '#core/access/access-state.ts';
 import { decide, precedence } from '#core/access/decide.ts';
 import { denialReasons } from '#core/access/decision.ts';
 import { declareCondition, setThreatLevel } from '#core/access/site-state.ts';
@@ -58,8 +59,8 @@ describe('the table of precedence', () => {
     for (const change of [
       { key: 'failures/front-outside', value: locked },
       { key: 'failures', holderId: 'h1', value: locked },
-      declareCondition('evacuation', ['lab']),
-      declareCondition('lockdown'),
+      declareCondition('evacuation', blankState, ['lab']),
+      declareCondition('lockdown', blankState),
       setThreatLevel(1),
       { key: 'at', holderId: 'h1', value: { zone: 'lab', epoch: 0, since: sinceNow(bench) } },
       { key: 'passed/door/front/lab', holderId: 'h1', value: sinceNow(bench) },

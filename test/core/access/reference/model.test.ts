@@ -83,6 +83,7 @@ const policies: fc.Arbitrary<ModelPolicy> = fc.record({
 });
 
 const condition = fc.constantFrom('lockdown' as const, 'evacuation' as const);
+const where = fc.constantFrom('everywhere', 'everywhere', 'yard', 'lab');
 const steps = fc.oneof(
   {
     weight: 30,
@@ -114,12 +115,8 @@ const steps = fc.oneof(
       offMs: fc.constantFrom(0, 0, 0, -1000, -hourMs, dayMs),
     }),
   },
-  fc.record({
-    do: fc.constant('declare' as const),
-    condition,
-    zone: fc.constantFrom('everywhere', 'yard', 'lab'),
-  }),
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('end' as const), condition }) },
+  fc.record({ do: fc.constant('declare' as const), condition, zone: where }),
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('end' as const), condition, zone: where }) },
   fc.record({ do: fc.constant('threat' as const), level: fc.constantFrom(0, 0, 1, 3) }),
   fc.record({ do: fc.constant('reset-zone' as const), zone: fc.constantFrom('yard', 'lab') }),
   fc.record({ do: fc.constant('forget' as const), who: fc.nat(4) }),
@@ -216,14 +213,17 @@ class Pair {
       case 'trust':
         return bench.trust(this.#trueMs + step.offMs);
       case 'declare': {
-        bench.set(declareCondition(step.condition, step.zone === 'everywhere' ? undefined : [step.zone]));
+        const zones = step.zone === 'everywhere' ? undefined : [step.zone];
+        bench.set(declareCondition(step.condition, bench.state(), zones));
         history.push({ kind: 'declare', condition: step.condition, zone: step.zone });
         return;
       }
-      case 'end':
-        bench.set(endCondition(step.condition));
-        history.push({ kind: 'end', condition: step.condition });
+      case 'end': {
+        const zones = step.zone === 'everywhere' ? undefined : [step.zone];
+        bench.set(endCondition(step.condition, bench.state(), zones));
+        history.push({ kind: 'end', condition: step.condition, zone: step.zone });
         return;
+      }
       case 'threat':
         bench.set(setThreatLevel(step.level));
         history.push({ kind: 'threat', level: step.level });

@@ -57,7 +57,7 @@ export interface ModelTap {
 export type ModelEvent =
   | (ModelTap & { readonly outcome: string })
   | { readonly kind: 'declare'; readonly condition: 'lockdown' | 'evacuation'; readonly zone: string }
-  | { readonly kind: 'end'; readonly condition: 'lockdown' | 'evacuation' }
+  | { readonly kind: 'end'; readonly condition: 'lockdown' | 'evacuation'; readonly zone: string }
   | { readonly kind: 'threat'; readonly level: number }
   | { readonly kind: 'reset-zone'; readonly zone: string }
   | { readonly kind: 'forget'; readonly holder: string }
@@ -94,16 +94,20 @@ function isMaster({ master }: ModelPolicy, { groups, time }: ModelTap): boolean 
   return groups.includes(master.group) && time.trusted && age >= 0 && age <= master.freshForMs;
 }
 
-/** The zone for which a condition stands; undefined for none. */
-function declared(history: History, condition: 'lockdown' | 'evacuation'): string | undefined {
-  const last = history.findLast(
-    (event) => (event.kind === 'declare' || event.kind === 'end') && event.condition === condition,
-  );
-  return last?.kind === 'declare' ? last.zone : undefined;
+/** The zones for which a condition stands, or everywhere. */
+function declared(history: History, condition: 'lockdown' | 'evacuation'): ReadonlySet<string> {
+  let zones = new Set<string>();
+  for (const event of history) {
+    if ((event.kind !== 'declare' && event.kind !== 'end') || event.condition !== condition) continue;
+    if (event.zone === 'everywhere') zones = new Set(event.kind === 'declare' ? ['everywhere'] : []);
+    else if (event.kind === 'declare') zones.add(event.zone);
+    else zones.delete(event.zone);
+  }
+  return zones;
 }
 
-function isIn(zone: string | undefined, zones: readonly (string | undefined)[]): boolean {
-  return zone === 'everywhere' || (zone !== undefined && zones.includes(zone));
+function isIn(declaredIn: ReadonlySet<string>, zones: readonly (string | undefined)[]): boolean {
+  return declaredIn.has('everywhere') || zones.some((zone) => zone !== undefined && declaredIn.has(zone));
 }
 
 function entersEvacuated(history: History, { from, to }: ModelTap): boolean {

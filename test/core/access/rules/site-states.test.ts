@@ -49,16 +49,16 @@ describe('the longer access time', () => {
 describe('a lockdown', () => {
   it('stops everyone but exempt groups, until it is ended', () => {
     const bench = site({ lockdown: { exempt: ['guard'] } });
-    bench.set(declareCondition('lockdown'));
+    bench.set(declareCondition('lockdown', bench.state()));
     expect(bench.outcome()).toBe('lockdown');
     expect(bench.outcome(guard)).toBe('granted');
-    bench.set(endCondition('lockdown'));
+    bench.set(endCondition('lockdown', bench.state()));
     expect(bench.outcome()).toBe('granted');
   });
 
   it('outlasts a reboot, and no clock ends it', () => {
     const bench = site();
-    bench.set(declareCondition('lockdown'));
+    bench.set(declareCondition('lockdown', bench.state()));
     bench.reboot();
     bench.distrust(mondayMs + 10 * 365 * 24 * hourMs);
     expect(bench.outcome()).toBe('lockdown');
@@ -67,10 +67,37 @@ describe('a lockdown', () => {
 
   it('of some zones stops who enters them or leaves them, and nobody else', () => {
     const bench = site();
-    bench.set(declareCondition('lockdown', ['lobby']));
+    bench.set(declareCondition('lockdown', bench.state(), ['lobby']));
     expect(bench.outcome({}, { to: 'lobby' })).toBe('lockdown');
     expect(bench.outcome({}, { from: 'lobby' })).toBe('lockdown');
     expect(bench.outcome({}, { from: 'lab' })).toBe('granted');
+    expect(bench.outcome()).toBe('granted');
+  });
+
+  it('of a second zone leaves the first locked down, and each ends for itself', () => {
+    const bench = site();
+    const locked = () => ['lobby', 'lab'].filter((zone) => conditionHolds('lockdown', [zone], bench.state()));
+    bench.set(declareCondition('lockdown', bench.state(), ['lobby']));
+    bench.set(declareCondition('lockdown', bench.state(), ['lab', 'lobby']));
+    expect(locked()).toEqual(['lobby', 'lab']);
+    bench.set(endCondition('lockdown', bench.state(), ['lobby', 'cellar']));
+    expect(locked()).toEqual(['lab']);
+    bench.set(endCondition('lockdown', bench.state(), ['lab']));
+    expect(locked()).toEqual([]);
+    expect(bench.facts.size).toBe(0);
+  });
+
+  it('of the whole site holds on, whatever is declared or ended for one zone', () => {
+    const bench = site();
+    bench.set(declareCondition('lockdown', bench.state(), ['lobby']));
+    bench.set(declareCondition('lockdown', bench.state()));
+    bench.set(declareCondition('lockdown', bench.state(), ['lab']));
+    expect(bench.outcome()).toBe('lockdown');
+    bench.set(endCondition('lockdown', bench.state(), ['lobby', 'lab']));
+    expect(bench.outcome()).toBe('lockdown');
+    bench.set(endCondition('lockdown', bench.state()));
+    expect(bench.outcome()).toBe('granted');
+    bench.set(endCondition('lockdown', bench.state(), ['lab']));
     expect(bench.outcome()).toBe('granted');
   });
 
@@ -85,7 +112,7 @@ describe('a lockdown', () => {
 describe('an evacuation', () => {
   it('refuses who enters, but for exempt groups, and never who leaves or crosses on the way out', () => {
     const bench = site({ evacuation: { exempt: ['fire'] } });
-    bench.set(declareCondition('evacuation'));
+    bench.set(declareCondition('evacuation', bench.state()));
     expect(bench.outcome({}, { to: 'lobby' })).toBe('evacuation');
     expect(bench.outcome()).toBe('evacuation');
     expect(bench.outcome({ groups: ['fire'] }, { to: 'lab' })).toBe('granted');
@@ -98,15 +125,15 @@ describe('an evacuation', () => {
 
   it.each(['fire', 'evacuation'] as const)('holds for %s until it is ended', (condition) => {
     const bench = site();
-    bench.set(declareCondition(condition));
+    bench.set(declareCondition(condition, bench.state()));
     expect(bench.outcome({}, { to: 'lobby' })).toBe('evacuation');
-    bench.set(endCondition(condition));
+    bench.set(endCondition(condition, bench.state()));
     expect(bench.outcome({}, { to: 'lobby' })).toBe('granted');
   });
 
   it('of one zone leaves the others open', () => {
     const bench = site();
-    bench.set(declareCondition('evacuation', ['lab']));
+    bench.set(declareCondition('evacuation', bench.state(), ['lab']));
     expect(bench.outcome({ groups: ['fire'] }, { to: 'lab', from: 'lobby' })).toBe('evacuation');
     expect(bench.outcome({}, { from: 'lab', to: 'lobby' })).toBe('granted');
     expect(bench.outcome({}, { to: 'lobby' })).toBe('granted');
@@ -194,10 +221,10 @@ describe('a master card', () => {
     const one = bench();
     one.set(setThreatLevel(9));
     expect(one.outcome(fire, { to: 'lab' })).toBe('granted');
-    one.set(declareCondition('lockdown'));
+    one.set(declareCondition('lockdown', one.state()));
     expect(one.outcome(fire, { to: 'lab' })).toBe('lockdown');
-    one.set(endCondition('lockdown'));
-    one.set(declareCondition('evacuation'));
+    one.set(endCondition('lockdown', one.state()));
+    one.set(declareCondition('evacuation', one.state()));
     expect(one.outcome(fire, { to: 'lab' })).toBe('evacuation');
   });
 });
