@@ -15,7 +15,7 @@ export class AgeingWatch {
     this.#log = parts.log;
   }
 
-  /** Looks at a door; `nowMs` is the time that counts for decisions, milliseconds UTC. */
+  /** Looks at a door; `nowMs` is the time by which policies age (`ageingMs`). */
   look(door: string, policy: DoorPolicy | undefined, nowMs: number): void {
     const standing = policy && policyStanding(policy.rules.door?.ageing, policy.version, nowMs);
     const tier = standing?.announced ? standing.tier : undefined;

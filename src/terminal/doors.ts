@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import { effectiveMs } from '#core/access/decide.ts';
 import { type DoorSituation, nextLookMs, wantedMode } from '#core/access/door-mode.ts';
 import type { DoorSettings } from '#core/access/door-settings.ts';
 import {
@@ -12,6 +11,7 @@ import { floorId } from '#core/access/door-wiring.ts';
 import type { Surroundings } from '#core/access/interlock.ts';
 import type { DoorPolicy } from '#core/access/policy.ts';
 import type { DecisionTime } from '#core/access/rule.ts';
+import { ageingMs } from '#core/access/rules/policy-age.ts';
 import { conditionHolds } from '#core/access/site-state.ts';
 import { isFault } from '#core/fault.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
@@ -96,7 +96,7 @@ export class Doors {
     this.refresh();
     const time = this.#parts.time();
     for (const { doorId } of this.#parts.entries) {
-      this.#ageing.look(doorId, this.#policies.get(doorId), effectiveMs(time));
+      this.#ageing.look(doorId, this.#policies.get(doorId), ageingMs(time));
     }
     const state = this.#parts.memory;
     const looks = this.#parts.entries.map(({ doorId }) => nextLookMs({ doorId, state, time }));

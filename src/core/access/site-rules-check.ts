@@ -40,6 +40,12 @@ export function* contradictions(rules: SiteRulesInYaml): Iterable<Contradiction>
     terminalGroup: new Set(rules.terminalGroups.map(({ id }) => id)),
   };
   yield* tooLargeShares(rules);
+  for (const [at, { twoPerson, escort }] of rules.doors.entries()) {
+    if (!twoPerson || !escort) continue;
+    const message =
+      'a door has either "twoPerson" or "escort": of two who wait for each other none would open it';
+    yield { path: ['doors', at, 'escort'], message };
+  }
   for (const { path, to, name } of references(rules)) {
     if (name !== undefined && !known[to].has(name)) yield unknown(path, to, name);
   }

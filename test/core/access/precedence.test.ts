@@ -51,8 +51,8 @@ describe('the table of precedence', () => {
       ageing: { announce: '1 h', reduced: '2 h', closed: '3 h', inReduced: { groups: ['visitor'] } },
       reentry: { after: '1 h' },
       twoPerson: {},
-      escort: { of: ['visitor'], by: ['chief'] },
     };
+    const escorted = { escort: { of: ['visitor'], by: ['chief'] } };
     const bench = new RuleBench(site, door);
     const rules = doorRules({ id: 'front', ...door }, { ...site, clearances: [] });
     const locked = { count: 0, since: sinceNow(bench), rounds: 1, untilMs: 1e12 };
@@ -126,7 +126,7 @@ describe('the table of precedence', () => {
       [
         'two-person',
         'second-person',
-        () => change({ rules: doorRules({ id: 'front', ...door, twoPerson: undefined }, site) }),
+        () => change({ rules: doorRules({ id: 'front', ...door, twoPerson: undefined, ...escorted }, site) }),
       ],
       ['escort', 'escort', () => undefined],
     ];

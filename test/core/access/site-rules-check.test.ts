@@ -17,9 +17,9 @@ zones:
     occupancy: { limit: 20, scope: { group: gates, apart: share, share: 10 } }
 terminalGroups: [{ id: gates, terminals: [gate-1, gate-2] }]
 doors:
+  - { id: back, escort: { of: [staff], by: [guard] } }
   - id: front
     twoPerson: { within: 20 s }
-    escort: { of: [staff], by: [guard] }
     reentry: { after: 1 min, scope: { group: gates, apart: grant } }
 permissions: [{ group: staff, zone: lab }, { group: guard, door: front }]
 lockdown: { exempt: [guard] }
@@ -41,11 +41,11 @@ const parse = (text: string) =>
 describe('rules of people, zones and counting', () => {
   it('are read with their defaults', () => {
     const rules = parse(whole);
-    expect(rules.doors[0]).toMatchObject({
+    expect(rules.doors[1]).toMatchObject({
       twoPerson: { within: 20_000 },
-      escort: { within: 30_000 },
       reentry: { after: 60_000 },
     });
+    expect(rules.doors[0]).toMatchObject({ escort: { within: 30_000 } });
     expect(rules.zones[1]?.passback).toMatchObject({ forgiveAfter: 43_200_000, forgiveAt: 240 });
     expect(rules.lockOut.holder).toEqual({
       after: 3,
@@ -61,6 +61,7 @@ describe('rules of people, zones and counting', () => {
   });
 
   it.each([
+    ['- { id: back,', '- { id: back, twoPerson: {},', /doors\.0\.escort: a door has either/],
     [
       'exempt: [guard] }, clearance',
       'exempt: [gard] }, clearance',

@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import { type Companion, factOf } from '#core/access/access-state.ts';
-import { isWithin, momentOf } from '#core/access/moment.ts';
+import type { Companion } from '#core/access/access-state.ts';
 import type { Rule, Tap } from '#core/access/rule.ts';
 import { groupIds } from '#core/access/rule-config.ts';
 import { duration } from '#core/config/duration.ts';
 import { groupAmong } from './holder-groups.ts';
-import { waitingSchema } from './two-person.ts';
+import { waitingAt, waitingOf } from './two-person.ts';
 
 export const escortConfig = z
   .strictObject({
@@ -26,21 +25,19 @@ export const escort: Rule = {
   check: (tap) => {
     const config = tap.slice.rules.door?.escort;
     if (!config) return undefined;
-    const tapped = { tapId: tap.request.tapId, since: { ...momentOf(tap) } };
+    const tapped = waitingOf(tap);
     const [escortKey, waitingKey] = keysOf(tap);
     if (groupAmong(tap.slice, config.by) !== undefined) {
-      const waiting = factOf(waitingSchema, waitingKey, tap.state.shared(waitingKey));
+      const waiting = escorted(tap) && waitingAt(waitingKey, config.within, tap);
       return {
         kind: 'passed',
-        ...(waiting && escorted(tap) ? { used: { with: waiting.tapId } } : {}),
+        ...(waiting ? { used: { with: waiting.tapId } } : {}),
         changes: [{ key: escortKey, value: tapped }, { key: waitingKey }],
       };
     }
     if (groupAmong(tap.slice, config.of) === undefined) return undefined;
-    const before = factOf(waitingSchema, escortKey, tap.state.shared(escortKey));
-    if (before && isWithin(config.within, before.since, tap)) {
-      return { kind: 'passed', used: { with: before.tapId } };
-    }
+    const before = waitingAt(escortKey, config.within, tap);
+    if (before) return { kind: 'passed', used: { with: before.tapId } };
     return { kind: 'waits', reason: 'escort', changes: [{ key: waitingKey, value: tapped }] };
   },
 };
@@ -50,9 +47,8 @@ export function escorted(tap: Tap): Companion | undefined {
   const config = tap.slice.rules.door?.escort;
   if (!config || groupAmong(tap.slice, config.by) === undefined) return undefined;
   const [, waitingKey] = keysOf(tap);
-  const waiting = factOf(waitingSchema, waitingKey, tap.state.shared(waitingKey));
-  if (!waiting || !isWithin(config.within, waiting.since, tap)) return undefined;
-  return tap.state.companion(waiting.tapId);
+  const waiting = waitingAt(waitingKey, config.within, tap);
+  return waiting && tap.state.companion(waiting.tapId);
 }
 
 function keysOf({ request }: Tap): readonly [string, string] {

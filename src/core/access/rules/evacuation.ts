@@ -10,15 +10,18 @@ export const evacuationConfig = z
   .describe('groups that may enter what is being evacuated');
 
 /**
- * Nobody but exempt groups enters what is being evacuated, or where there is fire. Leaving it, and crossing one evacuated zone on the way out
- * of another, is never refused by this rule; a reader that leads nowhere known counts as an entrance.
+ * Nobody but exempt groups enters what is being evacuated, or where there is fire. Whoever is in a zone may leave it, and
+ * go from one evacuated zone into another: which of them is on the way out, nobody has said. A zone that the policy
+ * does not have is outside of all zones; a reader that leads from there, or nowhere known, is an entrance.
  */
 export const evacuation: Rule = {
   name: 'evacuation',
   check: ({ slice, request: { from, to }, state }) => {
     const evacuated = (zone: string | undefined) =>
       conditionHolds('evacuation', [zone], state) || conditionHolds('fire', [zone], state);
-    const leaves = from !== undefined && (to === undefined || evacuated(from));
+    const { zones } = slice.rules;
+    const inside = (zone: string | undefined) => zone !== undefined && zones.has(zone);
+    const leaves = inside(from) ? !inside(to) || evacuated(from) : from !== undefined && to === undefined;
     if (leaves || !evacuated(to)) return undefined;
     const exempt = groupAmong(slice, slice.rules.site.evacuation?.exempt);
     return exempt === undefined

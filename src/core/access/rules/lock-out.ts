@@ -107,25 +107,28 @@ export function afterFailure(
 ): { readonly changes: readonly StateChange[]; readonly lockedOut: boolean } {
   const { rules, reason, readerId, holderId, state } = failed;
   const { holder, reader } = rules.site.lockOut;
-  const found: { change: StateChange; locked: boolean }[] = [];
+  const isLocked = ({ untilMs }: Failures) => untilMs > failed.time.monotonicMs;
+  const found: { about: Omit<StateChange, 'value'>; next: Failures }[] = [];
+  const count = (about: Omit<StateChange, 'value'>, fact: Parameters<typeof factOf>[2], limits: Limits) => {
+    const before = ofThisBoot(factOf(failuresSchema, about.key, fact), failed);
+    // whoever goes on trying while locked out prolongs nothing, for those who come after
+    if (!before || !isLocked(before)) found.push({ about, next: failedAgain(before, limits, failed) });
+  };
   if (reader?.reasons.some((one) => one === reason)) {
     const key = readerKey(readerId);
-    const next = failedAgain(factOf(failuresSchema, key, state.shared(key)), reader, failed);
-    found.push({ change: { key, value: next }, locked: next.untilMs > failed.time.monotonicMs });
+    count({ key }, state.shared(key), reader);
   }
   if (holderId !== undefined && holder?.reasons.some((one) => one === reason)) {
-    const next = failedAgain(factOf(failuresSchema, holderKey, state.holder(holderKey)), holder, failed);
-    found.push({
-      change: { key: holderKey, holderId, value: next },
-      locked: next.untilMs > failed.time.monotonicMs,
-    });
+    count({ key: holderKey, holderId }, state.holder(holderKey), holder);
   }
-  return { changes: found.map(({ change }) => change), lockedOut: found.some(({ locked }) => locked) };
+  return {
+    changes: found.map(({ about, next }) => ({ ...about, value: next })),
+    lockedOut: found.some(({ next }) => isLocked(next)),
+  };
 }
 
-function failedAgain(known: Failures | undefined, limits: Limits, now: Now): Failures {
+function failedAgain(before: Failures | undefined, limits: Limits, now: Now): Failures {
   const { monotonicMs } = now.time;
-  const before = ofThisBoot(known, now);
   const calm = before !== undefined && monotonicMs - before.untilMs > limits.longest;
   const rounds = before && !calm ? before.rounds : 0;
   const counts = before && before.count > 0 && monotonicMs - before.since.monotonicMs <= limits.within;

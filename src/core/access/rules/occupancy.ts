@@ -13,7 +13,8 @@ export const occupancyConfig = z
 export const occupancy: Rule = {
   name: 'occupancy',
   check: (tap) => {
-    const zone = tap.request.to;
+    const { from, to: zone } = tap.request;
+    if (from === zone) return undefined;
     const config = zone === undefined ? undefined : tap.slice.rules.zones.get(zone)?.occupancy;
     if (zone === undefined || !config) return undefined;
     const { limit, scope } = config;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { PolicyVersion } from '#core/access/policy.ts';
-import type { Rule, Tap } from '#core/access/rule.ts';
+import type { DecisionTime, Rule, Tap } from '#core/access/rule.ts';
 import { groupIds } from '#core/access/rule-config.ts';
 import { type AssuranceProperty, assuranceProperties } from '#core/card/reading.ts';
 import { duration } from '#core/config/duration.ts';
@@ -46,9 +46,8 @@ export interface PolicyStanding {
 }
 
 /**
- * How `ageing` has a door stand at `nowMs`, milliseconds UTC; undefined where the policy never ages:
- * the door has no such rule, or nobody renews the policy. The time must be
- * the one that counts for decisions, so that an untrusted clock makes no policy younger.
+ * How `ageing` has a door stand at `nowMs`, which `ageingMs` gives; undefined where the policy never ages: the door has no
+ * such rule, or nobody renews the policy.
  */
 export function policyStanding(
   ageing: Ageing | undefined,
@@ -70,13 +69,21 @@ export function policyStanding(
   return { tier: agedMs < reduced ? 'full' : 'reduced', announced, ...(next ? { next } : {}) };
 }
 
+/**
+ * The time by which policies age, milliseconds UTC: the floor while the clock is not trusted, so that a clock set back
+ * makes no policy younger, and one set ahead closes no door.
+ */
+export function ageingMs({ trusted, utcMs, floorMs }: DecisionTime): number {
+  return trusted ? utcMs : floorMs;
+}
+
 /** A policy that nobody has confirmed for long admits less, step by step, and at last nobody. */
 export const policyAge: Rule = {
   name: 'policy-age',
   check: (tap) => {
-    const { slice, timeMs } = tap;
+    const { slice, time } = tap;
     const ageing = slice.rules.door?.ageing;
-    const tier = policyStanding(ageing, slice.version, timeMs)?.tier ?? 'full';
+    const tier = policyStanding(ageing, slice.version, ageingMs(time))?.tier ?? 'full';
     if (tier === 'full') return undefined;
     const used = { tier, freshAtMs: slice.version.freshAtMs ?? 0 };
     const groups = ageing?.inReduced.groups;
@@ -86,11 +93,8 @@ export const policyAge: Rule = {
 };
 
 /** What the door demands of a card because its policy is old. */
-export function demandedByAge({
-  slice,
-  timeMs,
-}: Pick<Tap, 'slice' | 'timeMs'>): readonly AssuranceProperty[] {
+export function demandedByAge({ slice, time }: Pick<Tap, 'slice' | 'time'>): readonly AssuranceProperty[] {
   const ageing = slice.rules.door?.ageing;
-  const tier = policyStanding(ageing, slice.version, timeMs)?.tier ?? 'full';
+  const tier = policyStanding(ageing, slice.version, ageingMs(time))?.tier ?? 'full';
   return tier === 'full' ? [] : (ageing?.inReduced.assurance ?? []);
 }

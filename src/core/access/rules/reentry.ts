@@ -35,28 +35,35 @@ export const reentry: Rule = {
   },
 };
 
+function configured(tap: Tap) {
+  const { rules } = tap.slice;
+  const { doorId, from, to } = tap.request;
+  const entered = to === undefined || from === to ? undefined : rules.zones.get(to);
+  return [
+    { key: `passed/door/${doorId}/${to ?? ''}`, config: rules.door?.reentry },
+    { key: `passed/zone/${to}`, config: entered?.reentry },
+  ].flatMap(({ key, config }) => (config ? [{ key, config }] : []));
+}
+
 function limitsOf(
   tap: Tap,
 ): readonly { readonly key: string; readonly after: number; readonly apart: boolean }[] {
-  const { rules } = tap.slice;
-  const { doorId, to } = tap.request;
-  const zone = to === undefined ? undefined : rules.zones.get(to);
-  return [
-    { key: `passed/door/${doorId}/${to ?? ''}`, config: rules.door?.reentry },
-    { key: `passed/zone/${to}`, config: zone?.reentry },
-  ].flatMap(({ key, config }) =>
-    !config || groupAmong(tap.slice, config.exempt) !== undefined
+  return configured(tap).flatMap(({ key, config }) =>
+    groupAmong(tap.slice, config.exempt) !== undefined
       ? []
       : [{ key, after: config.after, apart: standsApart(config.scope, tap) }],
   );
 }
 
-/** What is remembered of who passes; `position` does, whoever else objected in vain. */
+/**
+ * What is remembered of everyone who passes, exempt or not: of two who pass together one may be. `position` does it,
+ * whoever else objected in vain.
+ */
 export function remembered(
   tap: Tap,
   persons: readonly { readonly holderId: string }[],
 ): readonly StateChange[] {
-  return limitsOf(tap).flatMap(({ key }) =>
+  return configured(tap).flatMap(({ key }) =>
     persons.map(({ holderId }) => ({ key, holderId, value: { ...momentOf(tap) }, ifPassed: true as const })),
   );
 }

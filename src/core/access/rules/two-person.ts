@@ -15,7 +15,31 @@ export const twoPersonConfig = z
   .describe('the door opens for two different holders, one after the other at the same reader');
 
 /** A tap that waits for another at the same reader. */
-export const waitingSchema = z.strictObject({ tapId: z.string(), since: momentSchema });
+export const waitingSchema = z.strictObject({
+  tapId: z.string(),
+  since: momentSchema,
+  policyVersion: z.int().min(0),
+});
+
+/** What is remembered of a tap that another may follow. */
+export function waitingOf(tap: Tap): z.output<typeof waitingSchema> {
+  const { request, slice } = tap;
+  return { tapId: request.tapId, since: { ...momentOf(tap) }, policyVersion: slice.version.number };
+}
+
+/**
+ * The tap that the fact `key` remembers, while it lies at most `withinMs` back. A new version of the policy ends all
+ * waiting: it may have withdrawn what the first was let through by.
+ */
+export function waitingAt(
+  key: string,
+  withinMs: number,
+  tap: Tap,
+): z.output<typeof waitingSchema> | undefined {
+  const waiting = factOf(waitingSchema, key, tap.state.shared(key));
+  const current = waiting?.policyVersion === tap.slice.version.number;
+  return waiting && current && isWithin(withinMs, waiting.since, tap) ? waiting : undefined;
+}
 
 /**
  * Two different holders, each of whom could pass alone but for this rule, tap one after the other: the first waits and
@@ -24,32 +48,29 @@ export const waitingSchema = z.strictObject({ tapId: z.string(), since: momentSc
 export const twoPerson: Rule = {
   name: 'two-person',
   check: (tap) => {
-    if (!isAsked(tap)) return undefined;
+    const config = askedOf(tap);
+    if (!config) return undefined;
     const key = keyOf(tap);
-    const first = firstOfTwo(tap);
-    if (first) {
-      const waiting = factOf(waitingSchema, key, tap.state.shared(key));
+    if (firstOfTwo(tap)) {
+      const waiting = waitingAt(key, config.within, tap);
       return { kind: 'passed', used: { with: waiting?.tapId ?? '' }, changes: [{ key }] };
     }
-    const value = { tapId: tap.request.tapId, since: { ...momentOf(tap) } };
-    return { kind: 'waits', reason: 'second-person', changes: [{ key, value }] };
+    return { kind: 'waits', reason: 'second-person', changes: [{ key, value: waitingOf(tap) }] };
   },
 };
 
 /** Who tapped first, where this tap is the second; undefined where it is itself the first. */
 export function firstOfTwo(tap: Tap): Companion | undefined {
-  const config = tap.slice.rules.door?.twoPerson;
-  if (!config || !isAsked(tap)) return undefined;
-  const key = keyOf(tap);
-  const waiting = factOf(waitingSchema, key, tap.state.shared(key));
-  if (!waiting || !isWithin(config.within, waiting.since, tap)) return undefined;
+  const config = askedOf(tap);
+  const waiting = config && waitingAt(keyOf(tap), config.within, tap);
+  if (!waiting) return undefined;
   const companion = tap.state.companion(waiting.tapId);
   return companion?.holderId === tap.slice.holder?.holderId ? undefined : companion;
 }
 
-function isAsked(tap: Tap): boolean {
+function askedOf(tap: Tap): z.output<typeof twoPersonConfig> {
   const config = tap.slice.rules.door?.twoPerson;
-  return config !== undefined && (config.schedule === undefined || demandedBy(tap, config.schedule));
+  return config?.schedule === undefined || demandedBy(tap, config.schedule) ? config : undefined;
 }
 
 function keyOf({ request }: Tap): string {

@@ -26,6 +26,7 @@ const readers = [
   { reader: 'r3', to: 'yard' },
   { reader: 'r4', from: 'yard' },
   { reader: 'r5' },
+  { reader: 'r6', from: 'lab', to: 'lab' },
 ] as const;
 
 /** In one of `of` policies: what every policy had would hide the rest. */
@@ -73,8 +74,11 @@ const policies: fc.Arbitrary<ModelPolicy> = fc.record({
     { fromLevel: 3, needs: 2 },
   ]),
   doorReentryMs: sometimes(6, fc.constantFrom(minuteMs, hourMs)),
-  twoPersonMs: sometimes(4, fc.constantFrom(20_000, minuteMs)),
-  escort: sometimes(3, fc.constant({ of: 'visitor', by: 'guard', withinMs: 30_000 })),
+  together: fc.oneof(
+    { weight: 2, arbitrary: fc.constant({}) },
+    fc.record({ twoPersonMs: fc.constantFrom(20_000, minuteMs) }),
+    fc.constant({ escort: { of: 'visitor', by: 'guard', withinMs: 30_000 } }),
+  ),
   lockOut: sometimes(
     2,
     fc.constant({ after: 2, withinMs: 10 * minuteMs, firstMs: minuteMs, longestMs: 3 * minuteMs }),
@@ -90,7 +94,7 @@ const steps = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('tap' as const),
       who: fc.constantFrom(0, 0, 0, 1, 1, 2, 2, 3, 4),
-      where: fc.nat(4),
+      where: fc.nat(5),
       pin: fc.oneof({ weight: 9, arbitrary: fc.constant(true) }, fc.constant(false)),
       service: fc.constantFrom(undefined, undefined, 'vote' as const, 'taxi' as const),
       crash: fc.oneof({ weight: 20, arbitrary: fc.constant(false) }, fc.constant(true)),
@@ -138,7 +142,8 @@ function benchOf(policy: ModelPolicy): RuleBench {
     ...(reentryMs && { reentry: { after: durationText(reentryMs) } }),
     ...(limit && { occupancy: { limit } }),
   }));
-  const { lockOut, escort, twoPersonMs, doorReentryMs, master, taxi } = policy;
+  const { lockOut, together, doorReentryMs, master, taxi } = policy;
+  const { escort, twoPersonMs } = together;
   const bench = new RuleBench(
     {
       zones,

@@ -20,8 +20,11 @@ export interface ModelPolicy {
   readonly clearances: readonly { readonly group: string; readonly clearance: number }[];
   readonly needs: readonly { readonly fromLevel: number; readonly needs: number }[];
   readonly doorReentryMs?: number | undefined;
-  readonly twoPersonMs?: number | undefined;
-  readonly escort?: { readonly of: string; readonly by: string; readonly withinMs: number } | undefined;
+  /** two persons, or an escort, or neither */
+  readonly together: {
+    readonly twoPersonMs?: number;
+    readonly escort?: { readonly of: string; readonly by: string; readonly withinMs: number };
+  };
   readonly lockOut?:
     | {
         readonly after: number;
@@ -83,7 +86,7 @@ export function mayPass(policy: ModelPolicy, history: History, tap: ModelTap): b
     obeysPassback(policy, history, tap) &&
     isLateEnough(policy, history, tap) &&
     findsRoom(policy, history, tap) &&
-    (policy.twoPersonMs === undefined || partner(policy, history, tap) !== undefined) &&
+    (policy.together.twoPersonMs === undefined || partner(policy, history, tap) !== undefined) &&
     isEscorted(policy, history, tap) &&
     isServed(policy, history, tap)
   );
@@ -163,7 +166,7 @@ function persons(policy: ModelPolicy, before: History, tap: ModelTap): readonly 
 
 /** Who waits at the reader for a second person, where this tap is one. */
 function partner(policy: ModelPolicy, before: History, tap: ModelTap): Happened | undefined {
-  const { twoPersonMs } = policy;
+  const { twoPersonMs } = policy.together;
   if (twoPersonMs === undefined) return undefined;
   let waiting: Happened | undefined;
   const fits = (first: Happened | undefined, second: ModelTap) =>
@@ -176,7 +179,7 @@ function partner(policy: ModelPolicy, before: History, tap: ModelTap): Happened 
 }
 
 function escortedBy(policy: ModelPolicy, before: History, tap: ModelTap): Happened | undefined {
-  const { escort } = policy;
+  const { escort } = policy.together;
   if (!escort || !tap.groups.includes(escort.by)) return undefined;
   const last = taps(before).findLast(
     ({ reader, outcome, groups }) =>
@@ -187,7 +190,7 @@ function escortedBy(policy: ModelPolicy, before: History, tap: ModelTap): Happen
   return waits ? last : undefined;
 }
 
-function isEscorted({ escort }: ModelPolicy, history: History, tap: ModelTap): boolean {
+function isEscorted({ together: { escort } }: ModelPolicy, history: History, tap: ModelTap): boolean {
   if (!escort || tap.groups.includes(escort.by) || !tap.groups.includes(escort.of)) return true;
   return taps(history).some(
     (event) =>
@@ -245,16 +248,17 @@ function obeysPassback(policy: ModelPolicy, history: History, tap: ModelTap): bo
 function isLateEnough(policy: ModelPolicy, history: History, tap: ModelTap): boolean {
   const { doorReentryMs, zones } = policy;
   const zoneMs = zones.find(({ id }) => id === tap.to)?.reentryMs;
-  const last = passages(policy, history).findLast(
-    (one) => one.holder === tap.holder && one.tap.to === tap.to,
-  );
-  if (!last) return true;
-  return surely(last.tap.time, tap.time) >= Math.max(doorReentryMs ?? 0, zoneMs ?? 0);
+  const same = passages(policy, history).filter((one) => one.holder === tap.holder && one.tap.to === tap.to);
+  const passed = same.at(-1);
+  if (passed && surely(passed.tap.time, tap.time) < (doorReentryMs ?? 0)) return false;
+  const entered = same.findLast((one) => one.tap.from !== one.tap.to);
+  const enters = tap.from !== tap.to;
+  return !entered || !enters || surely(entered.tap.time, tap.time) >= (zoneMs ?? 0);
 }
 
 function findsRoom(policy: ModelPolicy, history: History, tap: ModelTap): boolean {
   const limit = policy.zones.find(({ id }) => id === tap.to)?.limit;
-  if (limit === undefined) return true;
+  if (limit === undefined || tap.from === tap.to) return true;
   const known = new Set(passages(policy, history).map(({ holder }) => holder));
   const inside = new Set([...known].filter((holder) => place(policy, history, holder)?.zone === tap.to));
   const entering = persons(policy, history, tap).filter((holder) => !inside.has(holder));

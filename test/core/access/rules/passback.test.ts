@@ -198,9 +198,29 @@ describe('timed anti-passback', () => {
     bench.tap({}, into);
     bench.pass(9 * minuteMs);
     expect(bench.outcome({}, { ...into, doorId: 'back' })).toBe('too-soon');
-    expect(bench.outcome({ groups: ['staff', 'guard'] }, into)).toBe('granted');
+    const guard = { holderId: 'g', groups: ['staff', 'guard'] };
+    expect([bench.outcome(guard, into), bench.outcome(guard, into)]).toEqual(['granted', 'granted']);
     bench.pass(minuteMs);
     expect(bench.outcome({}, into)).toBe('granted');
+  });
+
+  it('counts for both of two who pass together, whoever of them is exempt', () => {
+    const bench = new RuleBench(
+      { groups: ['staff', 'guard'], zones: [{ id: 'lab', reentry: { after: '10 min', exempt: ['guard'] } }] },
+      { twoPerson: {} },
+    );
+    const guard = { holderId: 'g', groups: ['staff', 'guard'] };
+    expect([bench.outcome({}, into), bench.outcome(guard, into)]).toEqual(['second-person', 'granted']);
+    expect(bench.outcome({}, into)).toBe('too-soon');
+    expect(bench.outcome(guard, into)).toBe('second-person');
+  });
+
+  it('is about who enters a zone, and not about readers inside it', () => {
+    const bench = new RuleBench({ zones: [{ id: 'lab', reentry: { after: '10 min' } }] });
+    const inside = { from: 'lab', to: 'lab' };
+    expect([bench.outcome({}, into), bench.outcome({}, inside)]).toEqual(['granted', 'granted']);
+    bench.pass(10 * minuteMs);
+    expect([bench.outcome({}, inside), bench.outcome({}, into)]).toEqual(['granted', 'granted']);
   });
 
   it('counts over a reboot what has surely passed', () => {
@@ -221,6 +241,13 @@ describe('timed anti-passback', () => {
 describe('the limit of a zone', () => {
   const limited = () => new RuleBench({ zones: [{ id: 'yard' }, { id: 'lab', occupancy: { limit: 2 } }] });
   const holder = (n: number) => ({ holderId: `h${n}` });
+
+  it('is about who enters: in a full zone its inner readers go on', () => {
+    const bench = limited();
+    bench.set({ key: 'count/lab', value: { epoch: 0, parts: [{ terminal: 'terminal-1', n: 2, v: 1 }] } });
+    expect(bench.outcome({}, into)).toBe('zone-full');
+    expect(bench.outcome({}, { from: 'lab', to: 'lab' })).toBe('granted');
+  });
 
   it('lets in as many as fit, and one more for each who leaves', () => {
     const bench = limited();

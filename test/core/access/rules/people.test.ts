@@ -45,6 +45,13 @@ describe('the two-person rule', () => {
     expect(one.outcome(a)).toBe('second-person');
   });
 
+  it('ends with the version of the policy that let the first through', () => {
+    const one = bench();
+    one.tap(a);
+    one.policyVersion += 1;
+    expect([one.outcome(b), one.outcome(a)]).toEqual(['second-person', 'granted']);
+  });
+
   it('measures its window by no clock that can step', () => {
     const one = bench();
     one.tap(a);
@@ -141,6 +148,16 @@ describe('an escort', () => {
     expect(late.kind === 'granted' && late.basis.path.find(({ rule }) => rule === 'escort')?.used).toBe(
       undefined,
     );
+  });
+
+  it('is over with the version of the policy, whoever tapped first', () => {
+    const one = bench();
+    one.tap(a);
+    one.policyVersion += 1;
+    expect(one.outcome(visitor, into)).toBe('escort');
+    one.policyVersion += 1;
+    expect(one.outcome(b, into)).toBe('granted');
+    expect(one.facts.has('v|at')).toBe(false);
   });
 
   it('needs none who is in both kinds of group', () => {
@@ -247,6 +264,18 @@ describe('repeated failures', () => {
     one.pass(8 * minuteMs);
     expect(fail(one, 'pin-wrong', 'h1')).toBe(false);
     expect(fail(one, 'pin-wrong', 'h1')).toBe(true);
+  });
+
+  it('while locked out prolong nothing and are told to nobody', () => {
+    const one = bench();
+    failThrice(one, 'unknown-card');
+    for (let at = 0; at < 50; at += 1) {
+      one.pass(1_000);
+      expect(fail(one, 'unknown-card')).toBe(false);
+    }
+    one.pass(10_000);
+    expect(one.outcome()).toBe('granted');
+    expect(failThrice(one, 'unknown-card')).toEqual([false, false, true]);
   });
 
   it('at a reader refuse everybody there, and nobody elsewhere', () => {

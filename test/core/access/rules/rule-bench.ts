@@ -47,6 +47,7 @@ export class RuleBench {
   terminal = 'terminal-1';
   apart = true;
   installedAtMs = 0;
+  policyVersion = 7;
   time: DecisionTime = { ...trustedTime(mondayMs), monotonicMs: hourMs };
 
   constructor(rules: RulesInput, door: Partial<DoorInput> = {}) {
@@ -112,7 +113,7 @@ export class RuleBench {
       request: asked,
       slice: staffSlice({
         version: {
-          number: 7,
+          number: this.policyVersion,
           organization: 'example',
           timeZone: 'Asia/Tokyo',
           installedAtMs: this.installedAtMs,

@@ -123,6 +123,18 @@ describe('an evacuation', () => {
     expect(bench.outcome({}, { to: 'lobby' })).toBe('evacuation');
   });
 
+  it('lets nobody in through a reader whose outside has a name', () => {
+    const bench = site();
+    bench.set(declareCondition('evacuation', bench.state()));
+    expect(bench.outcome({}, { from: 'street', to: 'lobby' })).toBe('evacuation');
+    expect(bench.outcome({}, { from: 'street', to: 'annex' })).toBe('evacuation');
+    expect(bench.outcome({}, { from: 'lobby', to: 'street' })).toBe('granted');
+    expect(bench.outcome({}, { from: 'cellar' })).toBe('granted');
+    const zoneless = new RuleBench({});
+    zoneless.set(declareCondition('fire', zoneless.state()));
+    expect(zoneless.outcome({}, { from: 'street', to: 'lobby' })).toBe('evacuation');
+  });
+
   it.each(['fire', 'evacuation'] as const)('holds for %s until it is ended', (condition) => {
     const bench = site();
     bench.set(declareCondition(condition, bench.state()));
