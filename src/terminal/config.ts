@@ -136,6 +136,7 @@ export function terminalSettings({ config, profiles }: LoadedConfig): TerminalSe
         exitRequest: door.exitRequest,
         exitMs: door.exitTime,
         exitStuckAfterMs: door.exitStuckAfter,
+        exitStuck: door.exitStuck,
         relock: door.relock,
         heldOpenAfterMs: door.heldOpenAfter,
         longerHeldOpenAfterMs: door.longerHeldOpenAfter,

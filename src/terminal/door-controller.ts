@@ -101,7 +101,9 @@ export class DoorController {
 
   /** Something has changed around the door: whether it may be as it is wanted now. */
   reconsider(): void {
-    this.#take({ kind: 'mode', mode: modeWithin(this, this.#wanted, this.#parts.surroundings()) });
+    const surroundings = this.#parts.surroundings();
+    const mode = modeWithin(this, this.#wanted, surroundings);
+    this.#take({ kind: 'mode', mode, emergency: surroundings.emergency });
   }
 
   /** Locks; nothing that ends later moves this door or its timers again. */
@@ -115,7 +117,7 @@ export class DoorController {
   #take(input: DoorMachineInput): void {
     if (this.#stopped) return;
     const { state, effects } = next(this.state, input, this.settings);
-    if (state === this.state) return;
+    if (state === this.state && effects.length === 0) return;
     this.state = state;
     for (const effect of effects) this.#carryOut(effect);
     this.#parts.changed(doorStateName(state), state.strike.kind === 'locked');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { grantTimes } from '#core/access/door-settings.ts';
-import type { DoorMode } from '#core/access/door-state.ts';
+import type { DoorMachineInput, DoorMode } from '#core/access/door-state.ts';
 import { DoorBench } from './door-bench.ts';
 
 const tapId = 'a'.repeat(32);
@@ -120,27 +120,68 @@ describe('a door held unlocked', () => {
     expect(bench.locked()).toBe(true);
   });
 
-  it('is tried again when its hardware has failed, and records each failure once a try', () => {
+  it('is tried again when its hardware fails, at once and then twice as late each time, up to half a minute', () => {
     const bench = closedDoor();
     bench.answering = false;
+    const fails = (): void => {
+      bench.unanswered.length = 0;
+      bench.feed({ kind: 'actuation-failed', command: 'unlock', fault });
+      bench.unanswered.length = 0;
+      bench.feed({ kind: 'actuated', command: 'lock' });
+      expect(bench.locked()).toBe(true);
+    };
     become(bench, byHours);
+    for (const delayMs of [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
+      fails();
+      bench.advance(delayMs - 1);
+      expect(bench.locked()).toBe(true);
+      bench.advance(1);
+      expect(bench.locked()).toBe(false);
+    }
     bench.unanswered.length = 0;
-    bench.answering = true;
-    bench.feed({ kind: 'actuation-failed', command: 'unlock', fault });
-    expect(bench.locked()).toBe(true);
-    bench.advance(29_999);
-    expect(bench.locked()).toBe(true);
-    bench.advance(1);
+    bench.feed({ kind: 'actuated', command: 'unlock' });
+    // it has held until it was renewed: the next failure is the first again
+    bench.advance(10_000);
+    fails();
+    bench.advance(250);
     expect(bench.locked()).toBe(false);
   });
 
-  it('is restored after hardware locked by itself', () => {
+  it('is restored after hardware locked by itself, and an opening meanwhile is no forcing', () => {
     const bench = closedDoor();
     become(bench, byHours);
     bench.feed({ kind: 'strike', locked: true });
     expect(bench.events()).toEqual(['held-unlocked', 'relocked-by-hardware']);
-    bench.advance(30_000);
+    bench.advance(100);
+    bench.feed(open);
+    expect(bench.alarms()).toEqual([]);
+    bench.feed(closed);
+    bench.advance(200);
     expect(bench.locked()).toBe(false);
+  });
+
+  it('is told to stay unlocked three times before the hardware would lock', () => {
+    const bench = closedDoor();
+    become(bench, byHours);
+    bench.advance(60_000);
+    const unlocks = bench.log.filter(({ effect }) => effect.kind === 'unlock');
+    expect(unlocks.map(({ atMs }) => atMs)).toEqual([0, 1, 2, 3, 4, 5, 6].map((count) => count * 10_000));
+    for (const { effect } of unlocks) expect(effect).toMatchObject({ limitMs: 30_000 });
+  });
+
+  it.each<[string, DoorMachineInput]>([
+    ['grant', grant],
+    ['exit request', { kind: 'exit-request', pressed: true }],
+  ])('alarms a leaf left open when the hold ends under a running %s', (_, input) => {
+    const bench = closedDoor();
+    become(bench, byHours);
+    bench.feed(open);
+    bench.feed(input);
+    bench.feed({ kind: 'exit-request', pressed: false });
+    become(bench, normal);
+    bench.advance(30_000);
+    expect(bench.locked()).toBe(true);
+    expect(bench.alarms()).toEqual(['held-open']);
   });
 
   it('shows that it is open to everybody', () => {
@@ -202,6 +243,21 @@ describe('lockdown', () => {
   });
 });
 
+describe('lockdown over an exit request', () => {
+  it('leaves it its own time, not that of a grant it ran into', () => {
+    const bench = closedDoor();
+    bench.feed({ ...grant, openMs: 300_000 });
+    bench.feed({ kind: 'exit-request', pressed: true });
+    bench.feed({ kind: 'exit-request', pressed: false });
+    become(bench, lockdown);
+    bench.advance(4_999);
+    expect(bench.locked()).toBe(false);
+    bench.advance(1);
+    expect(bench.locked()).toBe(true);
+    expect(bench.events()).toEqual(['exit-request', 'granted-not-opened', 'lockdown', 'relocked']);
+  });
+});
+
 describe('a holder who needs longer', () => {
   it('has longer to open and to pass', () => {
     const bench = closedDoor({ longerStrikeMs: 20_000, longerHeldOpenAfterMs: 60_000 });
@@ -224,6 +280,18 @@ describe('an exit request that only shunts', () => {
     bench.feed({ kind: 'exit-request', pressed: false });
     expect(bench.commands()).toEqual([]);
     expect(bench.events()).toEqual(['exit-request', 'opened']);
+    expect(bench.alarms()).toEqual([]);
+  });
+
+  it('asked for while a grant runs holds after it', () => {
+    const bench = closedDoor({ exitRequest: 'shunt' });
+    bench.feed(grant);
+    bench.advance(4_900);
+    bench.feed({ kind: 'exit-request', pressed: true });
+    bench.feed({ kind: 'exit-request', pressed: false });
+    bench.advance(1_000);
+    expect(bench.locked()).toBe(true);
+    bench.feed(open);
     expect(bench.alarms()).toEqual([]);
   });
 
@@ -310,6 +378,59 @@ describe('a gate', () => {
     expect(bench.locked()).toBe(false);
     bench.feed({ kind: 'obstruction', active: false });
     expect(bench.locked()).toBe(true);
+  });
+
+  it('forces no opening after everybody has passed', () => {
+    const bench = closedDoor({ passage: 'fitted' });
+    bench.feed(grant);
+    bench.advance(5_100);
+    bench.feed(passage);
+    expect(bench.state.leaf).toEqual({ kind: 'closed' });
+    bench.feed(open);
+    expect(bench.alarms()).toEqual(['forced-open']);
+  });
+
+  it('awaits nobody any more once the leaf opened late has closed without a passage', () => {
+    const bench = closedDoor({ passage: 'fitted' });
+    bench.feed(grant);
+    bench.advance(5_100);
+    bench.feed(open);
+    bench.advance(1_000);
+    bench.feed(closed);
+    bench.advance(700);
+    expect(bench.events().at(-1)).toBe('granted-not-opened');
+    bench.feed({ ...grant, tapId: 'b' });
+    bench.feed(passage);
+    bench.feed(passage);
+    expect(bench.alarms()).toEqual(['tailgated']);
+  });
+
+  it('tells who opened late and passes through the leaf still open', () => {
+    const bench = closedDoor({ passage: 'fitted' });
+    bench.feed(grant);
+    bench.advance(5_100);
+    bench.feed(open);
+    bench.advance(2_000);
+    bench.feed(passage);
+    bench.feed(closed);
+    bench.advance(1_000);
+    expect(bench.events()).toEqual(['relocked', 'opened', 'passed', 'closed']);
+  });
+
+  it.each<[string, Parameters<typeof closedDoor>[0], number, boolean]>([
+    ['just after the strike has locked', {}, 5_100, false],
+    ['through the leaf still open', {}, 4_000, true],
+    ['by the handle', { exitRequest: 'shunt' }, 1_000, true],
+  ])('lets out whoever asked, %s', (_, settings, afterMs, opens) => {
+    const bench = closedDoor({ passage: 'fitted', ...settings });
+    bench.feed({ kind: 'exit-request', pressed: true });
+    bench.feed({ kind: 'exit-request', pressed: false });
+    bench.advance(afterMs);
+    if (opens) bench.feed(open);
+    bench.advance(opens ? 2_000 : 0);
+    bench.feed(passage);
+    expect(bench.alarms()).toEqual([]);
+    expect(bench.events().at(-1)).toBe('passed');
   });
 
   it('lets out whoever asks without calling it tailgating', () => {

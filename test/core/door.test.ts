@@ -237,6 +237,36 @@ describe('an exit request', () => {
     expect(bench.locked()).toBe(false);
   });
 
+  it('goes on unlocking though stuck, with its alarm, where that is wanted', () => {
+    const bench = closedDoor({ exitStuck: 'unlock' });
+    bench.feed({ kind: 'exit-request', pressed: true });
+    bench.advance(600_000);
+    expect(bench.locked()).toBe(false);
+    expect(bench.alarms()).toEqual(['exit-request-stuck']);
+    bench.feed({ kind: 'exit-request', pressed: false });
+    bench.advance(5_000);
+    expect(bench.locked()).toBe(true);
+  });
+
+  it('though stuck unlocks in an emergency, from its beginning to its end', () => {
+    const bench = closedDoor();
+    bench.feed({ kind: 'exit-request', pressed: true });
+    bench.advance(70_000);
+    expect(bench.locked()).toBe(true);
+    bench.feed({ kind: 'mode', mode: { kind: 'normal' }, emergency: true });
+    expect(bench.locked()).toBe(false);
+    bench.advance(600_000);
+    expect(bench.locked()).toBe(false);
+    bench.feed({ kind: 'mode', mode: { kind: 'normal' }, emergency: false });
+    bench.advance(5_000);
+    expect(bench.locked()).toBe(true);
+    bench.feed({ kind: 'exit-request', pressed: false });
+    bench.feed({ kind: 'mode', mode: { kind: 'lockdown' }, emergency: true });
+    bench.feed({ kind: 'exit-request', pressed: true });
+    bench.advance(70_000);
+    expect(bench.locked()).toBe(false);
+  });
+
   it('repeated by a motion sensor makes one entry a passage', () => {
     const bench = closedDoor();
     for (let press = 0; press < 20; press += 1) {

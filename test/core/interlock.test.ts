@@ -22,6 +22,15 @@ describe('a door is secured', () => {
   it.each<[string, (bench: DoorBench) => void]>([
     ['unlocked', (bench) => bench.feed(grant)],
     ['open', (bench) => bench.feed({ kind: 'contact', open: true })],
+    [
+      'held unlocked, and locked by its hardware until the next try',
+      (bench) => {
+        bench.feed({ kind: 'mode', mode: { kind: 'held', by: 'schedule' } });
+        bench.feed({ kind: 'strike', locked: true });
+        bench.feed({ kind: 'timer', timer: 'grace' });
+        expect(bench.locked()).toBe(true);
+      },
+    ],
     ['faulty', (bench) => bench.feed({ kind: 'fault', fault })],
     ['not locking', (bench) => bench.feed({ kind: 'actuation-failed', command: 'lock', fault })],
     [
@@ -85,6 +94,14 @@ describe('a granted tap', () => {
     ],
   ] as const)('%s', (_, bench, surroundings, exempt, expected) => {
     expect(refusalOf(bench.state, surroundings, exempt)).toBe(expected);
+  });
+
+  it('one alone stays held when an emergency that held several is over', () => {
+    const held: DoorMode = { kind: 'held', by: 'schedule' };
+    const [first, last] = [inMode({ kind: 'held', by: 'fire' }), inMode({ kind: 'held', by: 'fire' })];
+    first.feed({ kind: 'mode', mode: modeWithin(first, held, { others: [last], emergency: false }) });
+    last.feed({ kind: 'mode', mode: modeWithin(last, held, { others: [first], emergency: false }) });
+    expect([first.locked(), last.locked()]).toEqual([true, false]);
   });
 
   it('a hold waits for the other doors, but for fire, and stays once it is there', () => {

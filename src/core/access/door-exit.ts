@@ -30,7 +30,7 @@ export function exitReleased(turn: DoorTurn): void {
 export function exitStuck(turn: DoorTurn): void {
   if (turn.state.exit !== 'pressed') return;
   turn.become({ exit: 'stuck' });
-  cancelRetry(turn);
+  if (!turn.exitHolds()) cancelRetry(turn);
   turn.record('exit-request-stuck');
 }
 

@@ -1,5 +1,7 @@
 import { endRelease, endUnopened } from './door-release.ts';
+import type { DoorState, Release } from './door-state.ts';
 import { causeOf, type DoorTurn } from './door-turn.ts';
+import { cancelGrace } from './door-watch.ts';
 
 /** how long the alarm of a passage nobody was granted stands, in milliseconds */
 const tailgatedForMs = 10_000;
@@ -23,6 +25,13 @@ export function obstructedTooLong(turn: DoorTurn): void {
   turn.record('obstructed');
 }
 
+/** What lets people pass who were not granted: a hold or an exit request, also just after it, or while its leaf stands open. */
+function openFor({ strike, leaf }: DoorState): Release['by'] | undefined {
+  if (strike.kind === 'unlocked' && strike.release.by !== 'grant') return strike.release.by;
+  if (leaf.kind === 'grace') return leaf.release.by;
+  return leaf.kind === 'open' && leaf.by === 'exit-request' ? leaf.by : undefined;
+}
+
 /** One person has passed: the first of those granted, and behind the last of them the gate closes. */
 export function personPassed(turn: DoorTurn): void {
   if (turn.settings.passage === 'none') return;
@@ -34,11 +43,12 @@ export function personPassed(turn: DoorTurn): void {
     const locked = last && !turn.exitHolds() && endRelease(turn);
     turn.record('passed', { by: 'grant', tapId });
     if (locked) turn.record('relocked', causeOf(strike.release));
-    if (rest.length === 0 && strike.kind === 'locked') turn.cancel('grace');
+    if (rest.length === 0 && strike.kind === 'locked') cancelGrace(turn);
     return;
   }
-  if (strike.kind === 'unlocked' && strike.release.by !== 'grant') {
-    turn.record('passed', { by: strike.release.by });
+  const by = openFor(turn.state);
+  if (by !== undefined && by !== 'grant') {
+    turn.record('passed', { by });
     return;
   }
   turn.become({ tailgated: true });

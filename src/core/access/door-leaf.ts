@@ -1,7 +1,7 @@
 import { endRelease } from './door-release.ts';
 import type { Release } from './door-state.ts';
 import { causeOf, type DoorTurn } from './door-turn.ts';
-import { openedFor, startHeldOpenTime } from './door-watch.ts';
+import { awaitLastPassage, openedFor, startHeldOpenTime } from './door-watch.ts';
 
 export function contactOpened(turn: DoorTurn): void {
   const { leaf, strike } = turn.state;
@@ -48,7 +48,8 @@ function openedUnder(turn: DoorTurn, running: Release): void {
 }
 
 function becomeOpen(turn: DoorTurn, under?: Release): void {
-  turn.become({ leaf: { kind: 'open', held: 'no', settling: false } });
+  const by = under && { by: under.by };
+  turn.become({ leaf: { kind: 'open', held: 'no', settling: false, ...by } });
   startHeldOpenTime(turn, under?.heldOpenMs);
 }
 
@@ -76,4 +77,5 @@ export function closingBelieved(turn: DoorTurn): void {
   if (leaf.kind === 'forced') turn.record('forced-open-ended');
   else if (leaf.held === 'held') turn.record('held-open-ended');
   if (locked && used) turn.record('relocked', causeOf(strike.release));
+  awaitLastPassage(turn);
 }

@@ -2,10 +2,11 @@ import type { DoorMode, Release } from './door-state.ts';
 import { causeOf, type DoorTurn } from './door-turn.ts';
 import { cancelGrace, recordNotOpened, startGrace, startHeldOpenTime } from './door-watch.ts';
 
-/** how long a strike that is held unlocked stays so unless that is renewed, in milliseconds: whoever dies holds nothing */
-const renewEveryMs = 30_000;
-/** how long after hardware has failed a held door is tried again, in milliseconds */
-const holdRetryMs = 30_000;
+/** how often a strike that is held unlocked is told so anew, in milliseconds */
+const renewEveryMs = 10_000;
+/** how long after hardware has locked a held door that is tried again, in milliseconds: twice as long each time */
+const firstHoldRetryMs = 250;
+const longestHoldRetryMs = 30_000;
 
 const held: Release = { by: 'hold', lengthMs: renewEveryMs, use: 'unused' };
 
@@ -24,6 +25,7 @@ export function release(
     lengthMs: Math.max(asked.lengthMs, over?.lengthMs ?? 0),
     ...(tapId === undefined ? {} : { tapId }),
     ...(heldOpenMs === 0 ? {} : { heldOpenMs }),
+    ...(over?.shunted && { shunted: true }),
     use: leaf.kind === 'open' || leaf.kind === 'forced' ? 'shared' : 'unused',
   });
 }
@@ -56,7 +58,6 @@ export function endUnopened(turn: DoorTurn): void {
   if (!locked && turn.state.mode.kind !== 'held') return;
   if (locked) turn.record('relocked', causeOf(strike.release));
   startGrace(turn, strike.release);
-  if (strike.release.by === 'hold' && turn.state.leaf.kind === 'open') startHeldOpenTime(turn);
 }
 
 /** The strike's time is over: of a release, of a hold to be renewed, or of the wait for another try. */
@@ -67,17 +68,36 @@ export function strikeTimeOver(turn: DoorTurn): void {
     const last = strike.kind === 'unlocked' ? strike.release : running;
     turn.unlock({ ...last, lengthMs: turn.settings.exitMs });
   } else if (strike.kind === 'locked') {
-    if (mode.kind === 'held') turn.unlock(held);
+    if (mode.kind === 'held') holdNow(turn);
   } else if (strike.release.by === 'hold' || strike.release.over) {
+    turn.become({ holdLosses: 0 });
     endRelease(turn);
   } else {
     endUnopened(turn);
   }
 }
 
-/** Hardware has locked, or failed, while the door was to be held unlocked: tried again after a while. */
+function holdNow(turn: DoorTurn): void {
+  turn.unlock(held);
+  if (cancelGrace(turn)) recordNotOpened(turn);
+}
+
+/** Hardware has locked, or failed, while the door was to be held unlocked: tried again at once, then less and less. */
 export function retryHold(turn: DoorTurn): void {
-  if (turn.state.mode.kind === 'held') turn.setTimer('strike', holdRetryMs);
+  const { mode, holdLosses } = turn.state;
+  if (mode.kind !== 'held') return;
+  turn.become({ holdLosses: holdLosses + 1 });
+  turn.setTimer('strike', Math.min(longestHoldRetryMs, firstHoldRetryMs * 2 ** Math.min(holdLosses, 10)));
+}
+
+/** Whether fire or evacuation reach the door now; a stuck exit request unlocks from then on. */
+export function emergencyTold(turn: DoorTurn, emergency: boolean): void {
+  if (emergency === turn.state.emergency) return;
+  turn.become({ emergency });
+  if (emergency && turn.state.strike.kind === 'locked' && turn.exitHolds()) {
+    release(turn, { by: 'exit-request', lengthMs: turn.settings.exitMs });
+    if (cancelGrace(turn)) recordNotOpened(turn);
+  }
 }
 
 /** The door is to be in another mode from now on. A running exit request keeps its time whatever the mode. */
@@ -85,19 +105,31 @@ export function modeWanted(turn: DoorTurn, mode: DoorMode): void {
   const before = turn.state.mode;
   if (before.kind === mode.kind && causeOfHold(before) === causeOfHold(mode)) return;
   turn.become({ mode });
-  const { strike } = turn.state;
-  if (mode.kind === 'held') {
-    if (before.kind !== 'held') beginHold(turn);
-  } else if (strike.kind === 'unlocked') {
-    const ends = strike.release.by === 'hold' || (mode.kind === 'lockdown' && strike.release.by === 'grant');
-    if (ends) endUnopened(turn);
-  } else if (before.kind === 'held' && !turn.exitHolds()) {
-    turn.cancel('strike');
-  }
+  if (mode.kind !== 'held') leaveStrike(turn, before, mode);
+  else if (before.kind !== 'held') beginHold(turn);
   if (before.kind === 'held' && mode.kind !== 'held') turn.record('hold-ended', { hold: before.by });
   if (before.kind === 'lockdown') turn.record('lockdown-ended');
   if (mode.kind === 'held') turn.record('held-unlocked', { hold: mode.by });
   if (mode.kind === 'lockdown') turn.record('lockdown');
+}
+
+/** What runs ends where it ran by the hold, or lockdown ends grants; of an exit request its own time is left. */
+function leaveStrike(turn: DoorTurn, before: DoorMode, mode: DoorMode): void {
+  const { strike, leaf } = turn.state;
+  if (strike.kind === 'unlocked') {
+    const { by, tapId, use } = strike.release;
+    if (by === 'hold' || (mode.kind === 'lockdown' && by === 'grant')) endUnopened(turn);
+    else if (mode.kind === 'lockdown' && by === 'exit-request' && tapId !== undefined) {
+      turn.unlock({ by, lengthMs: turn.settings.exitMs, use });
+      recordNotOpened(turn);
+    }
+  } else if (before.kind === 'held' && !turn.exitHolds()) {
+    turn.cancel('strike');
+  }
+  if (before.kind !== 'held') return;
+  turn.become({ holdLosses: 0 });
+  if (leaf.kind !== 'open') return;
+  startHeldOpenTime(turn, strike.kind === 'unlocked' ? strike.release.heldOpenMs : undefined);
 }
 
 function causeOfHold(mode: DoorMode): string | undefined {

@@ -12,8 +12,10 @@ export const doorSettingsSchema = z.strictObject({
   exitRequest: z.enum(['unlock', 'shunt']).default('unlock'),
   /** how long an exit request leaves the strike unlocked and an opening unalarmed */
   exitMs: z.int().min(500).max(120_000).default(5_000),
-  /** how long an exit request may last before it counts as stuck and no longer keeps the strike unlocked */
+  /** how long an exit request may last before it counts as stuck */
   exitStuckAfterMs: z.int().min(1_000).max(3_600_000).default(60_000),
+  /** what a stuck exit request does besides the alarm; in fire and evacuation it always goes on unlocking */
+  exitStuck: z.enum(['lock', 'unlock']).default('lock'),
   /** when the strike relocks before its time is over: once the leaf has opened and closed, or as soon as it opens */
   relock: z.enum(['on-close', 'on-open']).default('on-close'),
   /** how long after a legitimate opening the door may stand open before the held-open alarm */

@@ -25,6 +25,8 @@ export interface Release {
   readonly heldOpenMs?: number;
   /** ended, and unlocked only until nobody stands in the gate any more */
   readonly over?: true;
+  /** somebody has asked to leave by the handle meanwhile: an opening after the relock is theirs for as long as they have */
+  readonly shunted?: true;
   /**
    * `used` once the leaf has opened under it, so that closing ends it; `shared` when it began while the leaf was
    * open: whoever asked may have passed already, or may still want to open.
@@ -46,6 +48,8 @@ type Leaf =
       readonly held: 'no' | 'warned' | 'held';
       /** the contact is closed, not yet for long enough to be believed */
       readonly settling: boolean;
+      /** who opened it: behind an exit request anybody may pass */
+      readonly by?: Release['by'];
     }
   /** opened while locked, with neither grant nor exit request */
   | { readonly kind: 'forced'; readonly settling: boolean };
@@ -54,8 +58,12 @@ export interface DoorState {
   readonly strike: Strike;
   readonly leaf: Leaf;
   readonly exit: 'idle' | 'pressed' | 'stuck';
+  /** fire or evacuation where the door is: then a stuck exit request unlocks as any other does */
+  readonly emergency: boolean;
   readonly tampered: boolean;
   readonly mode: DoorMode;
+  /** how often in a row hardware has locked a door that is to be held unlocked */
+  readonly holdLosses: number;
   /** taps granted whose holders have not opened or passed yet, in their order */
   readonly awaiting: readonly string[];
   /** somebody stands where the gate closes; `delaying`: for longer than closing may be kept waiting */
@@ -91,7 +99,7 @@ export type DoorAlarm =
 export type DoorMachineInput =
   /** a durable decision that may open now (interlock.ts); times are `grantTimes` of the settings */
   | ({ readonly kind: 'grant'; readonly tapId: string } & GrantTimes)
-  | { readonly kind: 'mode'; readonly mode: DoorMode }
+  | { readonly kind: 'mode'; readonly mode: DoorMode; readonly emergency?: boolean }
   | { readonly kind: 'contact'; readonly open: boolean }
   | { readonly kind: 'exit-request'; readonly pressed: boolean }
   | { readonly kind: 'tamper'; readonly active: boolean }
@@ -170,8 +178,10 @@ export const initialDoorState: DoorState = {
   strike: { kind: 'locked' },
   leaf: { kind: 'unknown' },
   exit: 'idle',
+  emergency: false,
   tampered: false,
   mode: { kind: 'normal' },
+  holdLosses: 0,
   awaiting: [],
   obstruction: 'clear',
   tailgated: false,

@@ -12,6 +12,11 @@ import {
 
 /** The hardware's own limit comes this much after the time counted here, so that it acts only when this fails. */
 export const limitMarginMs = 250;
+/**
+ * The hardware's own limit of what is renewed again and again, in milliseconds: whoever dies holds nothing, and one or
+ * two renewals that come late lock nobody out.
+ */
+const renewedLimitMs = 30_000;
 
 /** The work of one step: the state as it becomes, and the effects so far. Lives only inside `next` (door.ts). */
 export class DoorTurn {
@@ -42,9 +47,12 @@ export class DoorTurn {
     this.#effects.push({ kind: 'record', event, ...detail });
   }
 
-  /** Somebody presses to get out, and the exit request of this door unlocks. */
+  /** Somebody presses to get out, and the exit request of this door unlocks; a stuck one where that is wanted. */
   exitHolds(): boolean {
-    return this.state.exit === 'pressed' && this.settings.exitRequest === 'unlock';
+    const { exit, emergency } = this.state;
+    const { exitRequest, exitStuck } = this.settings;
+    if (exitRequest !== 'unlock') return false;
+    return exit === 'pressed' || (exit === 'stuck' && (emergency || exitStuck === 'unlock'));
   }
 
   unlock(release: Release): void {
@@ -53,7 +61,8 @@ export class DoorTurn {
       strike: { kind: 'unlocked', release },
       commandsInFlight: this.state.commandsInFlight + 1,
     });
-    const limitMs = release.lengthMs + limitMarginMs;
+    const renewed = release.by === 'hold' || release.over;
+    const limitMs = renewed ? renewedLimitMs : release.lengthMs + limitMarginMs;
     this.#effects.push({
       kind: 'unlock',
       limitMs,

@@ -31,24 +31,36 @@ export function heldOpen(turn: DoorTurn): void {
  * while: the leaf was in the hand already.
  */
 export function startGrace(turn: DoorTurn, ended: Release): void {
-  const { leaf, mode, awaiting } = turn.state;
-  const { openGraceMs, passage } = turn.settings;
+  const { leaf, strike, awaiting } = turn.state;
+  const { openGraceMs, exitMs, passage } = turn.settings;
   const watched = leaf.kind === 'closed' || (passage === 'fitted' && awaiting.length > 0);
-  if (!watched || mode.kind === 'held' || openGraceMs === 0) {
+  const lengthMs = ended.shunted ? Math.max(openGraceMs, exitMs) : openGraceMs;
+  if (!watched || strike.kind === 'unlocked' || lengthMs === 0) {
     recordNotOpened(turn);
     return;
   }
-  if (leaf.kind === 'closed') turn.become({ leaf: { kind: 'grace', release: ended } });
-  turn.setTimer('grace', openGraceMs);
+  const release: Release = ended.shunted ? { by: 'exit-request', lengthMs, use: 'unused' } : ended;
+  if (leaf.kind === 'closed') turn.become({ leaf: { kind: 'grace', release } });
+  turn.setTimer('grace', lengthMs);
 }
 
 /** An exit request that unlocks nothing: an opening now is somebody's who leaves by the handle. */
 export function startShunt(turn: DoorTurn): void {
   const { leaf, strike } = turn.state;
-  if (leaf.kind !== 'closed' || strike.kind === 'unlocked') return;
+  if (strike.kind === 'unlocked') {
+    turn.become({ strike: { kind: 'unlocked', release: { ...strike.release, shunted: true } } });
+    return;
+  }
+  if (leaf.kind !== 'closed') return;
   const lengthMs = turn.settings.exitMs;
   turn.become({ leaf: { kind: 'grace', release: { by: 'exit-request', lengthMs, use: 'unused' } } });
   turn.setTimer('grace', lengthMs);
+}
+
+/** The leaf of a gate has closed behind a relock: who was granted and does not pass any more has not passed. */
+export function awaitLastPassage(turn: DoorTurn): void {
+  const { awaiting, strike } = turn.state;
+  if (awaiting.length > 0 && strike.kind === 'locked') turn.setTimer('grace', turn.settings.openGraceMs);
 }
 
 export function graceOver(turn: DoorTurn): void {

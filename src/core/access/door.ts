@@ -2,7 +2,7 @@ import type { FaultCode } from '#core/fault.ts';
 import { exitPressed, exitReleased, exitStuck } from './door-exit.ts';
 import { obstructed, obstructedTooLong, personPassed } from './door-gate.ts';
 import { closingBelieved, contactClosed, contactOpened } from './door-leaf.ts';
-import { modeWanted, release, retryHold, strikeTimeOver } from './door-release.ts';
+import { emergencyTold, modeWanted, release, retryHold, strikeTimeOver } from './door-release.ts';
 import type { DoorSettings } from './door-settings.ts';
 import type { DoorEffect, DoorMachineInput, DoorState, DoorTimer, Release } from './door-state.ts';
 import { causeOf, DoorTurn } from './door-turn.ts';
@@ -39,6 +39,7 @@ function step(turn: DoorTurn, input: DoorMachineInput): void {
       granted(turn, input);
       return;
     case 'mode':
+      emergencyTold(turn, input.emergency ?? turn.state.emergency);
       modeWanted(turn, input.mode);
       return;
     case 'contact':

@@ -19,12 +19,13 @@ export interface Surroundings {
 export type Refusal = 'lockdown' | 'interlock-busy';
 
 /**
- * Whether a door is known to be locked and closed: every command answered, no fault, the leaf closed where a contact
+ * Whether a door is known to be locked and closed, and to stay so until it is asked: not held, every command answered, no fault, the leaf closed where a contact
  * tells. Of a leaf just in somebody's hand (`grace`), and of one not heard of yet, that is not known.
  */
 export function secured({ state, settings }: WatchedDoor): boolean {
-  const { strike, leaf, lockFailed, fault, commandsInFlight } = state;
-  const quiet = commandsInFlight === 0 && !lockFailed && fault === undefined;
+  const { mode, strike, leaf, lockFailed, fault, commandsInFlight } = state;
+  // what is to be held unlocked unlocks again by itself once its hardware does
+  const quiet = mode.kind !== 'held' && commandsInFlight === 0 && !lockFailed && fault === undefined;
   return strike.kind === 'locked' && quiet && (leaf.kind === 'closed' || settings.contact === 'none');
 }
 
@@ -45,13 +46,17 @@ export function refusalOf(
 
 /**
  * The mode a door takes when `wanted` is wanted: one that is to be held unlocked waits until the other doors of its
- * interlocks are secured, but for fire and evacuation.
+ * interlocks are secured, but for fire and evacuation; of several that these held, the last one stays so.
  */
 export function modeWithin(
   { state }: WatchedDoor,
   wanted: DoorMode,
   { others, emergency }: Surroundings,
 ): DoorMode {
-  if (wanted.kind !== 'held' || emergency || state.mode.kind === 'held') return wanted;
-  return others.every(secured) ? wanted : { kind: 'normal' };
+  if (wanted.kind !== 'held' || emergency) return wanted;
+  const free =
+    state.mode.kind === 'held'
+      ? others.every((one) => one.state.mode.kind !== 'held')
+      : others.every(secured);
+  return free ? wanted : { kind: 'normal' };
 }

@@ -69,7 +69,11 @@ const door = z.strictObject({
   exitTime: duration(500, 120_000).prefault('5 s').describe('how long an exit request unlocks'),
   exitStuckAfter: duration(1_000, 3_600_000)
     .prefault('1 min')
-    .describe('an exit request that lasts longer counts as stuck and unlocks no more'),
+    .describe('an exit request that lasts longer counts as stuck, which is an alarm'),
+  exitStuck: z
+    .enum(['lock', 'unlock'])
+    .default('lock')
+    .describe('what a stuck one does besides: a motion sensor before a queue may go on unlocking'),
   relock: z
     .enum(['on-close', 'on-open'])
     .default('on-close')
