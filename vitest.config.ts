@@ -6,7 +6,7 @@ const machine = ['test/pcsc/**/*.test.ts', 'test/site/**/*.test.ts', 'test/scena
 export default defineConfig({
   test: {
     reporters: ['default'],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     setupFiles: ['test/seed.ts'],
     projects: [
