@@ -25,6 +25,15 @@ export interface KeptFacts {
   takeBack(): void;
 }
 
+/** Facts about the terminal as a whole. */
+type SharedFacts = Pick<AccessState, 'shared'>;
+
+/** A change that took effect at once, until it is on the disk. */
+interface Declared {
+  readonly make: (state: SharedFacts) => readonly StateChange[];
+  changes: readonly StateChange[];
+}
+
 interface Pending {
   readonly settled: Promise<void>;
 }
@@ -52,6 +61,7 @@ export class AccessMemory {
   readonly #passages = new Map<string, readonly Omit<Passage, 'now'>[]>();
   /** by tap: who waits for a second person */
   readonly #companions = new Map<string, FoundFacts>();
+  readonly #declared = new Set<Declared>();
   /** how many times facts became durable */
   #stored = 0;
   /** a look-up asked for before this may have missed facts that are no longer kept here */
@@ -63,10 +73,14 @@ export class AccessMemory {
     this.#sharedChanged = parts.sharedChanged;
   }
 
-  /** Takes the facts about the terminal as a whole, as the disk has them. */
+  /** Takes the facts about the terminal as a whole, as the disk has them; what was declared before then joins them. */
   load(shared: Facts): void {
     this.#shared.clear();
     for (const [key, value] of shared) this.#shared.set(key, value);
+    for (const declared of this.#declared) {
+      declared.changes = declared.make(this);
+      for (const change of declared.changes) this.#setShared(change);
+    }
     this.#sharedChanged();
   }
 
@@ -138,11 +152,20 @@ export class AccessMemory {
 
   /**
    * Changes facts about the terminal as a whole at once: what an input demands waits for no disk. The entry that is
-   * to make it durable is the caller's.
+   * to make it durable is the caller's. `make` is asked again when facts are loaded meanwhile.
    */
-  declare(changes: readonly StateChange[]): KeptFacts {
-    this.#store(changes);
-    return { changes, durable: () => undefined, takeBack: () => undefined };
+  declare(make: Declared['make']): KeptFacts {
+    const declared: Declared = { make, changes: make(this) };
+    this.#declared.add(declared);
+    this.#store(declared.changes);
+    return {
+      get changes() {
+        return declared.changes;
+      },
+      durable: () => this.#declared.delete(declared),
+      // it stands, though no entry tells of it
+      takeBack: () => undefined,
+    };
   }
 
   /**
@@ -168,7 +191,8 @@ export class AccessMemory {
   /** What a fact is before it changes: of the holder of this tap, of one who waits, or of the terminal as a whole. */
   #before({ holderId, key }: StateChange, found: FoundFacts): JsonValue | undefined {
     if (holderId === undefined) return this.#shared.get(key);
-    const of = [found, ...this.#companions.values()].findLast((one) => one.holderId === holderId);
+    const waiting = [...this.#companions.values()];
+    const of = found.holderId === holderId ? found : waiting.findLast((one) => one.holderId === holderId);
     return this.#holderFact(nameOf(holderId, key), of?.facts.get(key));
   }
 
@@ -205,8 +229,7 @@ export class AccessMemory {
     if (changes.length > 0) this.#stored += 1;
     for (const { holderId, key, value } of changes) {
       if (holderId === undefined) {
-        if (value === undefined) this.#shared.delete(key);
-        else this.#shared.set(key, value);
+        this.#setShared({ key, value });
         continue;
       }
       const name = nameOf(holderId, key);
@@ -215,6 +238,11 @@ export class AccessMemory {
     }
     for (const { storedAt } of forgetFirst(this.#recent, recentLimit)) this.#forgotten = storedAt;
     if (changes.some(({ holderId }) => holderId === undefined)) this.#sharedChanged();
+  }
+
+  #setShared({ key, value }: { readonly key: string; readonly value?: JsonValue | undefined }): void {
+    if (value === undefined) this.#shared.delete(key);
+    else this.#shared.set(key, value);
   }
 }
 

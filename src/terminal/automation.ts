@@ -126,9 +126,8 @@ export class Automation {
         return journal.note({ kind: 'alarm', body: { alarm: effect.alarm, on: effect.on } });
       case 'condition': {
         const { condition, on, zones } = effect;
-        const facts = memory.declare([
-          on ? declareCondition(condition, memory, zones) : endCondition(condition, memory, zones),
-        ]);
+        const set = on ? declareCondition : endCondition;
+        const facts = memory.declare((state) => [set(condition, state, zones)]);
         const body = { condition, on, ...(zones && { zones }) };
         return journal.note({ kind: 'automation', body, facts });
       }

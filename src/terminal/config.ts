@@ -118,12 +118,13 @@ function overlap(a: string, b: string): boolean {
 export function terminalSettings({ config, profiles }: LoadedConfig): TerminalSettings {
   return {
     terminalId: config.terminal,
-    readers: config.readers.map(({ id, name, door, from, to, timing: { mode, factor, limit } }) => ({
+    readers: config.readers.map(({ id, name, door, from, to, service, timing: { mode, factor, limit } }) => ({
       readerId: id,
       readerName: name,
       doorId: door,
       ...(from === undefined ? {} : { from }),
       ...(to === undefined ? {} : { to }),
+      ...(service && { service }),
       ...(mode === 'off' ? {} : { timing: { mode, factor, limitUs: limit * 1_000 } }),
     })),
     doors: config.doors.map((door) => ({

@@ -222,7 +222,7 @@ export class JournalWriter {
   async #append(entries: readonly Entry[]): Promise<void> {
     try {
       await this.open();
-      const head = await this.#journal.append(this.#withFloor(entries.map(({ record }) => record)));
+      const head = await this.#journal.append(this.#withFloor(entries.map(withChanges)));
       this.#writable = true;
       for (const { facts } of entries) facts?.durable();
       this.#appended(head);
@@ -244,7 +244,6 @@ export class JournalWriter {
   #entry({ facts, ...occurrence }: Occurrence): Entry {
     const record = {
       ...occurrence,
-      ...(facts && facts.changes.length > 0 ? { changes: facts.changes } : {}),
       atMs: this.#clock.utcMs(),
       monotonicUs: this.#clock.monotonicUs(),
       bootId: this.#clock.bootId(),
@@ -252,4 +251,9 @@ export class JournalWriter {
     };
     return { record, facts };
   }
+}
+
+/** The record with what becomes durable with it, which the journal's opening may have changed since it was noted. */
+function withChanges({ record, facts }: Entry): JournalRecord {
+  return facts && facts.changes.length > 0 ? { ...record, changes: facts.changes } : record;
 }

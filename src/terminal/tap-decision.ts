@@ -1,5 +1,6 @@
 import { decide, effectiveMs } from '#core/access/decide.ts';
-import type { Decision, DecisionBasis, DenialReason } from '#core/access/decision.ts';
+import type { Decision, DecisionBasis, DenialReason, TapAlarm } from '#core/access/decision.ts';
+import type { PolicySlice } from '#core/access/policy.ts';
 import type { DecisionTime } from '#core/access/rule.ts';
 import { afterFailure } from '#core/access/rules/lock-out.ts';
 import type { CardClaim, Reading } from '#core/card/reading.ts';
@@ -34,10 +35,11 @@ export interface EarlyLookUp {
 /** how old an early look-up may be: a permission withdrawn since then is still believed, in microseconds */
 const earlyForUs = 500_000;
 
-/** A decision, and what it changes, kept until it is durable. */
+/** A decision, and what it changes, kept until it is durable; `holderId` is whose tap it was. */
 export interface Decided {
   readonly decision: Decision;
   readonly facts?: KeptFacts;
+  readonly holderId?: string | undefined;
 }
 
 /** One tap; `openByUs` is the monotonic µs after which nobody waits any more. */
@@ -88,17 +90,18 @@ export async function lookUpDoor(parts: TapDecisionParts): Promise<Found> {
 
 /** Begins the look-up for a card that has said who it is, while it proves that. */
 export function lookUpEarly(
-  { policy, memory, clock, reader }: TapDecisionParts,
+  { policy, memory, journal, clock, reader }: TapDecisionParts,
   claim: CardClaim,
 ): EarlyLookUp {
   const { organization, profileId, diversifier } = claim;
-  const asked = memory.asked();
-  const found = policy
-    .lookUpClaim({ doorId: reader.doorId, organization, profileId, diversifier })
-    .then((looked) => looked && { ...looked, asked })
-    // looked up again for the decision, where the fault counts
-    .catch(() => undefined);
-  return { claim, askedUs: clock.monotonicUs(), found };
+  const look = async (): Promise<Found | undefined> => {
+    await journal.open();
+    const asked = memory.asked();
+    const found = await policy.lookUpClaim({ doorId: reader.doorId, organization, profileId, diversifier });
+    return found && { ...found, asked };
+  };
+  // looked up again for the decision, where the fault counts
+  return { claim, askedUs: clock.monotonicUs(), found: look().catch(() => undefined) };
 }
 
 /** The early look-up, if it is fresh and of just the card that has proven itself; the claim alone counts for nothing. */
@@ -126,14 +129,27 @@ export function decideReading(parts: TapDecisionParts, asked: DecisionRequest): 
     const decision = decide({ reading, request, slice, state, time: timeOf(parts) });
     const reason = decision.kind === 'denied' ? undefined : asked.objection(decision);
     const { basis } = decision;
-    return reason ? { kind: 'denied', reason, basis, changes: [], alarms: [] } : decision;
+    const after = reason
+      ? failure(parts, { reading, reason, basis, alarms: lasting(decision), slice, state })
+      : decision;
+    return asked.duress ? underThreat(after) : after;
   });
+}
+
+/** Whatever became of the tap before the rule of duress was asked, staff is told. */
+function underThreat(decision: Decision): Decision {
+  if (decision.kind === 'needs' || decision.alarms.includes('duress')) return decision;
+  return { ...decision, alarms: [...decision.alarms, 'duress'] };
 }
 
 /** Denies a tap that failed before, or after, the rules were asked: failures are counted all the same. */
 export function decideFailure(parts: TapDecisionParts, asked: FailureRequest): Promise<Decided> {
-  const { reason, basis } = asked;
-  return settled(parts, asked, () => ({ kind: 'denied', reason, basis, changes: [], alarms: [] }));
+  return settled(parts, asked, (state, { slice }) => failure(parts, { ...asked, alarms: [], slice, state }));
+}
+
+/** What staff is told all the same of a tap that opens nothing after all: nobody got past a position that does not fit. */
+export function lasting(decision: Decision): readonly TapAlarm[] {
+  return decision.kind === 'needs' ? [] : decision.alarms.filter((alarm) => alarm !== 'passback');
 }
 
 /**
@@ -155,45 +171,45 @@ async function settled(
       found = asked.reading ? await lookUp(parts, asked.reading) : await lookUpDoor(parts);
       continue;
     }
-    const decision = withFailure(parts, make(view, found), { ...asked, found, view });
+    const decision = make(view, found);
     const changes = decision.kind === 'needs' ? [] : decision.changes;
     const unsettled = view.unsettled(changes);
     if (!unsettled) {
       if (decision.kind === 'waits') memory.waits(tapId, facts);
-      return { decision, facts: memory.keep(tapId, changes, facts) };
+      return { decision, facts: memory.keep(tapId, changes, facts), holderId: facts.holderId };
     }
     if (!(await settledBy(clock, unsettled, openByUs))) {
       const { basis } = decision;
-      return { decision: { kind: 'denied', reason: 'too-late', basis, changes: [], alarms: [] } };
+      const reason = decision.kind === 'denied' ? decision.reason : 'too-late';
+      return { decision: { kind: 'denied', reason, basis, changes: [], alarms: lasting(decision) } };
     }
   }
 }
 
-/** A denial with what it counts for: too many lock out. */
-function withFailure(
+/** A denial that no rule made, with what it counts for: too many lock out. */
+function failure(
   parts: TapDecisionParts,
-  decision: Decision,
-  { reading, found, view }: { reading: Reading | undefined; found: Found; view: FactsView },
+  failed: Pick<FailureRequest, 'reading' | 'reason' | 'basis'> & {
+    readonly alarms: readonly TapAlarm[];
+    readonly slice: PolicySlice;
+    readonly state: FactsView;
+  },
 ): Decision {
-  if (decision.kind !== 'denied') return decision;
+  const { reading, reason, basis, slice, state, alarms } = failed;
   const time = timeOf(parts);
-  const holderId = found.slice.holder?.holderId;
+  const holderId = slice.holder?.holderId;
   // a number that anyone could copy vouches for nobody
   const vouched = reading?.assurance.includes('mutual-authentication') === true;
   const { changes, lockedOut } = afterFailure({
-    rules: found.slice.rules,
-    reason: decision.reason,
+    rules: slice.rules,
+    reason,
     readerId: parts.reader.readerId,
     ...(vouched && holderId !== undefined ? { holderId } : {}),
-    state: view,
+    state,
     time,
     timeMs: effectiveMs(time),
   });
-  return {
-    ...decision,
-    changes: [...decision.changes, ...changes],
-    alarms: lockedOut ? [...decision.alarms, 'locked-out'] : decision.alarms,
-  };
+  return { kind: 'denied', reason, basis, changes, alarms: lockedOut ? [...alarms, 'locked-out'] : alarms };
 }
 
 /** The time that decisions are made with. */
@@ -211,13 +227,14 @@ function factsOf({ slice, facts, asked }: Found): FoundFacts {
   return { holderId: slice.holder?.holderId, facts, asked };
 }
 
-function requestOf({ reader: { doorId, readerId, from, to } }: TapDecisionParts, tapId: string) {
+function requestOf({ reader: { doorId, readerId, from, to, service } }: TapDecisionParts, tapId: string) {
   return {
     doorId,
     readerId,
     tapId,
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
+    ...(service && { service }),
   };
 }
 

@@ -49,6 +49,10 @@ export function decisionEntry(reader: ReaderSettings, card: PresentedCard, resul
   const body: { [key: string]: JsonValue } = { door: reader.doorId, reader: reader.readerId };
   if (reader.from !== undefined) body.from = reader.from;
   if (reader.to !== undefined) body.to = reader.to;
+  if (reader.service) {
+    const { id, action, item } = reader.service;
+    body.service = { id, ...(action && { action }), ...(item !== undefined && { item }) };
+  }
   if (result.kind === 'hold-again') {
     body.result = 'hold-again';
   } else {
@@ -59,7 +63,7 @@ export function decisionEntry(reader: ReaderSettings, card: PresentedCard, resul
     const { demanded, path, ...basis } = decision.basis;
     body.basis = { ...basis, demanded: [...demanded], path: path.map((step) => ({ ...step })) };
     const changes = result.facts?.changes ?? [];
-    if (changes.length > 0) body.changes = changes.map(changeRecorded);
+    if (changes.length > 0) body.changes = changes.map((change) => changeRecorded(change, result.holderId));
   }
   if (card.outcome.kind === 'refused' && card.outcome.namedKey) {
     const { profileId, keyVersion } = card.outcome.namedKey;
@@ -84,11 +88,15 @@ export function decisionEntry(reader: ReaderSettings, card: PresentedCard, resul
   return { ...base, personal };
 }
 
-/** A change of a fact as an entry tells it: about the holder of the tap or the terminal as a whole, and nobody's name. */
-function changeRecorded({ key, holderId, value }: StateChange): JsonValue {
+/**
+ * A change of a fact as an entry tells it, and nobody's name: about the holder of the tap, the terminal as a whole, or
+ * the companion who had tapped first.
+ */
+function changeRecorded({ key, holderId, value }: StateChange, tapOf: string | undefined): JsonValue {
+  const person = holderId === tapOf ? 'holder' : 'companion';
   return {
     key,
-    about: holderId === undefined ? 'terminal' : 'holder',
+    about: holderId === undefined ? 'terminal' : person,
     ...(value === undefined ? {} : { value }),
   };
 }

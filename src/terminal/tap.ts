@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { effectiveMs } from '#core/access/decide.ts';
-import type { Decision, DecisionBasis, DenialReason } from '#core/access/decision.ts';
+import type { Decision, DecisionBasis, DenialReason, TapAlarm } from '#core/access/decision.ts';
 import type { CardOutcome, Reading } from '#core/card/reading.ts';
 import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
@@ -13,6 +13,7 @@ import {
   decideReading,
   type EarlyLookUp,
   type Found,
+  lasting,
   lookUp,
   lookUpDoor,
   type TapDecisionParts,
@@ -34,6 +35,8 @@ export type TapResult =
       readonly openByUs: number;
       /** what the decision changes; absent where no rule was asked */
       readonly facts?: KeptFacts;
+      /** whose tap it was, as far as the policy knows */
+      readonly holderId?: string | undefined;
     }
   | { readonly kind: 'hold-again' };
 
@@ -72,32 +75,38 @@ async function decideAndOpen(
   early: EarlyLookUp | undefined,
 ): Promise<TapResult> {
   let result: TapResult;
+  const course = { duress: false };
   try {
-    result = await decideTap(parts, card, removed, early);
+    result = await decideTap(parts, card, removed, { early, course });
   } catch (error) {
     parts.log.error({ tapId: card.tapId, err: error }, 'fault during a tap');
     const reason = isFault(error, 'policy-absent') ? 'policy-absent' : 'fault';
-    result = denied(parts, reason, isFault(error) ? toFaultRecord(error) : undefined);
+    const fault = isFault(error) ? toFaultRecord(error) : undefined;
+    result = denied(parts, reason, { fault, alarms: course.duress ? ['duress'] : [] });
   }
   try {
     await parts.journal.decided(decisionEntry(parts.reader, card, result));
   } catch (error) {
     parts.log.error({ tapId: card.tapId, err: error }, 'decision could not be journalled: nothing opens');
-    if (result.kind === 'decided')
-      result = denied(parts, 'fault', isFault(error) ? toFaultRecord(error) : undefined);
+    if (result.kind === 'decided') {
+      const fault = isFault(error) ? toFaultRecord(error) : undefined;
+      result = denied(parts, 'fault', { fault, alarms: lasting(result.decision) });
+    }
     parts.journal.note(decisionEntry(parts.reader, card, result));
+    noteAlarms(parts, card, result);
     return result;
   }
   noteAlarms(parts, card, result);
   if (result.kind === 'hold-again' || result.decision.kind !== 'granted') return result;
+  const { alarms } = result.decision;
   if (parts.clock.monotonicUs() > result.openByUs) {
     noteNotOpened(parts, card, { result: 'not-opened', reason: 'too-late' });
-    return denied(parts, 'too-late');
+    return denied(parts, 'too-late', { alarms });
   }
   const done = await parts.open(card.tapId, result.decision);
   if (done.kind === 'refused') {
     noteNotOpened(parts, card, { result: 'not-opened', reason: done.reason });
-    return denied(parts, done.reason);
+    return denied(parts, done.reason, { alarms });
   }
   if (done.kind === 'failed') {
     noteNotOpened(parts, card, { result: 'failed', fault: done.fault.code });
@@ -132,7 +141,7 @@ async function decideTap(
   parts: TapParts,
   card: PresentedCard,
   removed: AbortSignal,
-  early: EarlyLookUp | undefined,
+  { early, course }: { readonly early: EarlyLookUp | undefined; readonly course: { duress: boolean } },
 ): Promise<TapResult> {
   const outcome = card.outcome;
   if (outcome.kind !== 'reading') return counted(parts, card, resultWithoutReading(parts, card, outcome));
@@ -156,6 +165,7 @@ async function decideTap(
       return counted(parts, card, result, { found, reading });
     }
     reading = entry.reading;
+    course.duress = duress;
     // looked up again: the permission may have been withdrawn while the PIN was typed
     const again = await lookUp(parts, reading);
     decided = await decideReading(parts, {
@@ -222,7 +232,7 @@ function resultWithoutReading(
       parts.journal.note(tooSlowEntry(parts.reader, card, outcome, parts.clock.monotonicUs()));
       return denied(parts, 'reading-too-slow');
     case 'refused':
-      return denied(parts, reasonOf(outcome.fault), outcome.fault);
+      return denied(parts, reasonOf(outcome.fault), { fault: outcome.fault });
     default:
       return outcome satisfies never;
   }
@@ -238,19 +248,19 @@ function resultWithoutPin(
       return { kind: 'hold-again' };
     case 'wrong':
     case 'surplus':
-      return denied(parts, 'pin-wrong', undefined, basis);
+      return denied(parts, 'pin-wrong', { basis });
     case 'withheld':
-      return denied(parts, 'pin-withheld', undefined, basis);
+      return denied(parts, 'pin-withheld', { basis });
     case 'blocked':
-      return denied(parts, 'pin-blocked', undefined, basis);
+      return denied(parts, 'pin-blocked', { basis });
     case 'timeout':
-      return denied(parts, 'card-silent', undefined, basis);
+      return denied(parts, 'card-silent', { basis });
     case 'not-entered':
-      return denied(parts, 'pin-not-entered', undefined, basis);
+      return denied(parts, 'pin-not-entered', { basis });
     case 'absent':
-      return denied(parts, 'pin-unavailable', undefined, basis);
+      return denied(parts, 'pin-unavailable', { basis });
     case 'refused':
-      return denied(parts, reasonOf(entry.fault), entry.fault, basis);
+      return denied(parts, reasonOf(entry.fault), { fault: entry.fault, basis });
     default:
       return entry satisfies never;
   }
@@ -260,8 +270,15 @@ function resultWithoutPin(
 function denied(
   parts: TapParts,
   reason: DenialReason,
-  fault?: FaultRecord,
-  basis?: DecisionBasis,
+  {
+    fault,
+    basis,
+    alarms = [],
+  }: {
+    readonly fault?: FaultRecord | undefined;
+    readonly basis?: DecisionBasis;
+    readonly alarms?: readonly TapAlarm[];
+  } = {},
 ): TapResult {
   const time = timeOf(parts);
   const decision: Decision = {
@@ -276,7 +293,7 @@ function denied(
       path: [],
     },
     changes: [],
-    alarms: [],
+    alarms,
   };
   return { kind: 'decided', decision, ...(fault ? { fault } : {}), openByUs: 0 };
 }

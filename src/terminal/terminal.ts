@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import { automationEvents } from '#core/access/automation.ts';
 import type { DoorEvent } from '#core/access/door-state.ts';
+import type { ServiceRequest } from '#core/access/rule.ts';
+import { localParts } from '#core/access/time-zone.ts';
 import type { CardReaders, PresentedCard, ReaderStatus } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
@@ -49,6 +51,8 @@ export interface ReaderSettings {
   /** zones the reader leads from and to, where the configuration names them */
   readonly from?: string;
   readonly to?: string;
+  /** what taps here are for besides the door */
+  readonly service?: ServiceRequest;
   /** absent: how long cards take to authenticate is not watched */
   readonly timing?: TimingSettings;
 }
@@ -159,6 +163,7 @@ class RunningTerminal implements Terminal {
     this.#watchOver();
     await this.#automation.start();
     await policy.start();
+    await this.#warmUp();
     await this.#doors.supervise();
     await Promise.all([...pinPads.values()].map((pad) => pad.start()));
     await readers.start({
@@ -170,6 +175,14 @@ class RunningTerminal implements Terminal {
     });
     for (const desk of this.#desks.values()) desk.rest();
     log.info('terminal ready');
+  }
+
+  /** The first question for local time loads the zone's data, which takes longer than any tap may be held up. */
+  async #warmUp(): Promise<void> {
+    const { policy, clock } = this.#ports;
+    // a policy that cannot be read is told where a tap or a door needs it
+    const version = await policy.version().catch(() => undefined);
+    localParts(clock.utcMs(), version?.timeZone ?? 'Asia/Tokyo');
   }
 
   async stop(): Promise<void> {

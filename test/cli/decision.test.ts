@@ -75,7 +75,8 @@ async function record(): Promise<void> {
     };
     if (decision.kind === 'needs') throw new Error('no PIN is asked for here');
     const facts = { changes: decision.changes, durable: () => undefined, takeBack: () => undefined };
-    const result = { kind: 'decided' as const, decision, openByUs: 0, facts };
+    const holderId = reader.slice({ doorId: 'front', ...card }).holder?.holderId;
+    const result = { kind: 'decided' as const, decision, openByUs: 0, facts, holderId };
     const { facts: _, ...entry } = decisionEntry(at, presented, result);
     const now = { atMs: clock.utcMs(), monotonicUs: clock.monotonicUs(), bootId: clock.bootId() };
     await store.append([{ ...entry, ...now, clock: 'trusted' }]);

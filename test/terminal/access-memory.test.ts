@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { StateChange } from '#core/access/access-state.ts';
+import { declareCondition } from '#core/access/site-state.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import { AccessMemory, type FactsView, type KeptFacts } from '#terminal/access-memory.ts';
 
@@ -100,6 +101,19 @@ describe('a durable fact', () => {
     expect(rig.view().shared('lockdown')).toBe(true);
     rig.tap([{ key: 'lockdown' }]).durable();
     expect(rig.view().shared('lockdown')).toBeUndefined();
+  });
+
+  test('declared before it was loaded joins what the disk has, and its entry tells both', () => {
+    const rig = new Rig();
+    const declared = rig.memory.declare((state) => [declareCondition('lockdown', state, ['lab'])]);
+    expect(rig.memory.shared('site/lockdown')).toEqual({ zones: ['lab'] });
+    rig.memory.load(new Map([['site/lockdown', { zones: ['hall'] }]]));
+    const both = { key: 'site/lockdown', value: { zones: ['hall', 'lab'] } };
+    expect(rig.memory.shared('site/lockdown')).toEqual(both.value);
+    expect(declared.changes).toEqual([both]);
+    declared.durable();
+    rig.memory.load(new Map([['site/lockdown', { zones: ['hall'] }]]));
+    expect(rig.memory.shared('site/lockdown')).toEqual({ zones: ['hall'] });
   });
 
   test('is asked for anew where so many came since that this memory no longer has it', () => {
@@ -205,5 +219,15 @@ describe('when nobody went through the door', () => {
     expect(rig.memory.notPassed(tap.tapId)).toBeInstanceOf(Promise);
     other.durable();
     expect(rig.notPassed(tap.tapId).changes).toEqual([{ key: 'at', holderId: 'h1' }, count(5, 7)]);
+  });
+});
+
+describe('taking back a tap', () => {
+  test('rests on what this tap found, not on what its holder had when waiting for somebody earlier', () => {
+    const rig = new Rig();
+    rig.memory.waits('first', { holderId: 'h1', facts: new Map([['inside', 'street']]), asked: 0 });
+    rig.disk.set('inside', 'lab');
+    rig.tap([inside('hall', { ifPassed: true })], 'second').durable();
+    expect(rig.notPassed('second').changes).toEqual([inside('lab')]);
   });
 });

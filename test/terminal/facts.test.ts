@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Fault } from '#core/fault.ts';
 import { doorRules } from '../policy-slices.ts';
-import { Bench, type BenchOptions, reading } from './terminal-fixture.ts';
+import { Bench, type BenchOptions, MemoryJournal, reading } from './terminal-fixture.ts';
 
 type Rest = Parameters<typeof doorRules>[1];
 type Door = Omit<Parameters<typeof doorRules>[0], 'id'>;
@@ -279,3 +279,160 @@ function expectConsistent({ journal }: Bench): void {
   const count = journal.facts.get('')?.get('count/lab') as { parts: { n: number }[] } | undefined;
   expect(count?.parts.reduce((sum, part) => sum + part.n, 0) ?? 0).toBe(inside);
 }
+
+describe('a journal that opens late', () => {
+  const lockdown = {
+    rules: [
+      {
+        when: { input: 'panel', is: 'on' as const },
+        do: [{ condition: 'lockdown' as const, set: 'on' as const }],
+      },
+    ],
+    inputs: ['panel'],
+    outputs: [],
+  };
+
+  it('loses no lockdown declared meanwhile', async () => {
+    const journal = new MemoryJournal();
+    journal.fault = new Fault('journal-full', 'full');
+    const bench = new Bench({ journal, hardware: ['input:panel'], settings: { automation: lockdown } });
+    bench.permit('h1');
+    await bench.terminal.start();
+    bench.doors.get('input:panel')?.force();
+    await bench.clock.advanceAsync(500);
+    journal.fault = undefined;
+    await bench.clock.advanceAsync(3_000);
+    expect(journal.facts.get('')?.get('site/lockdown')).toEqual({});
+    await bench.tap(card('h1'));
+    expect(results(bench)).toEqual(['lockdown']);
+  });
+
+  it('decides no tap on facts not loaded yet, early look-up or not', async () => {
+    const diversifier = 'AA';
+    const journal = new MemoryJournal();
+    journal.facts.set('', new Map([['site/evacuation', { zones: ['lab'] }]]));
+    journal.fault = new Fault('journal-full', 'full');
+    const bench = new Bench({ journal, into: 'lab' });
+    bench.permit('h1', { card: { profileId: 'type-a', userNumber: 'h1', status: 'active', diversifier } });
+    await bench.terminal.start();
+    bench.claim({ diversifier });
+    await bench.settle();
+    journal.fault = undefined;
+    await bench.tap({ kind: 'reading', reading: { ...reading, userNumber: 'h1', diversifier } });
+    expect(results(bench)).toEqual(['evacuation']);
+    expect(bench.locked()).toBe(true);
+  });
+});
+
+describe('duress', () => {
+  const threatened = async (spoil: (bench: Bench) => void) => {
+    const bench = await lab(
+      { duress: { digit: 9 } },
+      { assurance: ['pin'] },
+      {
+        pinDigits: [4, 4],
+        hardware: ['output:siren'],
+        settings: {
+          automation: {
+            rules: [{ when: { event: 'duress' }, do: [{ output: 'siren', for: 60_000 }] }],
+            inputs: [],
+            outputs: ['siren'],
+          },
+        },
+      },
+    );
+    bench.permit('A000000001', {
+      rules: doorRules({ id: 'door-1', assurance: ['pin'] }, { duress: { digit: 9 } }),
+    });
+    await bench.tap();
+    spoil(bench);
+    for (const key of [1, 2, 3, 4, 9]) bench.pinPad.press(key);
+    bench.pinPad.enter();
+    await bench.clock.advanceAsync(7_000);
+    bench.policy.fault = undefined;
+    bench.journal.fault = undefined;
+    await bench.clock.advanceAsync(5_000);
+    const alarms = bench.journal.records.filter(
+      ({ kind, body }) => kind === 'alarm' && body.alarm === 'duress',
+    );
+    return {
+      outcome: results(bench),
+      alarms: alarms.length,
+      siren: bench.locked('output:siren') ? 'off' : 'on',
+    };
+  };
+
+  it('is told though the tap ends too late', async () => {
+    const late = await threatened((bench) => {
+      const lookUp = bench.policy.lookUp.bind(bench.policy);
+      bench.policy.lookUp = async (query) => {
+        await new Promise<void>((resolve) => bench.clock.after(6_000, resolve));
+        return lookUp(query);
+      };
+    });
+    expect(late).toEqual({ outcome: ['too-late'], alarms: 1, siren: 'on' });
+  });
+
+  it('is told though the holder has been removed meanwhile', async () => {
+    const removed = await threatened((bench) => bench.policy.slices.clear());
+    expect(removed).toEqual({ outcome: ['user-number-unknown'], alarms: 1, siren: 'on' });
+  });
+
+  it.each([
+    [
+      'the disk takes no entry',
+      (bench: Bench) => {
+        bench.journal.fault = new Fault('journal-full', 'full');
+      },
+    ],
+    [
+      'the policy cannot be read',
+      (bench: Bench) => {
+        bench.policy.fault = new Fault('database-invalid', 'x');
+      },
+    ],
+  ])('is told though %s', async (_, spoil) => {
+    expect(await threatened(spoil)).toEqual({ outcome: ['fault'], alarms: 1, siren: 'on' });
+  });
+});
+
+describe('failures', () => {
+  it('that a rule finds count once', async () => {
+    const bench = await lab({ lockOut: { reader: { after: 3, reasons: ['card-not-registered'] } } });
+    const rules = doorRules(
+      { id: 'door-1', assurance: [] },
+      { lockOut: { reader: { after: 3, reasons: ['card-not-registered'] } } },
+    );
+    bench.permit('h3', { rules, otherCards: true, card: undefined, holder: undefined } as never);
+    await bench.tap(card('h3'));
+    await bench.tap(card('h3'));
+    await bench.tap(card('h1'));
+    expect(results(bench)).toEqual(['card-not-registered', 'card-not-registered', 'granted']);
+  });
+});
+
+describe('a reader with a service', () => {
+  it('asks for it with every tap, and the entry says so', async () => {
+    const readers = [{ readerId: 'r1', readerName: 'reader-1', doorId: 'door-1', service: { id: 'vote' } }];
+    const bench = await lab({ services: [{ id: 'vote', kind: 'once' }] }, {}, { settings: { readers } });
+    await bench.tap(card('h1'));
+    await bench.tap(card('h1'));
+    expect(results(bench)).toEqual(['granted', 'already-admitted']);
+    expect(bench.decisions()[0]).toMatchObject({ service: { id: 'vote' } });
+  });
+});
+
+describe('what an entry says facts are about', () => {
+  it('tells the second of two persons from the first', async () => {
+    const bench = await lab(passback, { twoPerson: {} });
+    await bench.tap(card('h1'));
+    await bench.tap(card('h2'));
+    const changes = bench.decisions()[1]?.changes as { key: string; about: string }[];
+    expect(
+      changes
+        .filter(({ key }) => key === 'at')
+        .map(({ about }) => about)
+        .toSorted(),
+    ).toEqual(['companion', 'holder']);
+  });
+});

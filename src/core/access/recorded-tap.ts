@@ -10,6 +10,13 @@ const bodySchema = z.looseObject({
   reader: z.string(),
   from: z.string().optional(),
   to: z.string().optional(),
+  service: z
+    .looseObject({
+      id: z.string(),
+      action: z.enum(['in', 'out', 'lend', 'return']).optional(),
+      item: z.string().optional(),
+    })
+    .optional(),
   result: z.enum(['granted', 'denied', 'waits', 'hold-again']),
   reason: z.enum([...denialReasons, ...waitReasons]).optional(),
   fault: z.string().optional(),
@@ -84,7 +91,7 @@ export function recordedTap(
   if (!card || !basis || beyondRules.has(reason as DenialReason)) return 'beyond';
   const { userNumber, diversifier } = personal;
   if (userNumber === undefined) return 'erased';
-  const { door: doorId, reader: readerId, from, to } = decision;
+  const { door: doorId, reader: readerId, from, to, service } = decision;
   return {
     reading: {
       organization: card.organization,
@@ -109,6 +116,7 @@ export function recordedTap(
       tapId: entry.tapId ?? '',
       ...(from === undefined ? {} : { from }),
       ...(to === undefined ? {} : { to }),
+      ...(service && { service }),
     },
     time: {
       utcMs: entry.atMs,

@@ -37,8 +37,8 @@ export interface TapRequest {
 export interface ServiceRequest {
   readonly id: string;
   /** absent where coming and going follow each other by themselves */
-  readonly action?: 'in' | 'out' | 'lend' | 'return';
-  readonly item?: string;
+  readonly action?: 'in' | 'out' | 'lend' | 'return' | undefined;
+  readonly item?: string | undefined;
 }
 
 /** Everything a rule may look at, and nothing else: no clock, no chance, no other tap. */

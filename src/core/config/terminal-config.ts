@@ -6,6 +6,7 @@ import {
   type TerminalWiring,
   wiringConflicts,
 } from '#core/access/door-wiring.ts';
+import { id } from '#core/access/rule-config.ts';
 import { languages } from '#core/texts/language.ts';
 import { automationConfig, automationProblems } from './automation-config.ts';
 import { duration } from './duration.ts';
@@ -32,6 +33,14 @@ const timing = z.strictObject({
     .describe('an authentication longer than this is unusual whatever was learned'),
 });
 
+const service = z
+  .strictObject({
+    id: id.describe('service of the policy'),
+    action: z.enum(['in', 'out', 'lend', 'return']).optional(),
+    item: id.optional().describe('thing to lend; never a person'),
+  })
+  .describe('what every tap at this reader is for besides the door');
+
 const reader = z.strictObject({
   id: name,
   name: z
@@ -45,6 +54,7 @@ const reader = z.strictObject({
   door: name,
   from: name.optional().describe('zone the reader leads from'),
   to: name.optional().describe('zone it leads to'),
+  service: service.optional(),
   profiles: z
     .array(name)
     .min(1)
