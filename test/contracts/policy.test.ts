@@ -326,6 +326,16 @@ describe('importing', () => {
     expect((await sliceOf(policy, { ...query, userNumber: '00000002' })).holder?.status).toBe('active');
   });
 
+  test('as a delta tells who loses the only card to another holder', async () => {
+    const made = await withRules();
+    await installed(made, `${header}00000001,type-a,one,,staff,,0A\n00000002,type-a,two,,staff,,0B\n`);
+    const moved = `${header}00000001,type-a,two,,staff,,0A\n`;
+    expect(await installed(made, moved, { mode: 'delta' })).toMatchObject({
+      losingAccess: 1,
+      cardsChanged: 1,
+    });
+  });
+
   test('asks before many lose access, by removal, by status or by groups', async () => {
     const made = await withRules();
     await installed(made, `${header}${many(100)}`);
@@ -450,6 +460,11 @@ describe('going back to the version before', () => {
     expect((await sliceOf(await store(), { ...query, userNumber: '00000005' })).version.number).toBe(4);
     await made.rollBack({ nowMs, confirm });
     expect(dump()).toEqual(after);
+    await made.rollBack({ nowMs, confirm });
+    expect(await installed(made, `${header}00000008,type-a,,,staff,,\n`, { mode: 'delta' })).toMatchObject({
+      holdersBefore: 6,
+      holdersAfter: 7,
+    });
   });
 
   test('puts back the rules, with the holders as they are', async () => {

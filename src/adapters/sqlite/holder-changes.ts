@@ -25,16 +25,22 @@ export const sameCard =
  */
 export function applyStaged(db: Sqlite, mode: ImportMode): ImportPreview {
   const count = (sql: string) => db.prepare<[], number>(sql).pluck().get() ?? 0;
-  const holdersBefore = count('SELECT count(*) FROM holders');
-  db.exec(`DROP TABLE IF EXISTS temp.able_before; CREATE TEMP TABLE able_before AS ${ableHolders}`);
-  const ableBefore = count('SELECT count(*) FROM able_before');
-  const known = count('SELECT count(*) FROM staged_holders s JOIN holders h USING (holder_id)');
+  const holdersBefore = holderCount(db);
+  const able = mode === 'complete' ? ableHolders : ableAmong(db);
+  db.exec(`DROP TABLE IF EXISTS temp.able_before; CREATE TEMP TABLE able_before AS ${able}`);
+  const mayLose = count('SELECT count(*) FROM able_before');
+  const ableBefore =
+    mode === 'delta' && mayLose > unaskedLosses ? count(`SELECT count(*) FROM (${ableHolders})`) : mayLose;
+  // CROSS JOIN keeps SQLite to the order written: a list of one line must not read a million rows
+  const known = count('SELECT count(*) FROM staged_holders s CROSS JOIN holders h USING (holder_id)');
   const same = count(
-    `SELECT count(*) FROM staged_holders s JOIN holders h USING (holder_id) WHERE ${sameHolder}`,
+    `SELECT count(*) FROM staged_holders s CROSS JOIN holders h USING (holder_id) WHERE ${sameHolder}`,
   );
   const cardKey = 'USING (profile_id, user_number, diversifier)';
-  const cardsKnown = count(`SELECT count(*) FROM staged_cards s JOIN cards c ${cardKey}`);
-  const cardsSame = count(`SELECT count(*) FROM staged_cards s JOIN cards c ${cardKey} WHERE ${sameCard}`);
+  const cardsKnown = count(`SELECT count(*) FROM staged_cards s CROSS JOIN cards c ${cardKey}`);
+  const cardsSame = count(
+    `SELECT count(*) FROM staged_cards s CROSS JOIN cards c ${cardKey} WHERE ${sameCard}`,
+  );
   const staged = count('SELECT count(*) FROM staged_holders');
   const cardsStaged = count('SELECT count(*) FROM staged_cards');
   const removed = mode === 'complete' ? holdersBefore - known : 0;
@@ -43,12 +49,12 @@ export function applyStaged(db: Sqlite, mode: ImportMode): ImportPreview {
   keepVersion(db);
   keepRows(db, { removing });
   writeStaged(db, { removing });
-  const losingAccess = count(
-    `SELECT count(*) FROM (SELECT holder_id FROM able_before EXCEPT ${ableHolders})`,
-  );
+  const losingAccess = count(`SELECT count(*) FROM (SELECT holder_id FROM able_before EXCEPT ${able})`);
+  const holdersAfter = holdersBefore + staged - known - removed;
+  keepHolderCount(db, holdersAfter);
   return {
     holdersBefore,
-    holdersAfter: holdersBefore + staged - known - removed,
+    holdersAfter,
     added: staged - known,
     changed: known - same,
     removed,
@@ -60,13 +66,35 @@ export function applyStaged(db: Sqlite, mode: ImportMode): ImportPreview {
   };
 }
 
+/** How many holders there are. The number is kept beside them: to count a million takes longer than to change one. */
+function holderCount(db: Sqlite): number {
+  const kept = db.prepare<[], string>("SELECT value FROM settings WHERE name = 'holders'").pluck().get();
+  return Number(kept ?? db.prepare<[], number>('SELECT count(*) FROM holders').pluck().get());
+}
+
+/** To be called in the transaction that adds or removes holders. */
+export function keepHolderCount(db: Sqlite, holders: number): void {
+  db.prepare("INSERT OR REPLACE INTO settings VALUES ('holders', ?)").run(String(holders));
+}
+
+/** Those of `ableHolders` whom a delta names, or whose cards it names: only they can lose, so that one line stays cheap. */
+function ableAmong(db: Sqlite): string {
+  db.exec(`
+    DROP TABLE IF EXISTS temp.touched;
+    CREATE TEMP TABLE touched AS
+      SELECT holder_id FROM staged_holders UNION
+      SELECT c.holder_id FROM staged_cards s CROSS JOIN cards c USING (profile_id, user_number, diversifier);
+  `);
+  return `${ableHolders} AND cards.holder_id IN (SELECT holder_id FROM touched)`;
+}
+
 /** Lines whose user number belongs to another holder once the list is applied: one person's card must not become another's. */
 export function sharedUserNumbers(db: Sqlite): Iterable<ImportProblem> {
   return db
     .prepare<[], ImportProblem>(
       `SELECT DISTINCT s.line AS line,
          'the user number belongs to another holder already; give all its cards the same holder' AS text
-       FROM staged_cards s JOIN cards c USING (profile_id, user_number)
+       FROM staged_cards s CROSS JOIN cards c USING (profile_id, user_number)
        WHERE c.holder_id <> s.holder_id ORDER BY s.line`,
     )
     .iterate();

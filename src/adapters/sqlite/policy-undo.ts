@@ -1,6 +1,6 @@
 import type { RollBackPreview } from '#ports/policy-install.ts';
 import type { Sqlite } from './database.ts';
-import { ableHolders, sameCard, sameHolder } from './holder-changes.ts';
+import { ableHolders, keepHolderCount, sameCard, sameHolder } from './holder-changes.ts';
 import type { PolicyRow } from './policy-format.ts';
 
 const holderColumns = 'holder_id, status, valid_from_ms, valid_until_ms, group_list';
@@ -76,6 +76,7 @@ export function restoreRows(db: Sqlite): RollBackPreview {
       (SELECT profile_id, user_number, diversifier FROM back_cards);
     INSERT INTO cards SELECT ${cardColumns} FROM back_cards WHERE status IS NOT NULL;
   `);
+  keepHolderCount(db, count('SELECT count(*) FROM holders'));
   return {
     holders: count('SELECT count(*) FROM back_holders'),
     cards: count('SELECT count(*) FROM back_cards'),
