@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { readHolderFile } from '#adapters/csv/holder-file.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
+import type { ImportMode } from '#core/access/holder-row.ts';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
 
 export const benchRules = siteRulesSchema.parse({
@@ -38,17 +39,21 @@ export function writeHolders(file: string, count: number, lastYear = '2030'): vo
 }
 
 /** Imports the list as the command does, without the process around it; returns seconds. */
-export async function importHolders(list: string, database: string): Promise<number> {
+export async function importHolders(
+  list: string,
+  database: string,
+  mode: ImportMode = 'complete',
+): Promise<number> {
   const installer = new PolicyInstaller({ file: database });
   await installer.start();
   try {
     if (!(await installer.rules())) await installer.installRules(benchRules, Date.now());
     const start = performance.now();
     const outcome = await installer.importHolders({
-      mode: 'complete',
+      mode,
       dryRun: false,
       nowMs: Date.now(),
-      rows: readHolderFile({ file: list, encoding: 'utf-8', mode: 'complete', rules: benchRules }),
+      rows: readHolderFile({ file: list, encoding: 'utf-8', mode, rules: benchRules }),
       confirm: async () => true,
     });
     if (outcome.kind !== 'installed') throw new Error(JSON.stringify(outcome));
