@@ -4,6 +4,7 @@ import { siteRulesSchema } from '#core/access/site-rules.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
 import { Fault } from '#core/fault.ts';
 import { readTextFile } from '#terminal/text-file.ts';
+import { withHolidays } from './rules-holidays.ts';
 
 /** A policy to try: a database, or rules in YAML with the holders of a database. */
 export interface PolicySource {
@@ -24,7 +25,10 @@ export async function openPolicy({ policy, holders }: PolicySource): Promise<Pol
     throw new Fault('argument-invalid', 'name --holders with rules in YAML, and only then');
   }
   const rules = isRules
-    ? parseYaml(await readTextFile(policy), policy, siteRulesSchema, 'config-invalid')
+    ? withHolidays(
+        parseYaml(await readTextFile(policy), policy, siteRulesSchema, 'config-invalid'),
+        Date.now(),
+      ).rules
     : undefined;
   const reader = new PolicyReader(holders ?? policy, rules);
   if (!reader.version()) {

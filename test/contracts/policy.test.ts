@@ -398,6 +398,22 @@ describe('importing', () => {
     expect(clash).toMatchObject({ code: 'database-in-use' });
   });
 
+  test('leaves rules that somebody else installed since, and refuses a list that no longer fits them', async () => {
+    const [lists, other] = [await withRules(), await installer()];
+    await lists.rules();
+    await other.installRules({ ...rules, permissions: [] }, nowMs);
+    await installed(lists, `${header}00000001,type-a,sato,,staff,,\n`);
+    expect((await other.rules())?.permissions).toEqual([]);
+
+    const cleaning = `${header}00000002,type-a,abe,,清掃,,\n`;
+    await other.installRules({ ...rules, groups: ['staff'], permissions: [] }, nowMs);
+    await expect(importList(lists, cleaning, { mode: 'delta' })).rejects.toMatchObject({
+      code: 'policy-import-refused',
+    });
+    const policy = await store();
+    expect((await sliceOf(policy, { ...query, userNumber: '00000002' })).holder).toBeUndefined();
+  });
+
   test('a policy past its end is not installed, and one in time keeps what its issuer says of its time', async () => {
     const made = await withRules();
     const policy = await store();
@@ -617,12 +633,31 @@ describe('a database that is not in order', () => {
   test('of a newer version is refused by look-up and import', async () => {
     await (await withRules()).stop();
     const db = new Database(file);
-    db.pragma('user_version = 2');
+    db.pragma('user_version = 3');
     db.close();
     await expect(new PolicyStore({ file, journal }).start()).rejects.toMatchObject({
       code: 'database-newer',
     });
     await expect(new PolicyInstaller({ file }).start()).rejects.toMatchObject({ code: 'database-newer' });
+  });
+
+  test('of an earlier form, or with rules that lack a part, is refused', async () => {
+    await (await withRules()).stop();
+    const spoil = (sql: string) => {
+      const db = new Database(file);
+      db.exec(sql);
+      db.close();
+    };
+    const looked = async () => (await store()).lookUp(query);
+    spoil("UPDATE policy SET rules = json_remove(rules, '$.doors[0].assurance')");
+    await expect(looked()).rejects.toMatchObject({
+      code: 'database-invalid',
+      message: expect.stringContaining('doors.0.assurance'),
+    });
+    spoil("UPDATE policy SET rules = 'not json'");
+    await expect(looked()).rejects.toMatchObject({ code: 'database-invalid' });
+    spoil('PRAGMA user_version = 1');
+    await expect(new PolicyInstaller({ file }).start()).rejects.toMatchObject({ code: 'database-invalid' });
   });
 
   test('of another kind or damaged is refused', async () => {

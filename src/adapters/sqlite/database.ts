@@ -106,6 +106,12 @@ function checkFormat(db: Sqlite, file: string, format: DatabaseFormat): void {
   if (applicationId !== format.applicationId || typeof version !== 'number' || version < 1) {
     throw new Fault('database-invalid', `${file} is no ${format.name} database of this program`);
   }
+  if (version < format.version) {
+    throw new Fault(
+      'database-invalid',
+      `${file} has ${format.name} format ${version}, which this program reads no more; put it aside and let it be made anew`,
+    );
+  }
   if (version > format.version) {
     throw new Fault(
       'database-newer',

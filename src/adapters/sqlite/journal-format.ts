@@ -2,7 +2,7 @@ import type { DatabaseFormat, Sqlite } from './database.ts';
 import { stampFormat } from './database.ts';
 
 /** `KzJn` */
-export const journalFormat: DatabaseFormat = { name: 'journal', applicationId: 0x4b7a4a6e, version: 1 };
+export const journalFormat: DatabaseFormat = { name: 'journal', applicationId: 0x4b7a4a6e, version: 2 };
 
 /**
  * Entries are only ever added, so positions run from 1 without gaps over all incarnations; within one, the sequence

@@ -1,11 +1,13 @@
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { z } from 'zod';
 import { giveToOwnerOf } from '#adapters/process/ownership.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
+import { Fault } from '#core/fault.ts';
 import { type DatabaseFormat, guarded, isBlank, openDatabase, type Sqlite, stampFormat } from './database.ts';
 
 /** `KzPo` */
-export const policyFormat: DatabaseFormat = { name: 'policy', applicationId: 0x4b7a506f, version: 1 };
+export const policyFormat: DatabaseFormat = { name: 'policy', applicationId: 0x4b7a506f, version: 2 };
 
 /**
  * The rules are one row of JSON, small and read as a whole; holders and cards are looked up by key. A card without
@@ -39,6 +41,7 @@ const tables = `
     key_version INTEGER,
     PRIMARY KEY (profile_id, user_number, diversifier)
   ) STRICT, WITHOUT ROWID;
+  CREATE INDEX cards_by_holder ON cards (holder_id);
   CREATE TABLE undo_policy (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     number INTEGER NOT NULL,
@@ -117,8 +120,43 @@ export function readPolicyRow(db: Sqlite): PolicyRow | undefined {
   return db.prepare<[], PolicyRow>('SELECT * FROM policy').get();
 }
 
+/**
+ * The outline of stored rules: `SiteRules` as this program writes them. What is missing here would be a rule less, and
+ * a rule less opens doors.
+ */
+const list = z.array(z.looseObject({}));
+const outline = z.looseObject({
+  organization: z.string(),
+  timeZone: z.string(),
+  profiles: list,
+  calendars: z.array(z.looseObject({ days: z.record(z.string(), z.string()) })),
+  schedules: z.array(z.looseObject({ periods: list })),
+  groups: z.array(z.string()),
+  zones: list,
+  doors: z.array(z.looseObject({ id: z.string(), assurance: z.array(z.string()), additional: list })),
+  permissions: list,
+  services: list,
+  terminalGroups: list,
+  clearances: list,
+  longerAccess: z.array(z.string()),
+  lockOut: z.looseObject({}),
+  japaneseHolidays: z.looseObject({ days: z.record(z.string(), z.string()) }).optional(),
+});
+
+/** The rules of a version. Throws `database-invalid` where they are not as this program stores them. */
 export function parseRules(row: PolicyRow): SiteRules {
-  return JSON.parse(row.rules) as SiteRules;
+  let stored: unknown;
+  try {
+    stored = JSON.parse(row.rules);
+  } catch (cause) {
+    throw new Fault('database-invalid', 'the stored rules cannot be read', { cause });
+  }
+  const { error } = outline.safeParse(stored);
+  if (error) {
+    const where = error.issues.map(({ path }) => path.join('.')).join(', ');
+    throw new Fault('database-invalid', `the stored rules are not as this program writes them: ${where}`);
+  }
+  return stored as SiteRules;
 }
 
 /** Whether a server looks after this policy, so that local imports are refused. */

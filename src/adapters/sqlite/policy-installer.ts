@@ -37,6 +37,8 @@ const problemsKept = 1_000;
 export class PolicyInstaller implements PolicyInstall {
   readonly #file: string;
   #db: Sqlite | undefined;
+  /** version whose rules were last told */
+  #rulesTold: number | undefined;
 
   constructor(parts: { readonly file: string }) {
     this.#file = parts.file;
@@ -61,6 +63,7 @@ export class PolicyInstaller implements PolicyInstall {
 
   async rules(): Promise<SiteRules | undefined> {
     const row = readPolicyRow(this.#opened());
+    this.#rulesTold = row?.number;
     return row && parseRules(row);
   }
 
@@ -91,12 +94,18 @@ export class PolicyInstaller implements PolicyInstall {
 
   async importHolders(request: HolderImport): Promise<ImportOutcome> {
     const db = this.#opened();
-    const rules = await this.rules();
-    if (!rules) throw new Fault('policy-absent', 'no rules are installed yet; import the rules (YAML) first');
     // one writer from here to the end, a person's confirmation included
     guarded(this.#file, () => db.exec('BEGIN IMMEDIATE'));
     try {
+      const row = readPolicyRow(db);
+      if (!row) throw new Fault('policy-absent', 'no rules are installed yet; import the rules (YAML) first');
+      const rules = parseRules(row);
       const outcome = await this.#import(db, rules, request);
+      // the list may have been read by rules that somebody has replaced since
+      const dangling =
+        outcome.kind === 'installed' && this.#rulesTold !== row.number ? danglingReferences(db, rules) : [];
+      if (dangling.length > 0) throw new Fault('policy-import-refused', dangling.join('\n'));
+      if (outcome.kind === 'installed') this.#rulesTold = outcome.version.number;
       guarded(this.#file, () => db.exec(outcome.kind === 'installed' ? 'COMMIT' : 'ROLLBACK'));
       if (outcome.kind === 'installed') moveLog(db);
       return outcome;
