@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
 import type { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
 import type { Decision } from '#core/access/decision.ts';
+import type { Unused } from '#core/access/fact-kinds.ts';
 import { parseLimit } from '#core/access/holder-dates.ts';
 import { type RecordedDecision, recordedDecision, recordedTap } from '#core/access/recorded-tap.ts';
 import { Replay } from '#core/access/replay.ts';
@@ -77,7 +78,8 @@ async function replay(options: ReplayOptions, policy: PolicyReader, timeZone: st
       const entry = item.kind === 'entry' ? parseEntry(item.raw) : undefined;
       if (!entry || item.kind !== 'entry') continue;
       again ??= new Replay({ terminal: entry.terminal });
-      if (isUnused(entry)) again.notPassed(entry.tapId ?? '');
+      const unused = unusedBy(entry);
+      if (unused) again.notPassed(entry.tapId ?? '', unused);
       const recorded = recordedDecision(entry);
       if (!recorded || recorded.result === 'hold-again') continue;
       const personal = Object.fromEntries(item.personal.map(({ field, value }) => [field, value]));
@@ -127,10 +129,11 @@ function outcomeOf(kind: string, reason: string | undefined): string {
   return reason ?? (kind === 'needs' ? 'pin-needed' : kind);
 }
 
-/** Whether the entry says that nobody went through for its tap. */
-function isUnused({ kind, body }: JournalEntry): boolean {
-  if (kind === 'actuation') return body.result === 'not-opened' || body.result === 'failed';
-  return kind === 'door' && body.event === 'granted-not-opened';
+/** What the entry says came of a grant that nobody used; undefined where it tells of none. */
+function unusedBy({ kind, body }: JournalEntry): Unused | undefined {
+  if (kind === 'door') return body.event === 'granted-not-opened' ? 'not-passed' : undefined;
+  const failed = kind === 'actuation' && (body.result === 'not-opened' || body.result === 'failed');
+  return failed ? 'not-opened' : undefined;
 }
 
 function limit(text: string | undefined, edge: 'from' | 'until', timeZone: string): number | undefined {

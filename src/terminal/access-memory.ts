@@ -1,5 +1,5 @@
 import type { AccessState, Facts, StateChange } from '#core/access/access-state.ts';
-import { type Passage, takenBack } from '#core/access/fact-kinds.ts';
+import { isRevocable, type Passage, takenBack, type Unused } from '#core/access/fact-kinds.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 
 /** Facts of a holder as a look-up found them. `asked` is what `AccessMemory.asked` said before the look-up began. */
@@ -142,7 +142,7 @@ export class AccessMemory {
    */
   keep(tapId: string, changes: readonly StateChange[], found: FoundFacts): KeptFacts {
     const passages = changes
-      .filter(({ ifPassed }) => ifPassed)
+      .filter(isRevocable)
       .map((change) => ({ change, before: this.#before(change, found) }));
     return this.#hold(changes, () => {
       if (passages.length > 0) this.#passages.set(tapId, passages);
@@ -169,10 +169,10 @@ export class AccessMemory {
   }
 
   /**
-   * What is as it was before `tapId`, nobody having gone through the door, for the entry that records this; a promise
+   * What is as it was before `tapId`, whose grant went unused, for the entry that records this; a promise
    * where that can be said only when what others change is on the disk, or taken back.
    */
-  notPassed(tapId: string): KeptFacts | Promise<void> {
+  notPassed(tapId: string, unused: Unused): KeptFacts | Promise<void> {
     const passages = this.#passages.get(tapId) ?? [];
     const view = this.#viewOf({ holderId: undefined, facts: new Map(), asked: 0 });
     const now = ({ holderId, key }: StateChange): JsonValue | undefined =>
@@ -180,6 +180,7 @@ export class AccessMemory {
       holderId === undefined ? view.shared(key) : this.#recent.get(nameOf(holderId, key))?.value;
     const changes = takenBack(
       passages.map((passage) => ({ ...passage, now: now(passage.change) })),
+      unused,
       view,
     );
     const unsettled = view.unsettled([...changes, ...passages.map(({ change }) => change)]);

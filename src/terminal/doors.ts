@@ -176,7 +176,7 @@ export class Doors {
       },
       surroundings: () => this.#surroundings(entry),
       happened: (event) => happened(event, doorId),
-      notPassed: (occurrence) => passages.notPassed(occurrence),
+      notPassed: (occurrence) => passages.notPassed(occurrence, 'not-passed'),
       tampered: () => tampered(doorId),
       indicate: () => indicate(doorId),
     });

@@ -1,9 +1,10 @@
+import type { Unused } from '#core/access/fact-kinds.ts';
 import type { AccessMemory } from './access-memory.ts';
 import type { JournalWriter, Occurrence } from './journal-writer.ts';
 
 type OfTap = Occurrence & { readonly tapId: string };
 
-/** Records of taps that nobody went through; with the record, what holds only of who went through is as before. */
+/** Records of grants that nobody used; with the record, what holds only of a grant that is used is as before. */
 export class Passages {
   readonly #memory: AccessMemory;
   readonly #journal: JournalWriter;
@@ -15,15 +16,15 @@ export class Passages {
   }
 
   /** Notes `occurrence`, once what other taps are changing is settled; never throws, never waits. */
-  notPassed(occurrence: OfTap): void {
-    const facts = this.#memory.notPassed(occurrence.tapId);
+  notPassed(occurrence: OfTap, unused: Unused): void {
+    const facts = this.#memory.notPassed(occurrence.tapId, unused);
     if (!(facts instanceof Promise)) {
       this.#journal.note({ ...occurrence, facts });
       return;
     }
     this.#waiting.add(occurrence);
     void facts.then(() => {
-      if (this.#waiting.delete(occurrence)) this.notPassed(occurrence);
+      if (this.#waiting.delete(occurrence)) this.notPassed(occurrence, unused);
     });
   }
 

@@ -128,13 +128,13 @@ function noteAlarms(
   }
 }
 
-/** Nobody went through, as far as anyone can tell: what holds only of who did is as before. */
+/** The door did not open: what holds only of a grant that it obeyed is as before. */
 function noteNotOpened(
   { passages, reader }: TapParts,
   card: PresentedCard,
   body: Parameters<typeof actuationEntry>[2],
 ): void {
-  passages.notPassed({ ...actuationEntry(reader, card, body), tapId: card.tapId });
+  passages.notPassed({ ...actuationEntry(reader, card, body), tapId: card.tapId }, 'not-opened');
 }
 
 async function decideTap(

@@ -29,7 +29,7 @@ class Rig {
   }
 
   notPassed(tapId: string): KeptFacts {
-    const kept = this.memory.notPassed(tapId);
+    const kept = this.memory.notPassed(tapId, 'not-passed');
     if (kept instanceof Promise) throw new Error('something is not settled');
     return kept;
   }
@@ -189,7 +189,7 @@ describe('when nobody went through the door', () => {
     const first = rig.tap([uses(1)]);
     first.durable();
     const second = rig.tap([uses(2)]);
-    const waiting = rig.memory.notPassed(first.tapId);
+    const waiting = rig.memory.notPassed(first.tapId, 'not-passed');
     expect(waiting).toBeInstanceOf(Promise);
     second.durable();
     await waiting;
@@ -216,7 +216,7 @@ describe('when nobody went through the door', () => {
     const tap = rig.tap([at, count(5, 5)]);
     tap.durable();
     const other = rig.tap([count(6, 6)]);
-    expect(rig.memory.notPassed(tap.tapId)).toBeInstanceOf(Promise);
+    expect(rig.memory.notPassed(tap.tapId, 'not-passed')).toBeInstanceOf(Promise);
     other.durable();
     expect(rig.notPassed(tap.tapId).changes).toEqual([{ key: 'at', holderId: 'h1' }, count(5, 7)]);
   });

@@ -31,8 +31,9 @@ async function begin(
 }
 
 /** The rules of door-1 from now on, for taps and without. */
-function ruled(door: Omit<DoorInput, 'id'>): void {
-  const rules = doorRules({ id: 'door-1', assurance: ['mutual-authentication'], ...door }, office);
+function ruled(door: Omit<DoorInput, 'id'>, rest: Parameters<typeof doorRules>[1] = {}): void {
+  const input = { id: 'door-1', assurance: ['mutual-authentication' as const], ...door };
+  const rules = doorRules(input, { ...office, ...rest });
   bench.policy.doors.set('door-1', rules);
   bench.permit(reading.userNumber, { rules });
 }
@@ -121,9 +122,78 @@ describe('a card that holds a door unlocked', () => {
     await before.terminal.stop();
     expect(before.locked()).toBe(true);
     bench = new Bench({ journal: before.journal });
+    ruled({ toggle: { groups: ['staff'] } });
     await bench.terminal.start();
     await bench.settle();
     expect(bench.locked()).toBe(false);
+  });
+
+  it('holds nothing once the policy does not let it', async () => {
+    await begin();
+    ruled({ toggle: { groups: ['staff'] } });
+    await bench.tap();
+    await bench.clock.advanceAsync(minuteMs);
+    expect(bench.locked()).toBe(false);
+    ruled({});
+    await bench.clock.advanceAsync(minuteMs);
+    expect(bench.locked()).toBe(true);
+  });
+
+  it('holds nothing that was decided too late', async () => {
+    await begin();
+    ruled({ toggle: { groups: ['staff'] } });
+    await bench.clock.advanceAsync(minuteMs);
+    let release = () => {};
+    bench.journal.gate = new Promise((resolve) => {
+      release = () => resolve(undefined);
+    });
+    await bench.tap();
+    await bench.clock.advanceAsync(6_000);
+    release();
+    await bench.settle();
+    expect(lastActuation()).toMatchObject({ result: 'not-opened', reason: 'too-late' });
+    expect(bench.locked()).toBe(true);
+    expect(bench.journal.facts.get('')?.has('hold/door-1')).toBe(false);
+  });
+
+  it('holds nothing that an interlock has refused, also once the other door is secured', async () => {
+    await begin({ interlocks: [['door-1', 'door-2']] });
+    ruled({ toggle: { groups: ['staff'] } });
+    await bench.clock.advanceAsync(minuteMs);
+    bench.doors.get('door-2')?.force();
+    await bench.settle();
+    await bench.tap();
+    expect(lastActuation()).toMatchObject({ result: 'not-opened', reason: 'interlock-busy' });
+    bench.doors.get('door-2')?.close();
+    await bench.clock.advanceAsync(2 * minuteMs);
+    expect(bench.locked()).toBe(true);
+  });
+
+  it('goes on holding when nobody goes through', async () => {
+    await begin();
+    ruled({ toggle: { groups: ['staff'] } });
+    await bench.clock.advanceAsync(minuteMs);
+    await bench.tap();
+    await bench.clock.advanceAsync(10 * minuteMs);
+    expect(bench.locked()).toBe(false);
+  });
+
+  it('of an elevator holds the floors that it frees, and no others', async () => {
+    const elevator = {
+      doorId: 'door-1',
+      settings: doorSettingsSchema.parse({ contact: 'none' }),
+      floors: ['f1', 'f9'],
+    };
+    const other = { doorId: 'door-2', settings: doorSettingsSchema.parse({}) };
+    await begin({ doors: [elevator, other] }, ['door-1/f1', 'door-1/f9']);
+    ruled(
+      { timedHold: { groups: ['staff'], for: '30 min' } },
+      { permissions: [{ group: 'staff', door: 'door-1', floors: ['f1'] }] },
+    );
+    await bench.clock.advanceAsync(minuteMs);
+    await bench.tap();
+    await bench.clock.advanceAsync(10 * minuteMs);
+    expect([bench.locked('door-1/f1'), bench.locked('door-1/f9')]).toEqual([false, true]);
   });
 
   it('holds nothing that the disk has not taken', async () => {

@@ -13,8 +13,10 @@ export interface StateChange {
   readonly holderId?: string;
   /** absent: the fact is forgotten */
   readonly value?: JsonValue;
-  /** holds only of who went through: taken back when the door tells that nobody did */
+  /** holds only of who went through: taken back when the door tells that nobody did, or was not opened at all */
   readonly ifPassed?: true;
+  /** holds only if the door obeyed the grant, whoever went through: taken back when it was not opened */
+  readonly ifObeyed?: true;
 }
 
 /** Facts of one holder, or of the terminal as a whole, by their keys. */

@@ -1,9 +1,10 @@
 import type { AccessState } from './access-state.ts';
+import { effectiveMs } from './decide.ts';
 import type { DoorMode, HoldCause } from './door-state.ts';
 import { type DoorPolicy, scheduleOf } from './policy.ts';
 import type { DecisionTime } from './rule.ts';
-import { firstCameMs, holdByCard } from './rules/hold.ts';
-import { policyStanding } from './rules/policy-age.ts';
+import { holdByCard, lastCameMs, standingHold } from './rules/hold.ts';
+import { ageingMs, policyStanding } from './rules/policy-age.ts';
 import { inForceSince } from './schedule.ts';
 import { conditionHolds } from './site-state.ts';
 
@@ -49,12 +50,14 @@ export function nextLookMs({
   time,
 }: Pick<DoorSituation, 'doorId' | 'state' | 'time'>): number {
   const untilMinute = 60_000 - (time.utcMs % 60_000);
-  const held = holdByCard(doorId, state, time);
-  return held?.kind === 'timed-hold' ? Math.min(untilMinute, held.untilMs - time.monotonicMs) : untilMinute;
+  const held = holdByCard(doorId, state);
+  if (held?.kind !== 'timed-hold' || held.bootId !== time.bootId) return untilMinute;
+  const left = held.untilMs - time.monotonicMs;
+  return left > 0 ? Math.min(untilMinute, left) : untilMinute;
 }
 
 function stands(cause: ModeCause, situation: DoorSituation): boolean {
-  const { doorId, zones, policy, state, time } = situation;
+  const { zones, policy, state } = situation;
   switch (cause) {
     case 'fire':
     case 'evacuation':
@@ -63,12 +66,17 @@ function stands(cause: ModeCause, situation: DoorSituation): boolean {
       return conditionHolds('lockdown', zones, state);
     case 'timed-hold':
     case 'toggle':
-      return holdByCard(doorId, state, time)?.kind === cause;
+      return policy !== undefined && heldNow(cause, policy, situation);
     case 'schedule':
       return policy !== undefined && scheduledNow(policy, situation);
     default:
       return cause satisfies never;
   }
+}
+
+function heldNow(cause: ModeCause, policy: DoorPolicy, { floor, time, ...at }: DoorSituation): boolean {
+  const hold = standingHold({ ...at, policy, time, timeMs: effectiveMs(time) });
+  return hold?.kind === cause && (floor === undefined || !hold.floors || hold.floors.includes(floor));
 }
 
 /**
@@ -80,13 +88,13 @@ function scheduledNow(
   { doorId, floor, state, time }: DoorSituation,
 ): boolean {
   if (!time.trusted) return false;
-  const standing = policyStanding(rules.door?.ageing, version, time.utcMs);
+  const standing = policyStanding(rules.door?.ageing, version, ageingMs(time));
   if (standing && standing.tier !== 'full') return false;
   return (rules.door?.unlock ?? []).some(({ schedule: id, afterFirstOf, floors }) => {
     if (floor !== undefined && floors && !floors.includes(floor)) return false;
     const sinceMs = inForceSince(scheduleOf(rules, id), time.utcMs, version.timeZone);
     if (sinceMs === undefined || afterFirstOf === undefined) return sinceMs !== undefined;
-    const cameMs = firstCameMs(doorId, state);
+    const cameMs = lastCameMs(doorId, afterFirstOf, state);
     return cameMs !== undefined && cameMs >= sinceMs && cameMs <= time.utcMs;
   });
 }

@@ -142,17 +142,28 @@ export interface Passage {
   readonly now: JsonValue | undefined;
 }
 
+/** What came of a grant: the door was opened and nobody went through, or it was not opened at all. */
+export type Unused = 'not-passed' | 'not-opened';
+
+/** Whether a fact can be taken back at all, once it is durable. */
+export function isRevocable({ ifPassed, ifObeyed }: StateChange): boolean {
+  return ifPassed === true || ifObeyed === true;
+}
+
 /**
- * What takes back a grant under which nobody went through: uses are counted back, whoever has not moved since is where
- * they were, and zones hold as many people fewer. What somebody has changed since, and what held of the grant alone,
- * stays.
+ * What takes back a grant that was not used: uses are counted back, whoever has not moved since is where they were, and
+ * zones hold as many people fewer. What somebody has changed since stays; so does what held of the grant alone, and
+ * under a door that was opened, what that door obeyed.
  */
 export function takenBack(
   passages: readonly Passage[],
+  unused: Unused,
   state: Pick<AccessState, 'shared' | 'terminal'>,
 ): readonly StateChange[] {
   const found = passages.flatMap((passage) => {
-    const change = restored(passage, state.terminal);
+    const { ifPassed, ifObeyed } = passage.change;
+    const meant = ifPassed || (ifObeyed && unused === 'not-opened');
+    const change = meant && restored(passage, state.terminal);
     return change ? [{ passage, change }] : [];
   });
   const moved = found
@@ -165,9 +176,15 @@ export function takenBack(
 }
 
 function restored({ change, before, now }: Passage, terminal: string): StateChange | undefined {
-  const { key, holderId, value: granted, ifPassed } = change;
-  if (!ifPassed || granted === undefined || now === undefined) return undefined;
+  const { key, holderId, value: granted } = change;
   const about = { key, ...(holderId === undefined ? {} : { holderId }) };
+  if (granted === undefined) {
+    // of a holder's fact that is gone, nobody knows who ended it
+    return now === undefined && holderId === undefined && before !== undefined
+      ? { ...about, value: before }
+      : undefined;
+  }
+  if (now === undefined) return undefined;
   const without = kindOf(key)?.without;
   if (without) return { ...about, value: without(now, granted, before, key, terminal) };
   if (!isSame(now, granted)) return undefined;

@@ -2,7 +2,7 @@ import type { JsonValue } from '#core/journal/record.ts';
 import type { AccessState, StateChange } from './access-state.ts';
 import { decide } from './decide.ts';
 import type { Decision } from './decision.ts';
-import { type Passage, takenBack } from './fact-kinds.ts';
+import { type Passage, takenBack, type Unused } from './fact-kinds.ts';
 import type { PolicySlice } from './policy.ts';
 import type { RecordedTap } from './recorded-tap.ts';
 
@@ -36,12 +36,12 @@ export class Replay {
     return decision;
   }
 
-  /** Nobody went through for this tap. */
-  notPassed(tapId: string): void {
+  /** The grant of this tap went unused. */
+  notPassed(tapId: string, unused: Unused): void {
     const passages = this.#granted.get(tapId) ?? [];
     this.#granted.delete(tapId);
     const now = passages.map((passage) => ({ ...passage, now: this.#facts.get(nameOf(passage.change)) }));
-    this.#apply(takenBack(now, this.#stateOf(undefined)));
+    this.#apply(takenBack(now, unused, this.#stateOf(undefined)));
   }
 
   #apply(changes: readonly StateChange[]): void {

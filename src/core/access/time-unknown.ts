@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { scheduleOf } from './policy.ts';
+import { type DoorPolicy, scheduleOf } from './policy.ts';
 import type { Tap } from './rule.ts';
 import { inForce } from './schedule.ts';
 
@@ -13,10 +13,10 @@ import { inForce } from './schedule.ts';
 export const whileTimeUnknownConfig = z.enum(['floor', 'deny', 'unscheduled']).default('floor');
 export type WhileTimeUnknown = z.output<typeof whileTimeUnknownConfig>;
 
-type AtDoor = Pick<Tap, 'time' | 'timeMs' | 'slice'>;
+type AtDoor = Pick<Tap, 'time' | 'timeMs'> & { readonly slice: DoorPolicy };
 
 /** What the door does without a known time; undefined while the clock is trusted. */
-export function timeUnknown({ time, slice }: AtDoor): WhileTimeUnknown | undefined {
+export function timeUnknown({ time, slice }: Omit<AtDoor, 'timeMs'>): WhileTimeUnknown | undefined {
   return time.trusted ? undefined : (slice.rules.door?.whileTimeUnknown ?? 'floor');
 }
 

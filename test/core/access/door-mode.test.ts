@@ -29,14 +29,18 @@ function situation(
   };
 }
 const office: Omit<DoorInput, 'id'> = { unlock: [{ schedule: 'office' }] };
-const toggle = { 'hold/front': { kind: 'toggle' } };
+const holds: Omit<DoorInput, 'id'> = {
+  toggle: { groups: ['staff'] },
+  timedHold: { groups: ['staff'], for: '30 min' },
+};
+const toggle = { 'hold/front': { kind: 'toggle', sinceMs: at(12) } };
 const untilOne = {
   'hold/front': { kind: 'timed-hold', bootId: 'boot-1', untilMs: minuteMs },
 };
 
 describe('the mode of a door', () => {
   it('follows the table, row by row', () => {
-    const door: Omit<DoorInput, 'id'> = { ...office, inEvacuation: 'unlock' };
+    const door: Omit<DoorInput, 'id'> = { ...office, ...holds, inEvacuation: 'unlock' };
     const rows: [Record<string, JsonValue>, object][] = [
       [{ 'site/fire': {} }, { kind: 'held', by: 'fire' }],
       [{ 'site/evacuation': {} }, { kind: 'held', by: 'evacuation' }],
@@ -103,12 +107,48 @@ describe('the mode of a door', () => {
 
   it('after a restart keeps a toggle, and ends a timed hold', () => {
     const reboot = { ...trustedTime(at(12)), bootId: 'boot-2' };
-    expect(wantedMode(situation({}, toggle, reboot)).kind).toBe('held');
-    expect(wantedMode(situation({}, untilOne, reboot)).kind).toBe('normal');
+    expect(wantedMode(situation(holds, toggle, reboot)).kind).toBe('held');
+    expect(wantedMode(situation(holds, untilOne)).kind).toBe('held');
+    expect(wantedMode(situation(holds, untilOne, reboot)).kind).toBe('normal');
+  });
+
+  it('is held by card no longer than the rules say so', () => {
+    const { toggle: _, ...timed } = holds;
+    const { timedHold: __, ...toggled } = holds;
+    expect(wantedMode(situation(timed, toggle)).kind).toBe('normal');
+    expect(wantedMode(situation(toggled, untilOne)).kind).toBe('normal');
+    expect(wantedMode({ ...situation(holds, toggle), policy: undefined }).kind).toBe('normal');
+    const old = situation(
+      { ...holds, ageing: { announce: '1 h', reduced: '2 h', inReduced: { groups: ['staff'] } } },
+      toggle,
+    );
+    if (!old.policy) throw new Error('no policy');
+    const version = { ...old.policy.version, freshAtMs: at(9) };
+    expect(wantedMode({ ...old, policy: { ...old.policy, version } }).kind).toBe('normal');
+  });
+
+  it.each([
+    ['while its schedule lasts', at(18, 59), 'held'],
+    ['not beyond it', at(19), 'normal'],
+    ['nor in its next period', at(12) + 86_400_000, 'normal'],
+  ])('is held by toggle %s', (_, utcMs, kind) => {
+    const door: Omit<DoorInput, 'id'> = { toggle: { groups: ['staff'], schedule: 'office' } };
+    expect(wantedMode(situation(door, toggle, trustedTime(utcMs))).kind).toBe(kind);
+    const unscheduled = situation({ ...door, whileTimeUnknown: 'unscheduled' }, toggle, {
+      ...trustedTime(utcMs),
+      trusted: false,
+    });
+    expect(wantedMode(unscheduled).kind).toBe('held');
+  });
+
+  it('of a floor is held by the cards that free this floor', () => {
+    const facts = { 'hold/front': { ...toggle['hold/front'], floors: ['f1'] } };
+    const modes = ['f1', 'f9'].map((floor) => wantedMode({ ...situation(holds, facts), floor }).kind);
+    expect(modes).toEqual(['held', 'normal']);
   });
 
   it('of a fact that cannot be read is none', () => {
-    expect(() => wantedMode(situation({}, { 'hold/front': 'x' }))).toThrow(/hold\/front/);
+    expect(() => wantedMode(situation(holds, { 'hold/front': 'x' }))).toThrow(/hold\/front/);
   });
 
   it.each([
@@ -120,10 +160,11 @@ describe('the mode of a door', () => {
 
   describe('that waits for the first person', () => {
     const door: Omit<DoorInput, 'id'> = { unlock: [{ schedule: 'office', afterFirstOf: ['staff'] }] };
-    const came = (utcMs: number) => ({ 'first/front': utcMs });
+    const came = (utcMs: number) => ({ 'first/front/staff': utcMs });
     it.each([
       ['nobody has come', {}, at(12), 'normal'],
       ['somebody came this morning', came(at(8, 31)), at(12), 'held'],
+      ['somebody of another group came', { 'first/front/cleaning': at(8, 31) }, at(12), 'normal'],
       ['the hours are over', came(at(8, 31)), at(19), 'normal'],
       ['somebody came yesterday', came(at(18) - 86_400_000), at(12), 'normal'],
       ['somebody comes later (the clock was set back)', came(at(13)), at(12), 'normal'],
@@ -136,8 +177,11 @@ describe('the mode of a door', () => {
 describe('the next look', () => {
   it('is at the full minute, or when a timed hold ends before that', () => {
     expect(nextLookMs(situation({}, {}, trustedTime(at(12) + 20_000)))).toBe(40_000);
-    const ends = { 'hold/front': { kind: 'timed-hold', bootId: 'boot-1', untilMs: 5_000 } };
-    expect(nextLookMs(situation({}, ends, trustedTime(at(12) + 20_000)))).toBe(5_000);
+    const ends = (bootId: string) => ({ 'hold/front': { kind: 'timed-hold', bootId, untilMs: 5_000 } });
+    const now = { ...trustedTime(at(12) + 20_000), monotonicMs: 1_000 };
+    expect(nextLookMs(situation({}, ends('boot-1'), now))).toBe(4_000);
+    expect(nextLookMs(situation({}, ends('boot-0'), now))).toBe(40_000);
+    expect(nextLookMs(situation({}, ends('boot-1'), { ...now, monotonicMs: 5_000 }))).toBe(40_000);
   });
 });
 
@@ -146,24 +190,65 @@ describe('a card', () => {
     door: Omit<DoorInput, 'id'>,
     facts: Record<string, JsonValue> = {},
     time = trustedTime(at(12)),
+    request: object = {},
+    rest: object = {},
   ) =>
     decide({
       reading,
-      request: { doorId: 'front', readerId: 'r', tapId: 'a' },
-      slice: staffSlice({ rules: doorRules({ id: 'front', ...door }, schedules) }),
+      request: { doorId: 'front', readerId: 'r', tapId: 'a', ...request },
+      slice: staffSlice({ rules: doorRules({ id: 'front', ...door }, { ...site, ...rest }) }),
       state: { ...blankState, shared: (key) => facts[key] },
       time,
     });
   const changesOf = (decision: ReturnType<typeof tap>) =>
     decision.kind === 'granted' ? decision.changes : decision.kind;
+  const site = {
+    ...schedules,
+    zones: [{ id: 'lab', passback: { mode: 'hard' as const } }],
+    services: [{ id: 'work', kind: 'attendance' as const }],
+  };
+  const first: Omit<DoorInput, 'id'> = { unlock: [{ schedule: 'office', afterFirstOf: ['staff'] }] };
   const key = 'hold/front';
 
   it('of a toggle group holds the door unlocked, and the next ends that without unlocking', () => {
     const door = { toggle: { groups: ['staff'] } };
-    expect(changesOf(tap(door))).toEqual([{ key, value: { kind: 'toggle' } }]);
+    expect(changesOf(tap(door))).toEqual([
+      { key, value: { kind: 'toggle', sinceMs: at(12) }, ifObeyed: true },
+    ]);
     const ending = tap(door, toggle);
-    expect(changesOf(ending)).toEqual([{ key }]);
+    expect(changesOf(ending)).toEqual([{ key, ifObeyed: true }]);
     expect(ending).toMatchObject({ obligations: { locks: true } });
+  });
+
+  it('that ends a hold moves nobody, serves nothing, and begins no hours', () => {
+    const ending = tap({ ...holds, ...first, reentry: { after: '1 h' } }, toggle, undefined, {
+      to: 'lab',
+      service: { id: 'work' },
+    });
+    expect(changesOf(ending)).toEqual([{ key, ifObeyed: true }]);
+    expect(ending).toMatchObject({ obligations: { locks: true } });
+    expect(ending.kind === 'granted' && ending.obligations.service).toBe(undefined);
+  });
+
+  it('ends a timed hold also outside the schedule of the toggle, and begins none there', () => {
+    const door = { ...holds, toggle: { groups: ['staff'], schedule: 'office' } };
+    const evening = trustedTime(at(20));
+    expect(changesOf(tap(door, untilOne, evening))).toEqual([{ key, ifObeyed: true }]);
+    expect(changesOf(tap(door, toggle, evening))).toMatchObject([{ key, value: { kind: 'timed-hold' } }]);
+    const tomorrow = trustedTime(at(12) + 86_400_000);
+    expect(changesOf(tap(door, toggle, tomorrow))).toMatchObject([{ value: { sinceMs: tomorrow.utcMs } }]);
+  });
+
+  it('holds the floors that it frees, and no others', () => {
+    const floors = (permissions: object[]) => {
+      const found = changesOf(tap({ toggle: { groups: ['staff'] } }, {}, undefined, {}, { permissions }));
+      return typeof found === 'string'
+        ? found
+        : found.map(({ value }) => (value as { floors?: string[] }).floors);
+    };
+    const one = { group: 'staff', door: 'front', floors: ['f1'] };
+    expect(floors([one, { ...one, floors: ['f2'] }])).toEqual([['f1', 'f2']]);
+    expect(floors([one, { group: 'staff', door: 'front' }])).toEqual([undefined]);
   });
 
   it('of another group does not, nor one outside the hours of the toggle', () => {
@@ -178,11 +263,11 @@ describe('a card', () => {
   });
 
   it('holds the door for a time from now on, counted in time that never steps', () => {
-    const door = { timedHold: { groups: ['staff'], for: '30 min' } };
+    const door = { ...holds, toggle: { groups: ['cleaning'] } };
     const time = { ...trustedTime(at(12)), monotonicMs: 1_000 };
     const value = { kind: 'timed-hold', bootId: 'boot-1', untilMs: 1_000 + 30 * minuteMs };
-    expect(changesOf(tap(door, {}, time))).toEqual([{ key, value }]);
-    expect(changesOf(tap(door, untilOne, time))).toEqual([{ key, value }]);
+    expect(changesOf(tap(door, {}, time))).toEqual([{ key, value, ifObeyed: true }]);
+    expect(changesOf(tap(door, untilOne, time))).toEqual([{ key, value, ifObeyed: true }]);
     expect(changesOf(tap(door, toggle, time))).toEqual([]);
   });
 
@@ -197,9 +282,13 @@ describe('a card', () => {
     expect(changesOf(tap(door, {}, { ...trustedTime(at(12)), trusted: false }))).toEqual([]);
   });
 
-  it('of the first person begins the hours, if that person goes in', () => {
-    const door: Omit<DoorInput, 'id'> = { unlock: [{ schedule: 'office', afterFirstOf: ['staff'] }] };
-    expect(changesOf(tap(door))).toEqual([{ key: 'first/front', value: at(12), ifPassed: true }]);
-    expect(changesOf(tap(door, {}, trustedTime(at(7))))).toEqual([]);
+  it('of the first person begins the hours, if that person goes in, whatever else it holds', () => {
+    const came = { key: 'first/front/staff', value: at(12), ifPassed: true };
+    expect(changesOf(tap(first))).toEqual([came]);
+    expect(changesOf(tap(first, {}, trustedTime(at(7))))).toEqual([]);
+    expect(changesOf(tap({ ...first, ...holds }))).toEqual([
+      { key, value: { kind: 'toggle', sinceMs: at(12) }, ifObeyed: true },
+      came,
+    ]);
   });
 });

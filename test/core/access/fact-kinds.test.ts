@@ -227,7 +227,7 @@ describe('a grant under which nobody went through', () => {
       before: before.get(named(change)),
       now: bench.facts.get(named(change)),
     }));
-    for (const change of takenBack(passages, bench.state())) bench.set(change);
+    for (const change of takenBack(passages, 'not-passed', bench.state())) bench.set(change);
     expect(bench.facts.get('h1|at')).toEqual(before.get('h1|at'));
     expect(bench.facts.has('h1|passed/zone/lab')).toBe(false);
     expect(bench.facts.get('h1|uses/taxi')).toMatchObject({ parts: [{ n: 0 }] });
@@ -238,13 +238,13 @@ describe('a grant under which nobody went through', () => {
   it('leaves alone what a later tap or an operator has replaced, with the count that goes with it', () => {
     const change = { key: 'passed/zone/lab', holderId: 'h1', value: 'x', ifPassed: true } as const;
     const state = new RuleBench({}).state();
-    expect(takenBack([{ change, before: 'w', now: 'y' }], state)).toEqual([]);
-    expect(takenBack([{ change, before: 'w', now: undefined }], state)).toEqual([]);
-    expect(takenBack([{ change, before: 'w', now: 'x' }], state)).toEqual([
+    expect(takenBack([{ change, before: 'w', now: 'y' }], 'not-passed', state)).toEqual([]);
+    expect(takenBack([{ change, before: 'w', now: undefined }], 'not-passed', state)).toEqual([]);
+    expect(takenBack([{ change, before: 'w', now: 'x' }], 'not-passed', state)).toEqual([
       { key: 'passed/zone/lab', holderId: 'h1', value: 'w' },
     ]);
     const { ifPassed: _, ...kept } = change;
-    expect(takenBack([{ change: kept, before: 'w', now: 'x' }], state)).toEqual([]);
+    expect(takenBack([{ change: kept, before: 'w', now: 'x' }], 'not-passed', state)).toEqual([]);
   });
 
   it.each(['moved on', 'forgotten', 'reset'])('counts right when the holder was %s meanwhile', (what) => {
@@ -264,7 +264,7 @@ describe('a grant under which nobody went through', () => {
       before: undefined,
       now: bench.facts.get(`${change.holderId ?? ''}|${change.key}`),
     }));
-    for (const change of takenBack(passages, bench.state())) bench.set(change);
+    for (const change of takenBack(passages, 'not-passed', bench.state())) bench.set(change);
     expect(total(peopleIn('lab', bench.state()))).toBe(0);
     expect(total(peopleIn('yard', bench.state()))).toBe(what === 'moved on' ? 1 : 0);
   });

@@ -1,13 +1,15 @@
 import { z } from 'zod';
-import { type AccessState, factOf } from '#core/access/access-state.ts';
-import { scheduleOf } from '#core/access/policy.ts';
-import type { DecisionTime, Rule, Tap, Verdict } from '#core/access/rule.ts';
+import { type AccessState, factOf, type StateChange } from '#core/access/access-state.ts';
+import { type DoorPolicy, scheduleOf } from '#core/access/policy.ts';
+import type { DecisionTime, Rule, Tap, Used } from '#core/access/rule.ts';
 import { groupIds, id } from '#core/access/rule-config.ts';
-import { inForce } from '#core/access/schedule.ts';
+import { inForce, inForceSince } from '#core/access/schedule.ts';
 import { conditionHolds } from '#core/access/site-state.ts';
-import { permittedBy } from '#core/access/time-unknown.ts';
+import { permittedBy, timeUnknown } from '#core/access/time-unknown.ts';
 import { duration } from '#core/config/duration.ts';
 import { groupAmong } from './holder-groups.ts';
+import { permittedFloors } from './permission.ts';
+import { ageingMs, policyStanding } from './policy-age.ts';
 
 /**
  * What holds a door unlocked for everybody, in its section of the rules:
@@ -46,85 +48,148 @@ export const holdConfig = {
 
 type Shared = Pick<AccessState, 'shared'>;
 
+const floorsSchema = z.array(z.string()).min(1).optional();
 const holdSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('toggle') }),
-  z.strictObject({ kind: z.literal('timed-hold'), bootId: z.string(), untilMs: z.number() }),
+  z.strictObject({ kind: z.literal('toggle'), sinceMs: z.number(), floors: floorsSchema }),
+  z.strictObject({
+    kind: z.literal('timed-hold'),
+    bootId: z.string(),
+    untilMs: z.number(),
+    floors: floorsSchema,
+  }),
 ]);
+type Hold = z.infer<typeof holdSchema>;
 
-/** What holds a door unlocked by card. A timed hold ends with its time, and with the boot it began in. */
-export function holdByCard(
-  doorId: string,
-  state: Shared,
-  { bootId, monotonicMs }: DecisionTime,
-): z.infer<typeof holdSchema> | undefined {
+/** What a card last asked a door to do; whether it stands is `standingHold`. */
+export function holdByCard(doorId: string, state: Shared): Hold | undefined {
   const key = holdKey(doorId);
-  const fact = factOf(holdSchema, key, state.shared(key));
-  if (fact?.kind !== 'timed-hold') return fact;
-  return fact.bootId === bootId && monotonicMs < fact.untilMs ? fact : undefined;
+  return factOf(holdSchema, key, state.shared(key));
 }
 
-/** When the first person came in whom unlock schedules of a door wait for, milliseconds UTC. */
-export function firstCameMs(doorId: string, state: Shared): number | undefined {
-  const key = firstKey(doorId);
-  return factOf(z.number(), key, state.shared(key));
+/** A door, and when; `timeMs` is the time that counts. */
+interface AtDoor {
+  readonly doorId: string;
+  readonly policy: DoorPolicy;
+  readonly state: Shared;
+  readonly time: DecisionTime;
+  readonly timeMs: number;
+}
+
+/**
+ * What holds a door unlocked by card, as long as the rules that began it are there and the policy is young enough to
+ * admit everybody they name. A timed hold ends with its time, and with the boot it began in; a toggle with its schedule,
+ * whose next period begins none.
+ */
+export function standingHold({ doorId, policy, state, time, timeMs }: AtDoor): Hold | undefined {
+  const fact = holdByCard(doorId, state);
+  const { door } = policy.rules;
+  if (!fact || !door) return undefined;
+  const standing = policyStanding(door.ageing, policy.version, ageingMs(time));
+  if (standing && standing.tier !== 'full') return undefined;
+  if (fact.kind === 'timed-hold') {
+    const lasts = fact.bootId === time.bootId && time.monotonicMs < fact.untilMs;
+    return door.timedHold && lasts ? fact : undefined;
+  }
+  if (!door.toggle) return undefined;
+  const { schedule: id } = door.toggle;
+  if (id === undefined || timeUnknown({ time, slice: policy }) === 'unscheduled') return fact;
+  if (!permittedBy({ time, timeMs, slice: policy }, id)) return undefined;
+  const beganMs = inForceSince(scheduleOf(policy.rules, id), timeMs, policy.version.timeZone);
+  return beganMs !== undefined && beganMs <= fact.sinceMs ? fact : undefined;
+}
+
+/** When somebody of `groups` last came in during the hours of an unlock schedule that waits for them, milliseconds UTC. */
+export function lastCameMs(doorId: string, groups: readonly string[], state: Shared): number | undefined {
+  const came = groups.flatMap((group) => {
+    const key = firstKey(doorId, group);
+    return factOf(z.number(), key, state.shared(key)) ?? [];
+  });
+  return came.length === 0 ? undefined : Math.max(...came);
 }
 
 function holdKey(doorId: string): string {
   return `hold/${doorId}`;
 }
 
-function firstKey(doorId: string): string {
-  return `first/${doorId}`;
+function firstKey(doorId: string, group: string): string {
+  return `first/${doorId}/${group}`;
 }
 
 /** A card holds its door unlocked, or ends that; the first of the day begins the hours of an unlock schedule. */
 export const hold: Rule = {
   name: 'hold',
   check: (tap) => {
-    const { request, state } = tap;
-    if (conditionHolds('lockdown', [request.from, request.to], state)) return undefined;
-    return toggled(tap) ?? timed(tap) ?? first(tap);
+    if (isLockedDown(tap)) return undefined;
+    if (endsHold(tap)) {
+      const used = { group: togglingGroup(tap) ?? '', hold: 'ends' };
+      const changes = [{ key: holdKey(tap.request.doorId), ifObeyed: true as const }];
+      return { kind: 'passed', used, changes, obligations: { locks: true } };
+    }
+    const found = [begun(tap), first(tap)].filter((one) => one !== undefined);
+    if (found.length === 0) return undefined;
+    const used: Used = Object.assign({}, ...found.map((one) => one.used));
+    return { kind: 'passed', used, changes: found.flatMap(({ changes }) => changes) };
   },
 };
 
-function toggled(tap: Tap): Verdict | undefined {
-  const { slice, request, state, time } = tap;
-  const { toggle } = slice.rules.door ?? {};
-  const group = groupAmong(slice, toggle?.groups);
-  if (!toggle || group === undefined) return undefined;
-  if (toggle.schedule !== undefined && !permittedBy(tap, toggle.schedule)) return undefined;
-  const key = holdKey(request.doorId);
-  if (holdByCard(request.doorId, state, time)) {
-    const used = { group, hold: 'ends' };
-    return { kind: 'passed', used, changes: [{ key }], obligations: { locks: true } };
-  }
-  return { kind: 'passed', used: { group, hold: 'toggle' }, changes: [{ key, value: { kind: 'toggle' } }] };
+/** Whether this tap, if granted, ends what holds the door unlocked: it unlocks nothing, and nobody passes. */
+export function endsHold(tap: Tap): boolean {
+  return !isLockedDown(tap) && togglingGroup(tap) !== undefined && standingHold(atDoor(tap)) !== undefined;
 }
 
-function timed({ slice, request, state, time }: Tap): Verdict | undefined {
-  const { timedHold } = slice.rules.door ?? {};
-  const group = groupAmong(slice, timedHold?.groups);
-  if (!timedHold || group === undefined) return undefined;
-  if (holdByCard(request.doorId, state, time)?.kind === 'toggle') return undefined;
-  const { bootId, monotonicMs } = time;
-  const value = { kind: 'timed-hold', bootId, untilMs: monotonicMs + timedHold.for };
-  return {
-    kind: 'passed',
-    used: { group, hold: 'timed-hold', forMs: timedHold.for },
-    changes: [{ key: holdKey(request.doorId), value }],
+function isLockedDown({ request, state }: Tap): boolean {
+  return conditionHolds('lockdown', [request.from, request.to], state);
+}
+
+function togglingGroup({ slice }: Tap): string | undefined {
+  return groupAmong(slice, slice.rules.door?.toggle?.groups);
+}
+
+function atDoor({ request, slice, state, time, timeMs }: Tap): AtDoor {
+  return { doorId: request.doorId, policy: slice, state, time, timeMs };
+}
+
+interface Found {
+  readonly used: Used;
+  readonly changes: readonly StateChange[];
+}
+
+/** The hold that this tap begins; of a timed hold, anew. */
+function begun(tap: Tap): Found | undefined {
+  const { slice, request, time, timeMs } = tap;
+  const { toggle, timedHold } = slice.rules.door ?? {};
+  const floors = permittedFloors(tap);
+  const found = (group: string, value: { readonly kind: string } & Used, used: Used = {}): Found => {
+    const change = { key: holdKey(request.doorId), value: { ...value, ...(floors && { floors }) } };
+    return { used: { group, hold: value.kind, ...used }, changes: [{ ...change, ifObeyed: true }] };
   };
+  const toggling = togglingGroup(tap);
+  if (toggling !== undefined && (toggle?.schedule === undefined || permittedBy(tap, toggle.schedule))) {
+    return found(toggling, { kind: 'toggle', sinceMs: timeMs });
+  }
+  const group = groupAmong(slice, timedHold?.groups);
+  if (!timedHold || group === undefined || standingHold(atDoor(tap))?.kind === 'toggle') return undefined;
+  const untilMs = time.monotonicMs + timedHold.for;
+  return found(group, { kind: 'timed-hold', bootId: time.bootId, untilMs }, { forMs: timedHold.for });
 }
 
 /** Somebody who comes while the clock may be wrong begins nothing. */
-function first(tap: Tap): Verdict | undefined {
-  if (!tap.time.trusted) return undefined;
-  for (const { schedule, afterFirstOf } of tap.slice.rules.door?.unlock ?? []) {
-    const group = groupAmong(tap.slice, afterFirstOf);
-    if (group === undefined || !scheduled(tap, schedule)) continue;
-    const change = { key: firstKey(tap.request.doorId), value: tap.timeMs, ifPassed: true as const };
-    return { kind: 'passed', used: { group, first: schedule }, changes: [change] };
-  }
-  return undefined;
+function first(tap: Tap): Found | undefined {
+  const { slice, request, time, timeMs } = tap;
+  if (!time.trusted) return undefined;
+  const begins = (slice.rules.door?.unlock ?? []).flatMap(({ schedule, afterFirstOf }) => {
+    const group = groupAmong(slice, afterFirstOf);
+    return group !== undefined && scheduled(tap, schedule) ? { schedule, group } : [];
+  });
+  const [found] = begins;
+  if (!found) return undefined;
+  const groups = new Set(begins.map(({ group }) => group));
+  const changes = [...groups].map((group) => ({
+    key: firstKey(request.doorId, group),
+    value: timeMs,
+    ifPassed: true as const,
+  }));
+  return { used: { group: found.group, first: found.schedule }, changes };
 }
 
 function scheduled({ slice, timeMs }: Tap, schedule: string): boolean {

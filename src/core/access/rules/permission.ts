@@ -8,14 +8,10 @@ import { permittedBy, timeUnknown } from '#core/access/time-unknown.ts';
 export const permission: Rule = {
   name: 'permission',
   check: (tap) => {
-    const { holder, rules } = tap.slice;
-    const mine = rules.permissions.filter(
-      ({ group, zone }) => holder?.groups.includes(group) && (zone === undefined || zone === tap.request.to),
-    );
-    const holding = mine.filter((one) => holdsNow(tap, one));
-    const [found] = holding;
+    const mine = permissionsOf(tap);
+    const found = mine.find((one) => holdsNow(tap, one));
     if (!found) return refusal(tap, mine);
-    const floors = floorsOf(holding);
+    const floors = permittedFloors(tap);
     const { group, zone, schedule } = found;
     const used = { group, ...(zone === undefined ? {} : { zone }) };
     return {
@@ -30,10 +26,20 @@ export const permission: Rule = {
   },
 };
 
-/** The floors that all these permissions together free; undefined where one of them frees every floor. */
-function floorsOf(permissions: readonly RulesPermission[]): readonly string[] | undefined {
-  const floors = permissions.flatMap(({ floors }) => floors ?? []);
-  return permissions.every((one) => one.floors) ? [...new Set(floors)] : undefined;
+function permissionsOf({ slice: { holder, rules }, request }: Tap): readonly RulesPermission[] {
+  return rules.permissions.filter(
+    ({ group, zone }) => holder?.groups.includes(group) && (zone === undefined || zone === request.to),
+  );
+}
+
+/**
+ * Of an elevator: the floors that the holder's permissions together free now. Undefined where one of them frees every
+ * floor, and where none holds: who is let through without a permission is let through everywhere.
+ */
+export function permittedFloors(tap: Tap): readonly string[] | undefined {
+  const holding = permissionsOf(tap).filter((one) => holdsNow(tap, one));
+  const floors = holding.flatMap((one) => one.floors ?? []);
+  return holding.length > 0 && holding.every((one) => one.floors) ? [...new Set(floors)] : undefined;
 }
 
 function holdsNow(tap: Tap, { schedule }: RulesPermission): boolean {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Rule, Tap, Verdict } from '#core/access/rule.ts';
+import { endsHold } from './hold.ts';
 import { attendance, attendanceConfig } from './services/attendance.ts';
 import { loan, loanConfig } from './services/loan.ts';
 import { once, onceConfig } from './services/once.ts';
@@ -19,7 +20,7 @@ export const service: Rule = {
   check: (tap) => {
     const asked = tap.request.service;
     const { holder, rules } = tap.slice;
-    if (!asked || !holder) return undefined;
+    if (!asked || !holder || endsHold(tap)) return undefined;
     const config = rules.site.services.find(({ id }) => id === asked.id);
     if (!config) return { kind: 'denied', reason: 'service-unknown', used: { service: asked.id } };
     return checkKind(tap, config, holder.holderId);

@@ -303,7 +303,7 @@ class Pair {
     const { tapId, passages } = this.#granted;
     this.#granted = undefined;
     const found = passages.map((one) => ({ ...one, now: bench.facts.get(nameOf(one.change)) }));
-    for (const change of takenBack(found, bench.state())) bench.set(change);
+    for (const change of takenBack(found, 'not-passed', bench.state())) bench.set(change);
     history.push({ kind: 'not-passed', tapId });
   }
 }
