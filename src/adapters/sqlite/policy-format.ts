@@ -67,7 +67,6 @@ const tables = `
     PRIMARY KEY (profile_id, user_number, diversifier)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX cards_by_diversifier ON cards (profile_id, diversifier) WHERE diversifier <> '';
-  CREATE INDEX cards_by_holder ON cards (holder_id);
 `;
 
 export interface PolicyRow {
