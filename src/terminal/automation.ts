@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import type { AccessState, StateChange } from '#core/access/access-state.ts';
 import {
   type AutomationEffect,
   type AutomationEvent,
@@ -7,17 +9,19 @@ import {
   type AutomationState,
   initialAutomationState,
   next,
+  type SiteEffect,
 } from '#core/access/automation.ts';
 import { auxiliaryId } from '#core/access/door-wiring.ts';
-import { declareCondition, endCondition, siteConditions } from '#core/access/site-state.ts';
+import { declareCondition, endCondition, setThreatLevel, siteConditions } from '#core/access/site-state.ts';
+import type { JsonValue } from '#core/journal/record.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
 import type { AccessMemory } from './access-memory.ts';
 import type { JournalWriter } from './journal-writer.ts';
 
 /** How long an output stays on unless that is renewed, in milliseconds: whoever dies leaves nothing on. */
-const renewEveryMs = 30_000;
-const renewMarginMs = 250;
+const onForMs = 30_000;
+const renewEveryMs = 10_000;
 
 export interface AutomationSettings {
   readonly rules: readonly AutomationRule[];
@@ -31,6 +35,8 @@ export interface AutomationParts {
   /** by `auxiliaryId` */
   readonly hardware: ReadonlyMap<string, DoorHardware>;
   readonly memory: AccessMemory;
+  /** whether the facts on the disk are known */
+  readonly factsLoaded: () => boolean;
   readonly journal: JournalWriter;
   readonly clock: Clock;
   readonly log: Logger;
@@ -43,7 +49,12 @@ export class Automation {
   readonly #outputs: ReadonlyMap<string, DoorHardware>;
   /** of actions that last for a time, and of outputs to be renewed */
   readonly #timers = new Map<string, CancelTimer>();
+  /** what happened before the outputs could be switched */
+  readonly #early: AutomationInput[] = [];
+  /** inputs first heard of as off while nobody knew whether they were on when the last run ended */
+  readonly #unsure = new Set<string>();
   #state: AutomationState = initialAutomationState;
+  #started = false;
   #stopped = false;
 
   constructor(parts: AutomationParts) {
@@ -54,13 +65,15 @@ export class Automation {
 
   /** Switches every output off and begins to read the inputs; the journal is open. */
   async start(): Promise<void> {
-    this.refresh();
     for (const [id, output] of this.#outputs) {
       await output.start((input) => {
         if (input.kind === 'fault') this.#note({ output: id, fault: input.fault.code });
         if (input.kind === 'recovered') this.#note({ output: id, recovered: true });
       });
     }
+    this.#started = true;
+    this.refresh();
+    for (const input of this.#early.splice(0)) this.#take(input);
     for (const [id, input] of this.#inputs) {
       await input.start((told) => {
         if (told.kind === 'contact') this.#inputChanged(id, told.open);
@@ -70,13 +83,16 @@ export class Automation {
     }
   }
 
-  /** A fact has changed, perhaps a condition of the site. */
+  /** A fact has changed, perhaps a condition of the site. One that stands at the start begins nothing anew. */
   refresh(): void {
+    if (!this.#started) return;
+    const { memory, factsLoaded } = this.#parts;
     for (const condition of siteConditions) {
-      const { memory } = this.#parts;
       const on = memory.shared(`site/${condition}`) !== undefined;
-      this.#take({ kind: 'level', level: { condition }, on });
+      this.#take({ kind: 'level', level: { condition }, on, before: on });
     }
+    if (!factsLoaded()) return;
+    for (const input of this.#unsure) this.#inputChanged(input, false);
   }
 
   /** Something has happened at a door. */
@@ -104,33 +120,52 @@ export class Automation {
     );
   }
 
+  /** The last level of each input is a fact: what changed while nobody listened begins, and nothing else does. */
   #inputChanged(input: string, on: boolean): void {
-    this.#note({ input, on });
-    this.#take({ kind: 'level', level: { input }, on });
+    const { memory, journal, factsLoaded } = this.#parts;
+    const key = `input/${input}`;
+    const before = memory.shared(key);
+    this.#unsure.delete(input);
+    if (!on && before === undefined && !factsLoaded()) {
+      this.#unsure.add(input);
+      return;
+    }
+    const changes = before === on ? [] : [{ key, value: on }];
+    journal.note({ kind: 'automation', body: { input, on }, facts: memory.declare(() => changes) });
+    this.#take({ kind: 'level', level: { input }, on, before: before === true });
   }
 
   #take(input: AutomationInput): void {
     if (this.#stopped) return;
+    if (!this.#started) {
+      this.#early.push(input);
+      return;
+    }
     const { state, effects } = next(this.#state, input, this.#parts.settings.rules);
     this.#state = state;
-    for (const effect of effects) this.#carryOut(effect);
+    // all at once: whoever hears of one of them must not find the others undone
+    this.#declare(effects.filter((effect) => isOfSite(effect)));
+    for (const effect of effects) if (!isOfSite(effect)) this.#carryOut(effect);
   }
 
-  #carryOut(effect: AutomationEffect): void {
-    const { memory, journal } = this.#parts;
+  #declare(effects: readonly SiteEffect[]): void {
+    const { memory, journal, factsLoaded } = this.#parts;
+    const known = factsLoaded();
+    const [first, ...rest] = declared(effects, memory, known).told;
+    if (!first) return;
+    const facts = memory.declare((state) => declared(effects, state, known).changes);
+    journal.note({ kind: 'automation', body: bodyOf(first), facts });
+    for (const effect of rest) journal.note({ kind: 'automation', body: bodyOf(effect) });
+  }
+
+  #carryOut(effect: Exclude<AutomationEffect, SiteEffect>): void {
+    const { journal } = this.#parts;
     switch (effect.kind) {
       case 'output':
         this.#note({ output: effect.output, on: effect.on });
         return this.#switch(effect.output, effect.on);
       case 'alarm':
         return journal.note({ kind: 'alarm', body: { alarm: effect.alarm, on: effect.on } });
-      case 'condition': {
-        const { condition, on, zones } = effect;
-        const set = on ? declareCondition : endCondition;
-        const facts = memory.declare((state) => [set(condition, state, zones)]);
-        const body = { condition, on, ...(zones && { zones }) };
-        return journal.note({ kind: 'automation', body, facts });
-      }
       case 'set-timer':
         return this.#after(effect.action, effect.delayMs, () =>
           this.#take({ kind: 'timer', action: effect.action }),
@@ -146,7 +181,7 @@ export class Automation {
     this.#timers.get(key)?.();
     this.#timers.delete(key);
     const output = this.#outputs.get(id);
-    const done = on ? output?.unlock(renewEveryMs + renewMarginMs) : output?.lock();
+    const done = on ? output?.unlock(onForMs) : output?.lock();
     done?.catch((error: unknown) => this.#parts.log.error({ output: id, on, err: error }, 'output failed'));
     if (on) this.#after(key, renewEveryMs, () => this.#switch(id, true));
   }
@@ -165,4 +200,40 @@ export class Automation {
   #note(body: { readonly [key: string]: string | boolean }): void {
     this.#parts.journal.note({ kind: 'automation', body });
   }
+}
+
+function isOfSite(effect: AutomationEffect): effect is SiteEffect {
+  return effect.kind === 'condition' || effect.kind === 'threat-level';
+}
+
+function bodyOf(effect: SiteEffect): { readonly [key: string]: JsonValue } {
+  if (effect.kind === 'threat-level') return { threatLevel: effect.level };
+  const { condition, on, zones } = effect;
+  return { condition, on, ...(zones && { zones }) };
+}
+
+/** What `effects` change, one after the other, and those that do; while the facts are not `known`, all of them may. */
+function declared(
+  effects: readonly SiteEffect[],
+  state: Pick<AccessState, 'shared'>,
+  known: boolean,
+): { readonly changes: readonly StateChange[]; readonly told: readonly SiteEffect[] } {
+  const changed = new Map<string, StateChange>();
+  const shared = (key: string): JsonValue | undefined => {
+    const change = changed.get(key);
+    return change ? change.value : state.shared(key);
+  };
+  const told = effects.filter((effect) => {
+    const change = changeOf(effect, { shared });
+    if (known && isDeepStrictEqual(shared(change.key), change.value)) return false;
+    changed.set(change.key, change);
+    return true;
+  });
+  return { changes: [...changed.values()], told };
+}
+
+function changeOf(effect: SiteEffect, state: Pick<AccessState, 'shared'>): StateChange {
+  if (effect.kind === 'threat-level') return setThreatLevel(effect.level);
+  const { condition, on, zones } = effect;
+  return on ? declareCondition(condition, state, zones) : endCondition(condition, state, zones);
 }

@@ -106,6 +106,7 @@ class RunningTerminal implements Terminal {
   readonly #desks: ReadonlyMap<string, ReaderDesk>;
   readonly #readerWatch: ReaderWatch;
   #cancelWatch: CancelTimer | undefined;
+  #factsLoaded = false;
 
   constructor(ports: TerminalPorts, settings: TerminalSettings) {
     this.#ports = ports;
@@ -122,7 +123,10 @@ class RunningTerminal implements Terminal {
       clock: ports.clock,
       log: ports.log.child({ component: 'journal' }),
       appended: (head) => this.#observe({ kind: 'journal', head }),
-      opened: (shared) => this.#memory.load(shared),
+      opened: (shared) => {
+        this.#factsLoaded = true;
+        this.#memory.load(shared);
+      },
     });
     this.#passages = new Passages({ memory: this.#memory, journal: this.#journal });
     this.#readerWatch = new ReaderWatch({
@@ -136,6 +140,7 @@ class RunningTerminal implements Terminal {
       settings: settings.automation,
       hardware: ports.doors,
       memory: this.#memory,
+      factsLoaded: () => this.#factsLoaded,
       journal: this.#journal,
       clock: ports.clock,
       log: ports.log.child({ component: 'automation' }),

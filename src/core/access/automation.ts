@@ -39,7 +39,11 @@ export type Action =
       readonly condition: SiteCondition;
       readonly set: 'on' | 'off';
       readonly zones?: readonly string[] | undefined;
-    };
+    }
+  /** once, as a condition; 0 is the usual level */
+  | { readonly threatLevel: number };
+
+type LastingAction = Exclude<Action, { set: string } | { threatLevel: number }>;
 
 /** "When this, then that." Times are in milliseconds. */
 export interface AutomationRule {
@@ -54,19 +58,25 @@ export interface AutomationState {
 }
 
 export type AutomationInput =
-  | { readonly kind: 'level'; readonly level: Level; readonly on: boolean }
+  /** `before`: what it was when it was last heard of, in another run; off where absent. The same again begins nothing */
+  | { readonly kind: 'level'; readonly level: Level; readonly on: boolean; readonly before?: boolean }
   | { readonly kind: 'event'; readonly event: AutomationEvent; readonly door: string }
   | { readonly kind: 'timer'; readonly action: string };
 
-export type AutomationEffect =
-  | { readonly kind: 'output'; readonly output: string; readonly on: boolean }
-  | { readonly kind: 'alarm'; readonly alarm: string; readonly on: boolean }
+/** To be declared of the site, whatever holds already: in which zones a condition holds is not known here. */
+export type SiteEffect =
   | {
       readonly kind: 'condition';
       readonly condition: SiteCondition;
       readonly on: boolean;
       readonly zones?: readonly string[];
     }
+  | { readonly kind: 'threat-level'; readonly level: number };
+
+export type AutomationEffect =
+  | { readonly kind: 'output'; readonly output: string; readonly on: boolean }
+  | { readonly kind: 'alarm'; readonly alarm: string; readonly on: boolean }
+  | SiteEffect
   /** comes back as the input `timer` after `delayMs`; set again, the former is void */
   | { readonly kind: 'set-timer'; readonly action: string; readonly delayMs: number };
 
@@ -102,7 +112,7 @@ class AutomationTurn {
   }
 
   take(input: AutomationInput): void {
-    if (input.kind === 'level') this.#level(input.level, input.on);
+    if (input.kind === 'level') this.#level(input.level, input.on, input.before);
     else if (input.kind === 'timer') this.#running.delete(input.action);
     else {
       for (const [index, { when }] of this.#rules.entries()) {
@@ -124,10 +134,12 @@ class AutomationTurn {
     return { state: { levels: this.#levels, running: this.#running }, effects: this.#effects };
   }
 
-  #level(level: Level, on: boolean): void {
+  #level(level: Level, on: boolean, before = false): void {
     const key = levelKey(level);
-    if (this.#levels.get(key) === on) return;
+    const known = this.#levels.get(key);
+    if (known === on) return;
     this.#levels.set(key, on);
+    if ((known ?? before) === on) return;
     for (const [index, { when }] of this.#rules.entries()) {
       if (!('event' in when) && levelKey(when) === key && (when.is === 'on') === on) this.#begin(index);
     }
@@ -138,9 +150,11 @@ class AutomationTurn {
       if ('condition' in action) {
         const { condition, zones } = action;
         const on = action.set === 'on';
-        if (this.#levels.get(levelKey({ condition })) === on) continue;
-        this.#effects.push({ kind: 'condition', condition, on, ...(zones && on ? { zones } : {}) });
-        this.#level({ condition }, on);
+        this.#effects.push({ kind: 'condition', condition, on, ...(zones && { zones }) });
+        // ended in some zones it may go on in others: whether it does is heard once this is declared
+        if (on || !zones) this.#level({ condition }, on);
+      } else if ('threatLevel' in action) {
+        this.#effects.push({ kind: 'threat-level', level: action.threatLevel });
       } else if (action.for !== undefined) {
         const key = actionKey(index, at);
         this.#running.add(key);
@@ -172,7 +186,7 @@ class AutomationTurn {
     for (const [index, { when, do: actions }] of this.#rules.entries()) {
       const lasts = !('event' in when) && this.#levels.get(levelKey(when)) === (when.is === 'on');
       for (const [at, action] of actions.entries()) {
-        if ('condition' in action) continue;
+        if ('condition' in action || 'threatLevel' in action) continue;
         const name = nameOf(kind, action);
         if (name === undefined) continue;
         if (action.for === undefined ? lasts : this.#running.has(actionKey(index, at))) asked.add(name);
@@ -184,7 +198,7 @@ class AutomationTurn {
 
 const alarmPrefix = 'alarm ';
 
-function nameOf(kind: 'output' | 'alarm', action: Exclude<Action, { set: string }>): string | undefined {
+function nameOf(kind: 'output' | 'alarm', action: LastingAction): string | undefined {
   if (kind === 'output') return 'output' in action ? action.output : undefined;
   return 'alarm' in action ? action.alarm : undefined;
 }
@@ -208,7 +222,7 @@ export function loopIn(rules: readonly AutomationRule[]): Loop | undefined {
     const { when } = to;
     if ('event' in when) return undefined;
     return from.do
-      .flatMap((action) => ('output' in action ? [] : [levelKey(action)]))
+      .flatMap((action) => ('output' in action || 'threatLevel' in action ? [] : [levelKey(action)]))
       .find((key) => key === levelKey(when));
   };
   const harmless = new Set<number>();

@@ -23,6 +23,7 @@ const action = z.union([
     set: z.enum(['on', 'off']),
     zones: z.array(z.string().min(1)).min(1).optional().describe('without them the whole site'),
   }),
+  z.strictObject({ threatLevel: z.int().min(0).max(9).describe('0 is the usual one') }),
 ]);
 
 /** The parts of a terminal's configuration that are about inputs and outputs beside those of doors. */
@@ -67,7 +68,7 @@ export function* automationProblems({ inputs, outputs, automation, doors }: Part
     for (const [index, action] of actions.entries()) {
       const place = [...path, 'do', index];
       if ('output' in action) yield* unknown([...place, 'output'], 'outputs', action.output, outputs);
-      if ('event' in when && !('condition' in action) && action.for === undefined)
+      if ('event' in when && ('output' in action || 'alarm' in action) && action.for === undefined)
         yield { path: place, message: 'an event has no end: say for how long, such as `for: 30 s`' };
     }
   }

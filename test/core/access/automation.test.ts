@@ -51,7 +51,50 @@ describe('a rule on a level', () => {
       { kind: 'condition', condition: 'lockdown', on: true, zones: ['lab'] },
     ]);
     expect(rules.input('panel', false)).toEqual([]);
-    expect(rules.input('panel', true)).toEqual([]);
+  });
+
+  it('declares what it is asked to whatever holds: which zones do is not known here', () => {
+    const all = { input: 'all', is: 'on' } as const;
+    const end = { input: 'end', is: 'on' } as const;
+    const rules = new Rules(
+      { when: panelOn, do: [{ condition: 'lockdown', set: 'on', zones: ['lab'] }] },
+      { when: all, do: [{ condition: 'lockdown', set: 'on' }, { threatLevel: 3 }] },
+      { when: end, do: [{ condition: 'lockdown', set: 'off', zones: ['lab'] }] },
+      { when: { condition: 'lockdown', is: 'on' }, do: [{ output: 'lamp' }] },
+    );
+    const lamp = { kind: 'output', output: 'lamp', on: true };
+    expect(rules.input('panel', true)).toContainEqual(lamp);
+    expect(rules.input('all', true)).toEqual([
+      { kind: 'condition', condition: 'lockdown', on: true },
+      { kind: 'threat-level', level: 3 },
+    ]);
+    // whether it is over everywhere is told from outside
+    expect(rules.input('end', true)).toEqual([
+      { kind: 'condition', condition: 'lockdown', on: false, zones: ['lab'] },
+    ]);
+    expect(rules.take({ kind: 'level', level: { condition: 'lockdown' }, on: false })).toEqual([
+      { ...lamp, on: false },
+    ]);
+  });
+
+  it('begins when the level is another than it was in the run before, and lasts either way', () => {
+    const begun = { kind: 'condition', condition: 'lockdown', on: true };
+    const lamp = { kind: 'output', output: 'lamp', on: true };
+    const rule = (is: 'on' | 'off'): AutomationRule => ({
+      when: { input: 'panel', is },
+      do: [{ condition: 'lockdown', set: 'on' }, { output: 'lamp' }],
+    });
+    const first = (is: 'on' | 'off', before: boolean | undefined, on = is === 'on') =>
+      new Rules(rule(is)).take({
+        kind: 'level',
+        level: { input: 'panel' },
+        on,
+        ...(before === undefined ? {} : { before }),
+      });
+    expect(first('on', undefined)).toEqual([begun, lamp]);
+    expect(first('on', true)).toEqual([lamp]);
+    expect(first('off', undefined)).toEqual([lamp]);
+    expect(first('off', true)).toEqual([begun, lamp]);
   });
 
   it('may wait for the end of a level; one not heard of yet is neither', () => {
