@@ -18,18 +18,21 @@ export type LockResult =
 export function registerDoorLock(door: Command): void {
   door
     .command('lock')
-    .description('Lock every strike of a terminal that is not running, and read it back')
+    .description(
+      'Lock every strike of a terminal that is not running, switch its outputs off, and read them back',
+    )
     .requiredOption('--config <file>', 'Configuration, such as /etc/kazasu/terminal.yaml')
     .action(async (options: { config: string }, command: Command) => {
       const output = createOutput(command.optsWithGlobals<{ json?: boolean }>().json ?? false);
       const { config } = await loadTerminalConfig(options.config);
       const doors = await openStrikes({
-        // strikes alone: no input is of use here, and every line less is a failure less
+        // what it drives alone: no input is of use here, and every line less is a failure less
         doors: Object.fromEntries(
           config.doors.map(({ id, hardware: { strike, floors } }) => [id, floors ? { floors } : { strike }]),
         ),
         inputs: {},
-        outputs: {},
+        // nor does a siren go on because its terminal has died
+        outputs: Object.fromEntries(config.outputs.map(({ id, hardware }) => [id, hardware])),
         indicators: {},
       });
       const results = await lockDoors(doors, lockWithinMs);

@@ -146,6 +146,7 @@ export function terminalSettings({ config, profiles }: LoadedConfig): TerminalSe
         openGraceMs: door.openGrace,
         obstructedAfterMs: door.obstructedAfter,
       }),
+      zones: door.zones,
       ...(door.hardware.floors && { floors: Object.keys(door.hardware.floors) }),
     })),
     pin: {

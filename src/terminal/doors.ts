@@ -30,7 +30,7 @@ export interface DoorEntry {
   readonly settings: DoorSettings;
   /** of an elevator: its floors, each an output of its own in place of a strike */
   readonly floors?: readonly string[];
-  /** the zones its readers lead from and to */
+  /** the zones it belongs to: those its readers lead from and to, and others of the configuration */
   readonly zones: readonly string[];
 }
 
@@ -42,6 +42,8 @@ export interface DoorsParts {
   readonly hardware: ReadonlyMap<string, DoorHardware>;
   readonly policy: PolicyLookup;
   readonly memory: AccessMemory;
+  /** whether the facts on the disk are known */
+  readonly factsLoaded: () => boolean;
   readonly passages: Passages;
   readonly journal: JournalWriter;
   readonly clock: Clock;
@@ -53,6 +55,10 @@ export interface DoorsParts {
   /** what the readers of a door show may have changed */
   readonly indicate: (doorId: string) => void;
 }
+
+/** how long the policy may take to say what holds the doors before they go by what it said last, in milliseconds */
+const lookUpWithinMs = 1_000;
+const longestLookMs = 60_000;
 
 /** One strike, or one output of an elevator. */
 interface Opening {
@@ -72,6 +78,7 @@ export class Doors {
   readonly #policies = new Map<string, DoorPolicy>();
   readonly #ageing: AgeingWatch;
   #cancelLook: CancelTimer | undefined;
+  #lookingUp = false;
   #stopped = false;
 
   constructor(parts: DoorsParts) {
@@ -91,16 +98,42 @@ export class Doors {
 
   /** Begins to keep the doors in their modes; the policy and the journal are open. */
   async supervise(): Promise<void> {
-    await this.#lookUp();
+    // a policy that never answers keeps no door unlocked past its time
+    if (this.#lookingUp) return this.#look();
+    this.#lookingUp = true;
+    const cancelLate = this.#parts.clock.after(lookUpWithinMs, () => this.#look());
+    try {
+      await this.#lookUp();
+    } finally {
+      this.#lookingUp = false;
+      cancelLate();
+    }
+    this.#look();
+  }
+
+  /** Puts each door into its mode by what is known, and says when to look again. */
+  #look(): void {
     if (this.#stopped) return;
     this.refresh();
     const time = this.#parts.time();
     for (const { doorId } of this.#parts.entries) {
       this.#ageing.look(doorId, this.#policies.get(doorId), ageingMs(time));
     }
-    const state = this.#parts.memory;
-    const looks = this.#parts.entries.map(({ doorId }) => nextLookMs({ doorId, state, time }));
-    this.#cancelLook = this.#parts.clock.after(Math.min(60_000, ...looks), () => void this.supervise());
+    const looks = this.#parts.entries.map(({ doorId }) => this.#nextLookMs(doorId, time));
+    this.#cancelLook?.();
+    this.#cancelLook = this.#parts.clock.after(
+      Math.min(longestLookMs, ...looks),
+      () => void this.supervise(),
+    );
+  }
+
+  #nextLookMs(doorId: string, time: DecisionTime): number {
+    try {
+      return nextLookMs({ doorId, state: this.#parts.memory, time });
+    } catch {
+      // of a fact that cannot be read `refresh` tells
+      return longestLookMs;
+    }
   }
 
   /** A fact has changed: puts each door into its mode. */
@@ -117,18 +150,25 @@ export class Doors {
     }
   }
 
-  /** Carries out a durable decision: at the door, or at those `floors` of an elevator, without which at all of them. */
+  /**
+   * Carries out a durable decision: at the door, or at those `floors` of an elevator, without which at all of them. One
+   * floor freed is a grant used: of another whose output failed, the door tells.
+   */
   async grant(
     doorId: string,
     grant: Grant,
     { locks, floors }: { readonly locks?: boolean; readonly floors?: readonly string[] },
   ): Promise<Actuation> {
-    if (locks) return { kind: 'locked' };
-    const asked = this.#of(doorId).filter(({ floor }) => !floor || !floors || floors.includes(floor));
+    const all = this.#of(doorId);
+    if (locks) {
+      const locked = all.every(({ controller }) => controller.state.strike.kind === 'locked');
+      return { kind: locked ? 'locked' : 'unlocked' };
+    }
+    const asked = all.filter(({ floor }) => !floor || !floors || floors.includes(floor));
     const done = await Promise.all(asked.map(({ controller }) => controller.grant(grant)));
     return (
+      done.find(({ kind }) => kind === 'unlocked') ??
       done.find(({ kind }) => kind === 'failed') ??
-      done.find(({ kind }) => kind === 'refused') ??
       done[0] ?? { kind: 'refused', reason: 'no-permission' }
     );
   }
@@ -184,14 +224,20 @@ export class Doors {
 
   #situation({ entry, floor }: Opening, time: DecisionTime): DoorSituation {
     const { doorId, zones } = entry;
-    const { memory } = this.#parts;
+    const { memory, factsLoaded } = this.#parts;
     const place = floor === undefined ? { doorId } : { doorId, floor };
-    return { ...place, zones, policy: this.#policies.get(doorId), state: memory, time };
+    const policy = this.#policies.get(doorId);
+    return { ...place, zones, policy, state: memory, factsUnread: !factsLoaded(), time };
   }
 
   #surroundings({ doorId, zones }: DoorEntry): Surroundings {
     const { memory } = this.#parts;
-    const emergency = conditionHolds('fire', zones, memory) || conditionHolds('evacuation', zones, memory);
+    let emergency = false;
+    try {
+      emergency = conditionHolds('fire', zones, memory) || conditionHolds('evacuation', zones, memory);
+    } catch {
+      // of a fact that cannot be read `refresh` tells; it frees nobody
+    }
     return { others: this.#around(doorId), emergency };
   }
 

@@ -61,7 +61,7 @@ export interface ReaderSettings {
 export interface TerminalSettings {
   readonly terminalId: string;
   readonly readers: readonly ReaderSettings[];
-  readonly doors: readonly Omit<DoorEntry, 'zones'>[];
+  readonly doors: readonly (Omit<DoorEntry, 'zones'> & Partial<Pick<DoorEntry, 'zones'>>)[];
   /** doors by id, of which only one at a time may be unlocked or open */
   readonly interlocks: readonly (readonly string[])[];
   readonly automation: AutomationSettings;
@@ -233,11 +233,12 @@ class RunningTerminal implements Terminal {
         .flatMap(({ doorId, from, to }) => (doorId === id ? [from, to] : []))
         .filter((zone) => zone !== undefined);
     return new Doors({
-      entries: doors.map((door) => ({ ...door, zones: zonesOf(door.doorId) })),
+      entries: doors.map((door) => ({ ...door, zones: [...(door.zones ?? []), ...zonesOf(door.doorId)] })),
       interlocks,
       hardware,
       policy,
       memory: this.#memory,
+      factsLoaded: () => this.#factsLoaded,
       passages: this.#passages,
       journal: this.#journal,
       clock,

@@ -158,6 +158,11 @@ describe('a bad configuration is refused with line and hint', () => {
     expect(refusalOf(`${withLift}interlocks: [{ doors: [entrance, lift] }]\n`)).toMatch(
       /"lift" is an elevator/,
     );
+    const blind = '  - id: blind\n    hardware: { strike: { kind: usb-relay, serial: QAAMZ, relay: 1 } }\n';
+    const withBlind = text.replace('doors:\n', `doors:\n${blind}`);
+    expect(refusalOf(`${withBlind}interlocks: [{ doors: [entrance, blind] }]\n`)).toMatch(
+      /"blind" has no contact/,
+    );
   });
 
   it('rules on inputs and outputs that name nothing, never end, or set each other off', () => {
@@ -170,6 +175,10 @@ describe('a bad configuration is refused with line and hint', () => {
       /no "back" under doors:/,
     );
     expect(rules('{ when: { event: opened }, do: [{ alarm: a }] }')).toMatch(/an event has no end/);
+    const lockdown = (zones: string) =>
+      `{ when: { event: forced-open }, do: [{ condition: lockdown, set: on, zones: [${zones}] }] }`;
+    expect(rules(lockdown('lobby, lab'))).toMatch(/zone "lab"/);
+    expect(rules(lockdown('lobby, lab'))).not.toMatch(/zone "lobby"/);
     expect(
       rules(
         '{ when: { condition: lockdown }, do: [{ alarm: a }] }',

@@ -18,6 +18,8 @@ export interface DoorSituation {
   /** absent while no policy is installed: then nothing holds the door unlocked */
   readonly policy: DoorPolicy | undefined;
   readonly state: Pick<AccessState, 'shared'>;
+  /** the disk has not told yet what stands: a lockdown may, so nothing that ranks below it holds the door */
+  readonly factsUnread?: boolean;
   readonly time: DecisionTime;
 }
 
@@ -35,7 +37,11 @@ export const modePrecedence: readonly ModeCause[] = [
 
 /** The mode a door is to be in; to be asked again whenever a fact changes, and after `nextLookMs`. */
 export function wantedMode(situation: DoorSituation): DoorMode {
-  const cause = modePrecedence.find((one) => stands(one, situation));
+  const { factsUnread } = situation;
+  const possible = factsUnread
+    ? modePrecedence.slice(0, modePrecedence.indexOf('lockdown') + 1)
+    : modePrecedence;
+  const cause = possible.find((one) => stands(one, situation));
   if (cause === undefined) return { kind: 'normal' };
   return cause === 'lockdown' ? { kind: 'lockdown' } : { kind: 'held', by: cause };
 }

@@ -44,6 +44,7 @@ export const automationConfig = {
 
 interface Parts extends z.output<z.ZodObject<typeof automationConfig>> {
   readonly doors: readonly { readonly id: string }[];
+  readonly zones: ReadonlySet<string>;
 }
 interface Problem {
   readonly path: readonly (string | number)[];
@@ -51,7 +52,7 @@ interface Problem {
 }
 
 /** Names that nothing bears or that stand twice, actions without an end, and rules that would set each other off. */
-export function* automationProblems({ inputs, outputs, automation, doors }: Parts): Iterable<Problem> {
+export function* automationProblems({ inputs, outputs, automation, doors, zones }: Parts): Iterable<Problem> {
   for (const [list, entries] of Object.entries({ inputs, outputs })) {
     for (const [at, { id }] of entries.entries()) {
       const twice = entries.findIndex((entry) => entry.id === id) !== at;
@@ -68,6 +69,13 @@ export function* automationProblems({ inputs, outputs, automation, doors }: Part
     for (const [index, action] of actions.entries()) {
       const place = [...path, 'do', index];
       if ('output' in action) yield* unknown([...place, 'output'], 'outputs', action.output, outputs);
+      for (const zone of ('condition' in action && action.zones) || []) {
+        if (zones.has(zone)) continue;
+        yield {
+          path: [...place, 'zones'],
+          message: `no door or reader here has to do with a zone "${zone}"`,
+        };
+      }
       if ('event' in when && ('output' in action || 'alarm' in action) && action.for === undefined)
         yield { path: place, message: 'an event has no end: say for how long, such as `for: 30 s`' };
     }

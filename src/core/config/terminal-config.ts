@@ -68,6 +68,12 @@ const reader = z.strictObject({
 const door = z.strictObject({
   id: name,
   hardware: doorWiringSchema,
+  zones: z
+    .array(name)
+    .default([])
+    .describe(
+      'zones it belongs to beside those its readers lead from and to, for fire, evacuation and lockdown',
+    ),
   strikeTime: duration(500, 120_000).prefault('5 s').describe('how long a grant unlocks'),
   longerStrikeTime: duration(500, 300_000)
     .prefault('15 s')
@@ -170,7 +176,8 @@ export const terminalConfigSchema = z
       context.addIssue({ code: 'custom', path: at, message });
     checkNames(config, report);
     checkWiring(config, report);
-    for (const { path, message } of automationProblems(config)) report([...path], message);
+    const zones = zonesOf(config);
+    for (const { path, message } of automationProblems({ ...config, zones })) report([...path], message);
     config.doors.forEach(({ preAlarm, heldOpenAfter }, index) => {
       if (preAlarm >= heldOpenAfter)
         report(['doors', index, 'preAlarm'], 'must be shorter than heldOpenAfter');
@@ -182,6 +189,12 @@ export const terminalConfigSchema = z
 
 /** A parsed configuration: durations are milliseconds. */
 export type TerminalConfig = z.output<typeof terminalConfigSchema>;
+/** Every zone that a door or a reader of this terminal has to do with. */
+function zonesOf({ doors, readers }: Pick<TerminalConfig, 'doors' | 'readers'>): ReadonlySet<string> {
+  const named = [...doors.flatMap(({ zones }) => zones), ...readers.flatMap(({ from, to }) => [from, to])];
+  return new Set(named.filter((zone) => zone !== undefined));
+}
+
 type Report = (at: (string | number)[], message: string) => void;
 
 function checkNames(config: TerminalConfig, report: Report): void {
@@ -207,6 +220,8 @@ function checkNames(config: TerminalConfig, report: Report): void {
       const member = config.doors.find((door) => door.id === id);
       if (!member) report(path, `there is no door "${id}" under doors:`);
       else if (member.hardware.floors) report(path, `"${id}" is an elevator; interlocks are of doors`);
+      else if (!member.hardware.contact)
+        report(path, `"${id}" has no contact: nothing would tell whether it is closed`);
       if (members.indexOf(id) !== at) report(path, `"${id}" stands twice; remove one`);
     });
   });

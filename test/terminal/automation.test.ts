@@ -1,0 +1,141 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { Fault } from '#core/fault.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import type { TerminalSettings } from '#terminal/terminal.ts';
+import { Bench, MemoryJournal } from './terminal-fixture.ts';
+
+type Rules = TerminalSettings['automation']['rules'];
+
+const inputs = ['key', 'panic', 'panel'];
+const outputs = ['siren', 'clear'];
+const hardware = [...inputs.map((id) => `input:${id}`), ...outputs.map((id) => `output:${id}`)];
+
+let bench: Bench;
+afterEach(() => bench.terminal.stop());
+
+async function begin(rules: Rules, journal = new MemoryJournal()): Promise<void> {
+  bench = new Bench({ settings: { automation: { inputs, outputs, rules } }, hardware, journal });
+  await bench.terminal.start();
+  await bench.settle();
+}
+/** Ends the terminal and begins it anew, `between` nobody listening to the inputs. */
+async function restart(rules: Rules, on: readonly string[] = []): Promise<void> {
+  const { journal, terminal } = bench;
+  await terminal.stop();
+  bench = new Bench({ settings: { automation: { inputs, outputs, rules } }, hardware, journal });
+  for (const id of on) bench.doors.get(`input:${id}`)?.force();
+  await bench.terminal.start();
+  await bench.settle();
+}
+async function set(id: string, on: boolean): Promise<void> {
+  const contact = bench.doors.get(`input:${id}`);
+  if (on) contact?.force();
+  else contact?.close();
+  await bench.settle();
+}
+const fact = (key: string): JsonValue | undefined => bench.journal.facts.get('')?.get(key);
+const on = (output: string) => !bench.locked(`output:${output}`);
+const told = () => bench.journal.records.filter(({ kind }) => kind === 'automation').map(({ body }) => body);
+
+describe('a lockdown of some zones', () => {
+  const rules: Rules = [
+    { when: { input: 'panic', is: 'on' }, do: [{ condition: 'lockdown', set: 'on', zones: ['lab'] }] },
+    { when: { input: 'panel', is: 'on' }, do: [{ condition: 'lockdown', set: 'on', zones: ['store'] }] },
+    { when: { input: 'panel', is: 'off' }, do: [{ condition: 'lockdown', set: 'off', zones: ['store'] }] },
+    { when: { input: 'key', is: 'on' }, do: [{ condition: 'lockdown', set: 'on' }] },
+    { when: { condition: 'lockdown', is: 'on' }, do: [{ output: 'siren' }] },
+  ];
+
+  it('leaves others as they are, and gives way to one of the whole site', async () => {
+    await begin(rules);
+    await set('panic', true);
+    await set('panel', true);
+    expect(fact('site/lockdown')).toEqual({ zones: ['lab', 'store'] });
+    await set('panel', false);
+    expect(fact('site/lockdown')).toEqual({ zones: ['lab'] });
+    expect(on('siren')).toBe(true);
+    await set('key', true);
+    expect(fact('site/lockdown')).toEqual({});
+  });
+
+  it('tells nothing where it changes nothing', async () => {
+    await begin(rules);
+    await set('panic', true);
+    const before = told().length;
+    await set('panic', false);
+    await set('panic', true);
+    expect(told().slice(before)).toEqual([
+      { input: 'panic', on: false },
+      { input: 'panic', on: true },
+    ]);
+  });
+});
+
+describe('a restart', () => {
+  const rules: Rules = [
+    { when: { input: 'key', is: 'on' }, do: [{ condition: 'lockdown', set: 'on' }] },
+    { when: { input: 'key', is: 'off' }, do: [{ condition: 'lockdown', set: 'off' }] },
+    { when: { input: 'panic', is: 'on' }, do: [{ condition: 'lockdown', set: 'on' }] },
+    { when: { input: 'panel', is: 'on' }, do: [{ condition: 'fire', set: 'on' }] },
+    { when: { input: 'panel', is: 'off' }, do: [{ condition: 'fire', set: 'off' }] },
+    { when: { condition: 'fire', is: 'on' }, do: [{ output: 'siren' }] },
+    { when: { condition: 'fire', is: 'off' }, do: [{ output: 'clear', for: 10_000 }] },
+  ];
+
+  it('ends no lockdown that something else declared', async () => {
+    await begin(rules);
+    await set('panic', true);
+    await set('panic', false);
+    await restart(rules);
+    expect(fact('site/lockdown')).toEqual({});
+  });
+
+  it('begins nothing anew, and switches on at once what lasts', async () => {
+    await begin(rules);
+    expect(on('clear')).toBe(false);
+    await set('panel', true);
+    await restart(rules, ['panel']);
+    expect([on('siren'), on('clear')]).toEqual([true, false]);
+    await set('panel', false);
+    expect([on('siren'), on('clear')]).toEqual([false, true]);
+  });
+
+  it('hears what ended, and what began, while nobody listened', async () => {
+    await begin(rules);
+    await set('panel', true);
+    await restart(rules, ['panic']);
+    expect(fact('site/fire')).toBeUndefined();
+    expect(fact('site/lockdown')).toEqual({});
+  });
+
+  it('with a journal that does not open yet declares what is on, and ends nothing before it knows', async () => {
+    await begin(rules);
+    await set('panel', true);
+    bench.journal.fault = new Fault('journal-full', 'no space');
+    await restart(rules, ['panic']);
+    expect(fact('site/fire')).toEqual({});
+    bench.journal.fault = undefined;
+    await bench.clock.advanceAsync(5_000);
+    expect(fact('site/fire')).toBeUndefined();
+    expect(fact('site/lockdown')).toEqual({});
+  });
+});
+
+describe('one step', () => {
+  it('declares all of its conditions at once', async () => {
+    await begin([
+      {
+        when: { input: 'panel', is: 'on' },
+        do: [{ condition: 'fire', set: 'on' }, { condition: 'evacuation', set: 'on' }, { threatLevel: 4 }],
+      },
+      { when: { condition: 'evacuation', is: 'off' }, do: [{ output: 'clear', for: 10_000 }] },
+      { when: { input: 'panel', is: 'off' }, do: [{ threatLevel: 0 }] },
+    ]);
+    await set('panel', true);
+    expect(on('clear')).toBe(false);
+    expect([fact('site/fire'), fact('site/evacuation'), fact('site/threat')]).toEqual([{}, {}, 4]);
+    expect(told()).toContainEqual({ threatLevel: 4 });
+    await set('panel', false);
+    expect(fact('site/threat')).toBeUndefined();
+  });
+});
