@@ -73,6 +73,23 @@ describe('a decision', () => {
     expect(outcome(monday(9), monday(11), false)).toBe('granted');
   });
 
+  it.each([
+    [1, 2, 'key-version-ended'],
+    [2, 2, 'granted'],
+    // given new keys that no list tells of yet
+    [3, 2, 'granted'],
+    [undefined, 2, 'granted'],
+    [1, undefined, 'granted'],
+  ])('of a card with keys of version %s whose record says %s: %s', (read, recorded, expected) => {
+    const card = { profileId: 'type-a', userNumber: '0012345678', status: 'active' as const };
+    const decision = decided(
+      { ...reading, ...(read && { keyVersion: read }) },
+      { card: { ...card, ...(recorded && { keyVersion: recorded }) } },
+      at(monday(12)),
+    );
+    expect(decision.kind === 'denied' ? decision.reason : decision.kind).toBe(expected);
+  });
+
   it('grants an active card of an active holder with a permission, and says on what it rests', () => {
     const decision = decided(reading, permittedIn('office'), at(monday(9)));
     expect(decision).toEqual({

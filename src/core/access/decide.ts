@@ -77,7 +77,7 @@ export function decide(asked: Omit<Tap, 'timeMs'>): Decision {
     const verdict = rule.check(tap);
     if (!verdict) continue;
     const { kind, used } = verdict;
-    const inVain = outranked && kind !== 'passed';
+    const inVain = outranked && kind !== 'passed' && !rule.outrankedByNone;
     path.push({ rule: rule.name, verdict: inVain ? 'outranked' : kind, ...(used ? { used } : {}) });
     if (inVain) continue;
     if (kind === 'denied') return denial(tap, path, verdict, alarmsOf(passed));

@@ -179,10 +179,7 @@ function restored({ change, before, now }: Passage, terminal: string): StateChan
   const { key, holderId, value: granted } = change;
   const about = { key, ...(holderId === undefined ? {} : { holderId }) };
   if (granted === undefined) {
-    // of a holder's fact that is gone, nobody knows who ended it
-    return now === undefined && holderId === undefined && before !== undefined
-      ? { ...about, value: before }
-      : undefined;
+    return now === undefined && before !== undefined ? { ...about, value: before } : undefined;
   }
   if (now === undefined) return undefined;
   const without = kindOf(key)?.without;

@@ -20,6 +20,7 @@ export interface HolderCard {
   readonly profileId: string;
   readonly userNumber: string;
   readonly status: RecordStatus;
+  /** the card has these keys or later ones */
   readonly keyVersion?: number;
   readonly diversifier?: string;
 }

@@ -88,6 +88,8 @@ export type Verdict =
 /** One rule of the precedence table. `check` is pure; undefined where the policy has no such rule for this tap. */
 export interface Rule {
   readonly name: RuleName;
+  /** no rule above outranks what it objects */
+  readonly outrankedByNone?: true;
   readonly check: (tap: Tap) => Verdict | undefined;
 }
 

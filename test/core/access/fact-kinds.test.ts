@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { StateChange } from '#core/access/access-state.ts';
 import { total } from '#core/access/counting.ts';
-import { type Conflict, conflictIn, joinFacts, takenBack } from '#core/access/fact-kinds.ts';
+import {
+  type Conflict,
+  conflictIn,
+  isRevocable,
+  joinFacts,
+  takenBack,
+  type Unused,
+} from '#core/access/fact-kinds.ts';
 import { forgetPosition, peopleIn, resetZone } from '#core/access/rules/position.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import { doorRules } from '../../policy-slices.ts';
@@ -233,6 +240,54 @@ describe('a grant under which nobody went through', () => {
     expect(bench.facts.get('h1|uses/taxi')).toMatchObject({ parts: [{ n: 0 }] });
     expect(bench.facts.get('|count/lab')).toMatchObject({ parts: [{ n: 1 }] });
     expect(bench.facts.get('|count/yard')).toMatchObject({ parts: [{ n: 1 }] });
+  });
+
+  describe('of a door that did not open', () => {
+    /** Takes the next tap back as `unused` and gives the facts from before it, and after. */
+    const around = (bench: RuleBench, unused: Unused, ...[who, request]: Parameters<RuleBench['tap']>) => {
+      const before = new Map(bench.facts);
+      const granted = bench.tap(who, request);
+      if (granted.kind !== 'granted') throw new Error(granted.kind);
+      const named = (change: StateChange) => `${change.holderId ?? ''}|${change.key}`;
+      const found = granted.changes.map((change) => ({
+        change,
+        before: before.get(named(change)),
+        now: bench.facts.get(named(change)),
+      }));
+      expect(found.filter(({ change }) => !isRevocable(change))).toEqual([]);
+      for (const change of takenBack(found, unused, bench.state())) bench.set(change);
+      return { before, after: bench.facts };
+    };
+    const books = { services: [{ id: 'books', kind: 'loan' as const, limit: 2 }] };
+    const work = { services: [{ id: 'work', kind: 'attendance' as const }] };
+    const lend = { service: { id: 'books', action: 'lend' as const, item: 'a' } };
+    const giveBack = { service: { id: 'books', action: 'return' as const, item: 'a' } };
+    const visitor = { holderId: 'v', groups: ['visitor'] };
+    const escort = { escort: { of: ['visitor'], by: ['staff'] } };
+    const guests = {
+      groups: ['staff', 'visitor'],
+      permissions: ['staff', 'visitor'].map((group) => ({ group, door: 'front' })),
+    };
+    const cases: [string, RuleBench, Parameters<RuleBench['tap']>[], Parameters<RuleBench['tap']>][] = [
+      ['an attendance', new RuleBench(work), [], [{}, { service: { id: 'work' } }]],
+      ['a loan', new RuleBench(books), [], [{}, lend]],
+      ['what is returned', new RuleBench(books), [[{}, lend]], [{}, giveBack]],
+      ['two persons', new RuleBench({}, { twoPerson: {} }), [[{}]], [{ holderId: 'h2' }]],
+      ['an escort', new RuleBench(guests, escort), [[visitor]], [{}]],
+      ['a toggle', new RuleBench({}, { toggle: { groups: ['staff'] } }), [], [{}]],
+      ['the end of a toggle', new RuleBench({}, { toggle: { groups: ['staff'] } }), [[{}]], [{}]],
+    ];
+
+    it.each(cases)('%s is as before', (_, bench, course, last) => {
+      for (const tap of course) bench.tap(...tap);
+      const { before, after } = around(bench, 'not-opened', ...last);
+      expect([...after].toSorted()).toEqual([...before].toSorted());
+    });
+
+    it('only: an attendance stands where the door opened and nobody went through', () => {
+      const { before, after } = around(new RuleBench(work), 'not-passed', {}, { service: { id: 'work' } });
+      expect([before.size, after.size]).toEqual([0, 1]);
+    });
   });
 
   it('leaves alone what a later tap or an operator has replaced, with the count that goes with it', () => {

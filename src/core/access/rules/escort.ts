@@ -32,7 +32,10 @@ export const escort: Rule = {
       return {
         kind: 'passed',
         ...(waiting ? { used: { with: waiting.tapId } } : {}),
-        changes: [{ key: escortKey, value: tapped }, { key: waitingKey }],
+        changes: [
+          { key: escortKey, value: tapped, ifObeyed: true },
+          { key: waitingKey, ifObeyed: true },
+        ],
       };
     }
     if (groupAmong(tap.slice, config.of) === undefined) return undefined;

@@ -24,8 +24,12 @@ function objectionToReading(tap: Tap): DenialReason | undefined {
 
 function objectionToRecords(tap: Tap): DenialReason | undefined {
   const { card, holder, otherCards } = tap.slice;
+  const { keyVersion } = tap.reading;
   if (!card) return otherCards ? 'card-not-registered' : 'user-number-unknown';
   if (card.status !== 'active') return card.status === 'suspended' ? 'card-suspended' : 'card-ended';
+  // keys are replaced by later versions: a card with an earlier one than its record is the card from before
+  const replaced = card.keyVersion !== undefined && keyVersion !== undefined && keyVersion < card.keyVersion;
+  if (replaced) return 'key-version-ended';
   if (!holder) return 'user-number-unknown';
   if (holder.status !== 'active') return holder.status === 'suspended' ? 'holder-suspended' : 'holder-ended';
   return objectionToTime(tap, holder);

@@ -14,9 +14,13 @@ export const serviceConfig = z.discriminatedUnion('kind', [
 ]);
 type ServiceConfig = z.output<typeof serviceConfig>;
 
-/** What a tap is for besides the door: what the policy counts for each holder. Nothing where no service is asked for. */
+/**
+ * What a tap is for besides the door: what the policy counts for each holder. Nothing where no service is asked for. A
+ * master card opens doors, and is counted like any other: a second ballot is none for being granted.
+ */
 export const service: Rule = {
   name: 'service',
+  outrankedByNone: true,
   check: (tap) => {
     const asked = tap.request.service;
     const { holder, rules } = tap.slice;

@@ -53,7 +53,7 @@ export const twoPerson: Rule = {
     const key = keyOf(tap);
     if (firstOfTwo(tap)) {
       const waiting = waitingAt(key, config.within, tap);
-      return { kind: 'passed', used: { with: waiting?.tapId ?? '' }, changes: [{ key }] };
+      return { kind: 'passed', used: { with: waiting?.tapId ?? '' }, changes: [{ key, ifObeyed: true }] };
     }
     return { kind: 'waits', reason: 'second-person', changes: [{ key, value: waitingOf(tap) }] };
   },

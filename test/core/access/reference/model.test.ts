@@ -255,8 +255,7 @@ class Pair {
     const { bench, history } = this;
     const { holder, groups } = holders[step.who] ?? holders[0];
     const { reader, ...way } = readers[step.where] ?? readers[0];
-    // what a master card would be served in vain is no matter of granting
-    const service = groups[0] === 'chief' ? undefined : step.service;
+    const { service } = step;
     this.#taps += 1;
     const tapId = `t${this.#taps}`;
     const tap: ModelTap = {

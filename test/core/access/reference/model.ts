@@ -79,6 +79,7 @@ export function mayPass(policy: ModelPolicy, history: History, tap: ModelTap): b
   const exempt = tap.groups.includes(policy.exempt);
   if (entersEvacuated(history, tap) && !exempt) return false;
   if (isIn(declared(history, 'lockdown'), [tap.from, tap.to]) && !exempt) return false;
+  if (!isServed(policy, history, tap)) return false;
   if (isMaster(policy, tap)) return true;
   return (
     isCleared(policy, history, tap) &&
@@ -87,8 +88,7 @@ export function mayPass(policy: ModelPolicy, history: History, tap: ModelTap): b
     isLateEnough(policy, history, tap) &&
     findsRoom(policy, history, tap) &&
     (policy.together.twoPersonMs === undefined || partner(policy, history, tap) !== undefined) &&
-    isEscorted(policy, history, tap) &&
-    isServed(policy, history, tap)
+    isEscorted(policy, history, tap)
   );
 }
 

@@ -229,6 +229,18 @@ describe('a master card', () => {
     expect(one.outcome(fire)).toBe('granted');
   });
 
+  it('is counted like any other where a service is asked for', () => {
+    const one = site({
+      master: { groups: ['fire'], freshFor: '24 h' },
+      permissions: [],
+      services: [{ id: 'vote', kind: 'once' }],
+    });
+    one.installedAtMs = mondayMs;
+    const vote = { service: { id: 'vote' } };
+    expect([one.outcome(fire, vote), one.outcome(fire, vote)]).toEqual(['granted', 'already-admitted']);
+    expect(one.outcome(fire)).toBe('granted');
+  });
+
   it('outranks a threat level, and neither a lockdown nor an evacuation', () => {
     const one = bench();
     one.set(setThreatLevel(9));

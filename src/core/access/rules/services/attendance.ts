@@ -38,7 +38,7 @@ export function attendance(
     kind: 'passed',
     used: { service, last: known?.last ?? null },
     obligations: { service: { id: service, result } },
-    changes: [{ key, holderId, value: { last: result, since: { ...momentOf(tap) } } }],
+    changes: [{ key, holderId, value: { last: result, since: { ...momentOf(tap) } }, ifObeyed: true }],
   };
 }
 

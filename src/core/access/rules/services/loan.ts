@@ -13,7 +13,8 @@ export const loanConfig = z.strictObject({
 
 /**
  * An item, once as a fact of its own and once as a fact of who has it. The holder's counts only while both have the same
- * version and the item is out, so that nothing about a person is kept once the item is back.
+ * version and the item is out, so that nothing about a person is kept once the item is back; in a group of terminals a
+ * count of none is.
  */
 export const itemSchema = z.strictObject({ v: z.int().min(1), out: z.boolean(), terminal: z.string() });
 export const loansSchema = partsSchema;
@@ -46,6 +47,9 @@ export function loan(tap: Tap, config: z.output<typeof loanConfig>, holderId: st
   const { terminal } = tap.state;
   const value = { v: (last?.v ?? 0) + 1, out, terminal };
   const count = counted(parts, terminal, out ? 1 : -1);
+  // other terminals of a group would bring back what this one forgot
+  const nothingLeft = scope === undefined && total(count) === 0;
+  const ifObeyed = true as const;
   return {
     kind: 'passed',
     used,
@@ -53,9 +57,9 @@ export function loan(tap: Tap, config: z.output<typeof loanConfig>, holderId: st
       service: { id: service, result: out ? 'lent' : 'returned', left: Math.max(0, limit - total(count)) },
     },
     changes: [
-      { key: itemKey, value },
-      out ? { key: itemKey, holderId, value } : { key: itemKey, holderId },
-      { key: countKey, holderId, value: count },
+      { key: itemKey, value, ifObeyed },
+      { key: itemKey, holderId, ifObeyed, ...(out ? { value } : {}) },
+      { key: countKey, holderId, ifObeyed, ...(nothingLeft ? {} : { value: count }) },
     ],
   };
 }
