@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { FactsReader } from '#adapters/sqlite/facts.ts';
 import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
@@ -13,6 +12,7 @@ import { parseEntry } from '#core/journal/entry.ts';
 import { verifyJournal } from '#core/journal/verify.ts';
 import type { DoorObservation } from '#simulators/door/simulated-door.ts';
 import { DoorProcess } from '../contracts/door-rigs.ts';
+import { eventId, eventsOfARun, JournalledMemory } from './kill-memory.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
 const nowUs = () => Number(process.hrtime.bigint() / 1_000n);
@@ -27,12 +27,14 @@ export interface KillReport {
   /** taps that opened the door without a decision in the journal */
   readonly unrecorded: readonly string[];
   readonly entries: number;
-  /** grants into the zone where the holder was already: an earlier grant was forgotten */
+  /** grants into the zone where the holder was already, to an event a second time, or of a use counted before */
   readonly forgotten: readonly string[];
-  /** denials although the journal says that the holder was elsewhere: something was counted that is not recorded */
+  /** denials and counts without a grant in the journal that would explain them */
   readonly invented: readonly string[];
-  /** whether facts on the disk and journal say the same of where the holder is and how many are inside */
+  /** whether facts on the disk and journal say the same of position, people inside, uses and admissions */
   readonly consistent: boolean;
+  readonly uses: number;
+  readonly admissions: number;
   readonly sound: boolean;
   readonly findings: readonly unknown[];
 }
@@ -48,12 +50,12 @@ export async function runKills(
   const doors = new DoorProcess();
   await doors.start();
   try {
-    await prepare(doors.directory);
+    await prepare(doors.directory, kills);
     const tail = new RecordTail(doors.recordPath);
     const relockMs: number[] = [];
     let whileUnlocked = 0;
     for (let kill = 1; kill <= kills; kill += 1) {
-      const after = await killOnce(doors, tail);
+      const after = await killOnce(doors, tail, kill);
       if (after.unlocked) whileUnlocked += 1;
       if (after.relockMs !== undefined) relockMs.push(after.relockMs);
       progress(kill);
@@ -65,9 +67,13 @@ export async function runKills(
   }
 }
 
-async function prepare(directory: string): Promise<void> {
+async function prepare(directory: string, kills: number): Promise<void> {
   const shipped = readFileSync(join(root, 'src/simulators/site/deck/rules-never.yaml'), 'utf8');
-  const rules = `${shipped}zones: [{ id: street }, { id: hall, passback: { mode: hard } }]\n`;
+  const events = Array.from({ length: (kills + 1) * eventsOfARun }, (_, index) => eventId(index));
+  const rules = `${shipped}zones: [{ id: street }, { id: hall, passback: { mode: hard } }]
+services:
+  - { id: lunch, kind: uses, limit: 1000000 }
+${events.map((id) => `  - { id: ${id}, kind: once }\n`).join('')}`;
   const installer = new PolicyInstaller({ file: join(directory, 'policy.sqlite') });
   await installer.start();
   await installer.installRules(parseYaml(rules, 'rules', siteRulesSchema, 'config-invalid'), Date.now());
@@ -97,10 +103,16 @@ async function prepare(directory: string): Promise<void> {
 async function killOnce(
   doors: DoorProcess,
   tail: RecordTail,
+  run: number,
 ): Promise<{ unlocked: boolean; relockMs?: number }> {
   const child = spawn(
     process.execPath,
-    [join(root, 'test/faults/kill-terminal.ts'), doors.directory, JSON.stringify(doors.hardware())],
+    [
+      join(root, 'test/faults/kill-terminal.ts'),
+      doors.directory,
+      JSON.stringify(doors.hardware()),
+      String(run),
+    ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const exited = once(child, 'exit');
@@ -155,24 +167,13 @@ async function compare(doors: DoorProcess) {
     .map(({ cause }) => cause ?? 'an opening without a tap');
   const reader = new JournalReader({ file: join(doors.directory, 'journal.sqlite') });
   await reader.start();
-  const granted = new Set<string>();
-  const forgotten: string[] = [];
-  const invented: string[] = [];
-  let zone: string | undefined;
+  const memory = new JournalledMemory();
   let entries = 0;
   for await (const item of reader.items()) {
     if (item.kind !== 'entry') continue;
     entries += 1;
     const entry = parseEntry(item.raw);
-    if (entry?.kind !== 'decision' || !entry.tapId) continue;
-    const { result, reason, to } = entry.body;
-    if (result === 'granted') {
-      if (to === zone) forgotten.push(entry.tapId);
-      zone = String(to);
-      granted.add(entry.tapId);
-    } else if (reason !== (to === 'hall' ? 'already-inside' : 'not-inside') || to !== zone) {
-      invented.push(`${entry.tapId} ${reason}`);
-    }
+    if (entry?.kind === 'decision' && entry.tapId) memory.take(entry.tapId, entry.body);
   }
   const report = await verifyJournal(reader.items(), {
     publicKeys: [],
@@ -182,23 +183,16 @@ async function compare(doors: DoorProcess) {
   });
   await reader.stop();
   return {
-    forgotten,
-    invented,
-    consistent: isConsistent(join(doors.directory, 'journal.sqlite'), zone),
+    forgotten: memory.forgotten,
+    invented: memory.invented,
+    consistent: memory.agreesWith(join(doors.directory, 'journal.sqlite')),
+    ...memory.counts(),
     openingsSeen: new Set(opened).size,
-    unrecorded: opened.filter((tapId) => !granted.has(tapId)),
+    unrecorded: opened.filter((tapId) => !memory.granted.has(tapId)),
     entries,
     sound: report.sound,
     findings: report.findings,
   };
-}
-
-function isConsistent(journal: string, zone: string | undefined): boolean {
-  const facts = new FactsReader(journal);
-  const at = facts.of('sato').get('at') as { zone: string } | undefined;
-  const inside = facts.of('').get('count/hall') as { parts: { n: number }[] } | undefined;
-  const count = inside?.parts.reduce((sum, { n }) => sum + n, 0) ?? 0;
-  return at?.zone === zone && count === (zone === 'hall' ? 1 : 0);
 }
 
 if (import.meta.main) {

@@ -13,13 +13,20 @@ import { readTestKeys, TestKeys } from '#simulators/card/test-keys.ts';
 import { loadVirtualCard } from '#simulators/card/virtual-card.ts';
 import { loadCardProfile } from '#terminal/config.ts';
 import { createTerminal } from '#terminal/terminal.ts';
+import { eventId, eventsOfARun } from './kill-memory.ts';
 
 /**
- * A terminal with real stores, real guard and one door, whose readers, one to each side, are tapped by turns and without
- * pause until it is killed.
- * Usage: node kill-terminal.ts DIRECTORY HARDWARE-PART-JSON; writes `tapping` after its first tap.
+ * A terminal with real stores, real guard and one door, whose readers, one to each side and one for each event, are
+ * tapped by turns and without pause until it is killed. Entering counts a use; each event admits once, and half of the
+ * events are those of the terminal before.
+ * Usage: node kill-terminal.ts DIRECTORY HARDWARE-PART-JSON RUN; RUN counts from 1; writes `tapping` after its first tap.
  */
-const [directory = '', part = ''] = process.argv.slice(2);
+const [directory = '', part = '', run = ''] = process.argv.slice(2);
+const events = Array.from({ length: 2 * eventsOfARun }, (_, index) =>
+  eventId((Number(run) - 1) * eventsOfARun + index),
+);
+/** both sides are tapped between any two events */
+const turns = events.flatMap((event) => ['in', 'out', event]);
 const root = new URL('../../', import.meta.url).pathname;
 const clock = new SystemClock();
 const profile = await loadCardProfile(join(root, 'device-config/card-profiles/synthetic-type-a.yaml'));
@@ -27,10 +34,10 @@ const card = await loadVirtualCard(join(root, 'src/simulators/card/decks/employe
 const guarded = new GuardedDoors({
   parts: [JSON.parse(part) as HardwarePart],
   doorIds: ['front'],
-  readerIds: ['in', 'out'],
+  readerIds: ['in', 'out', ...events],
 });
 const readers = new DirectReaders({
-  readers: ['in', 'out'].map((readerName) => ({ readerName, profileIds: [profile.id] })),
+  readers: ['in', 'out', ...events].map((readerName) => ({ readerName, profileIds: [profile.id] })),
   profiles: [profile],
   keys: new TestKeys(await readTestKeys()),
   entropy: new SystemEntropy(),
@@ -69,8 +76,16 @@ const terminal = createTerminal(
   {
     terminalId: 'killed',
     readers: [
-      { readerId: 'in', readerName: 'in', doorId: 'front', from: 'street', to: 'hall' },
+      {
+        readerId: 'in',
+        readerName: 'in',
+        doorId: 'front',
+        from: 'street',
+        to: 'hall',
+        service: { id: 'lunch' },
+      },
       { readerId: 'out', readerName: 'out', doorId: 'front', from: 'hall', to: 'street' },
+      ...events.map((id) => ({ readerId: id, readerName: id, doorId: 'front', service: { id } })),
     ],
     doors: [{ doorId: 'front', settings: doorSettingsSchema.parse({ contact: 'none', strikeMs: 500 }) }],
     pin: { timeoutMs: 20_000, digits: new Map() },
@@ -80,7 +95,7 @@ const terminal = createTerminal(
     virtualReaders: 'allowed',
   },
 );
-const tap = (): void => readers.insert(taps % 2 === 0 ? 'in' : 'out', card);
+const tap = (): void => readers.insert(turns[taps % turns.length] ?? '', card);
 await guarded.start();
 await terminal.start();
 tap();
