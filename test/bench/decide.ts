@@ -4,7 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { SystemClock } from '#adapters/os/clock.ts';
 import { FactsReader } from '#adapters/sqlite/facts.ts';
+import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { decide } from '#core/access/decide.ts';
@@ -63,6 +66,7 @@ try {
   const { number } = (await store.version()) ?? {};
   if (number !== 3) failures.push(`the switch ended with version ${number}`);
   await reportSingleChanges(store);
+  await reportWithJournal(store);
   const { slice } = await store.lookUp(queryOf(7));
   await store.stop();
   compareWithBare();
@@ -81,6 +85,22 @@ async function reportSingleChanges(store: PolicyStore): Promise<void> {
   const queries = Array.from({ length: short ? 5 : 50 }, randomQuery);
   const changes = await measureSingleChanges(store, { directory, queries });
   report('one holder suspended or admitted, until a look-up sees it', changes, limits.changeP99Us);
+}
+
+/** What a terminal's process takes while its journal's thread writes too; that of start.ts has looked up nobody yet. */
+async function reportWithJournal(store: PolicyStore): Promise<void> {
+  const clock = new SystemClock();
+  const signing = await openDeviceKey(directory);
+  const written = new JournalStore({ file: journal, terminal: 'bench', signing, clock, reserveMiB: 1 });
+  await written.start();
+  for (let round = 0; round < rounds / 20; round += 1) {
+    await timed(store);
+    const [atMs, monotonicUs, bootId] = [clock.utcMs(), clock.monotonicUs(), clock.bootId()];
+    const body = { door: 'door-0', result: 'granted' };
+    await written.append([{ kind: 'decision', atMs, monotonicUs, bootId, clock: 'trusted', body }]);
+  }
+  console.log(`resident with the journal's thread as well: ${megabytes(process.memoryUsage().rss)}`);
+  await written.stop();
 }
 
 /** What fills the databases runs in a process of its own, as an import does. Resolves with the seconds it took. */
