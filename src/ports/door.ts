@@ -13,7 +13,8 @@ export type DoorInput =
   /** the strike as read back from the hardware */
   | { readonly kind: 'strike'; readonly locked: boolean }
   | { readonly kind: 'fault'; readonly fault: FaultRecord }
-  | { readonly kind: 'recovered' };
+  /** `strikeKept`: inputs were lost and are heard again, and the strike has stayed as it was commanded */
+  | { readonly kind: 'recovered'; readonly strikeKept?: true };
 
 /**
  * The hardware of one door. Locked is the state at start, at stop and whenever the program dies; polarity,
@@ -23,7 +24,8 @@ export interface DoorHardware {
   /**
    * Locks, then reports the present state of every input fitted and of the strike, and from then on each change.
    * Hardware that is absent or fails is reported as `fault`, tried again in the background, and reported as
-   * `recovered` once it is locked again; a failure never rejects.
+   * `recovered` once it is locked again; a failure never rejects. An input that is lost keeps neither the strike nor
+   * another input from working.
    */
   start(onInput: (input: DoorInput) => void): Promise<void>;
   /**

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { GpioDoor } from '#adapters/gpio/gpio-door.ts';
 import { GpioLines } from '#adapters/gpio/gpio-lines.ts';
 import type { GpioDoorWiring } from '#core/access/door-wiring.ts';
+import type { DoorInput } from '#ports/door.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { describeDoorHardware, InputLog } from './door-hardware.ts';
 import { FakeGpioChip } from './fake-gpio.ts';
@@ -131,7 +132,7 @@ describe('a GPIO line', () => {
   it.each([
     ['another chip', { chip: 'pinctrl-other', line: 17 }],
     ['an offset the chip does not have', { chip, line: 64 }],
-  ])('of %s is a fault of the door', async (_, at) => {
+  ])('of %s is a fault of the door, whose inputs are heard all the same', async (_, at) => {
     const wiring = wire('high', 'fail-secure');
     const { fake, hardware } = build({
       ...wiring,
@@ -139,7 +140,9 @@ describe('a GPIO line', () => {
     });
     const log = new InputLog();
     await hardware.start(log.take);
-    expect(log.inputs).toMatchObject([{ kind: 'fault', fault: { code: 'door-hardware-absent' } }]);
+    const faults = log.inputs.filter(({ kind }) => kind === 'fault');
+    expect(faults).toMatchObject([{ fault: { code: 'door-hardware-absent' } }]);
+    expect(log.inputs).toContainEqual({ kind: 'exit-request', pressed: false });
     await hardware.stop();
     fake.remove();
   });
@@ -156,6 +159,33 @@ describe('a GPIO line', () => {
       { kind: 'strike', locked: true },
     ]);
     expect(fake.level(strikeLine)).toBe(0);
+    await hardware.stop();
+    fake.remove();
+  });
+});
+
+describe('a GPIO door that has lost one input', () => {
+  it('hears the exit request and unlocks, and is well again once that input is back', async () => {
+    const { fake, clock, hardware } = build({
+      ...wire('high', 'fail-secure'),
+      contact: { chip, line: 40, active: 'high', debounceMs: 30 },
+    });
+    fake.lose(40, true);
+    const seen: DoorInput[] = [];
+    await hardware.start((input) => seen.push(input));
+    await clock.advanceAsync(3_000);
+    expect(seen.filter(({ kind }) => kind === 'fault')).toHaveLength(1);
+    fake.drive(23, 0);
+    await clock.advanceAsync(100);
+    expect(seen).toContainEqual({ kind: 'exit-request', pressed: true });
+    await hardware.unlock(60_000);
+    expect(fake.level(strikeLine)).toBe(1);
+    fake.lose(40, false);
+    fake.drive(40, 1);
+    await clock.advanceAsync(1_100);
+    expect(seen).toContainEqual({ kind: 'contact', open: true });
+    expect(seen.at(-1)).toEqual({ kind: 'recovered', strikeKept: true });
+    expect(fake.level(strikeLine)).toBe(1);
     await hardware.stop();
     fake.remove();
   });

@@ -24,6 +24,7 @@ export class FakeGpioChip {
   readonly Gpio: GpioConstructor;
   present = true;
   readWrong = false;
+  readonly #lost = new Set<number>();
   readonly #watchers = new Map<number, Set<() => void>>();
 
   constructor() {
@@ -37,14 +38,14 @@ export class FakeGpioChip {
       readonly #gpio: number;
       readonly #output: boolean;
       constructor(gpio: number, direction: 'in' | 'high' | 'low') {
-        chip.#requirePresent();
+        chip.#requirePresent(gpio);
         this.#gpio = gpio;
         this.#output = direction !== 'in';
         if (direction === 'in') chip.driven.push({ what: 'exported', gpio, direction });
         else chip.#export(gpio, direction);
       }
       readSync(): GpioLevel {
-        chip.#requirePresent();
+        chip.#requirePresent(this.#gpio);
         const level = chip.levels.get(this.#gpio) ?? 0;
         return this.#output && chip.readWrong ? ((1 - level) as GpioLevel) : level;
       }
@@ -81,6 +82,12 @@ export class FakeGpioChip {
     return this.levels.get(FakeGpioChip.base + line);
   }
 
+  /** One line alone is gone, or back. */
+  lose(line: number, lost: boolean): void {
+    if (lost) this.#lost.add(FakeGpioChip.base + line);
+    else this.#lost.delete(FakeGpioChip.base + line);
+  }
+
   remove(): void {
     rmSync(this.root, { recursive: true, force: true });
   }
@@ -91,7 +98,8 @@ export class FakeGpioChip {
     this.driven.push({ what: 'exported', gpio, direction, level });
   }
 
-  #requirePresent(): void {
-    if (!this.present) throw Object.assign(new Error('ENODEV: no such device'), { code: 'ENODEV' });
+  #requirePresent(gpio?: number): void {
+    if (!this.present || (gpio !== undefined && this.#lost.has(gpio)))
+      throw Object.assign(new Error('ENODEV: no such device'), { code: 'ENODEV' });
   }
 }

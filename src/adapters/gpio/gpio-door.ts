@@ -1,6 +1,6 @@
 import type { GpioDoorWiring } from '#core/access/door-wiring.ts';
-import { type After, StrikeKeeper } from '#core/access/strike-keeper.ts';
-import { Fault, isFault } from '#core/fault.ts';
+import { type After, StrikeKeeper, type StrikeReport } from '#core/access/strike-keeper.ts';
+import { Fault, type FaultCode, type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { DoorHardware, DoorInput } from '#ports/door.ts';
 import { GpioInput } from './gpio-input.ts';
 import type { GpioLevel, GpioLine, GpioLines } from './gpio-lines.ts';
@@ -15,6 +15,12 @@ export class GpioDoor implements DoorHardware {
   readonly #after: After;
   readonly #keeper: StrikeKeeper;
   readonly #inputs: readonly GpioInput[];
+  /** inputs that cannot be read; each is opened again by itself, and no strike waits for it */
+  readonly #lost = new Set<GpioInput>();
+  #inputsFaulty = false;
+  #strikeFaulty = false;
+  /** the fault told last, until both are well again */
+  #told: FaultCode | undefined;
   #strike: GpioLine | undefined;
   #onInput: ((input: DoorInput) => void) | undefined;
   #cancelPoll: (() => void) | undefined;
@@ -26,7 +32,7 @@ export class GpioDoor implements DoorHardware {
     this.#keeper = new StrikeKeeper({
       set: (locked) => this.#set(locked),
       after: parts.after,
-      report: (report) => this.#onInput?.(report),
+      report: (report) => this.#strikeReported(report),
     });
     this.#inputs = this.#createInputs();
   }
@@ -62,27 +68,72 @@ export class GpioDoor implements DoorHardware {
     const add = (wiring: typeof contact, input: (active: boolean) => DoorInput): void => {
       if (!wiring) return;
       const changed = (active: boolean): void => this.#onInput?.(input(active));
-      const failed = (error: unknown): void => this.#failed(error);
-      inputs.push(new GpioInput({ wiring, lines: this.#lines, after: this.#after, changed, failed }));
+      const failed = (error: unknown): void => this.#inputLost(made, error);
+      const made = new GpioInput({ wiring, lines: this.#lines, after: this.#after, changed, failed });
+      inputs.push(made);
     };
-    add(contact, (open) => ({ kind: 'contact', open }));
+    // whoever wants to get out is heard first
     add(exitRequest, (pressed) => ({ kind: 'exit-request', pressed }));
+    add(contact, (open) => ({ kind: 'contact', open }));
     add(tamper, (active) => ({ kind: 'tamper', active }));
     add(obstruction, (active) => ({ kind: 'obstruction', active }));
     add(passage, (active) => ({ kind: 'passage', active }));
     return inputs;
   }
 
-  /** Locking begins with the strike; unlocking only after the inputs are known to be heard. */
+  /** The strike moves whatever becomes of the inputs. */
   async #set(locked: boolean): Promise<boolean | undefined> {
-    if (!locked) this.#openInputs();
-    const read = this.#setStrike(locked);
-    if (locked) this.#openInputs();
-    return read;
+    try {
+      return this.#setStrike(locked);
+    } finally {
+      this.#tryInputs();
+    }
   }
 
-  #openInputs(): void {
-    for (const input of this.#inputs) input.open();
+  /** Opens the inputs that are not open, and looks at each; one that fails hinders no other. */
+  #tryInputs(): void {
+    for (const input of this.#inputs) {
+      try {
+        input.open();
+        input.poll();
+        this.#lost.delete(input);
+      } catch (error) {
+        this.#inputLost(input, error);
+      }
+    }
+    if (!this.#inputsFaulty || this.#lost.size > 0) return;
+    this.#inputsFaulty = false;
+    if (this.#strikeFaulty) return;
+    this.#told = undefined;
+    this.#onInput?.({ kind: 'recovered', strikeKept: true });
+  }
+
+  #inputLost(input: GpioInput, error: unknown): void {
+    input.close();
+    this.#lost.add(input);
+    this.#inputsFaulty = true;
+    this.#tellFault(toFaultRecord(absent(error)));
+  }
+
+  /** The door is well again once strike and inputs are. */
+  #strikeReported(report: StrikeReport): void {
+    if (report.kind === 'fault') {
+      this.#strikeFaulty = true;
+      this.#tellFault(report.fault);
+      return;
+    }
+    if (report.kind === 'recovered') {
+      this.#strikeFaulty = false;
+      if (this.#inputsFaulty) return;
+      this.#told = undefined;
+    }
+    this.#onInput?.(report);
+  }
+
+  #tellFault(fault: FaultRecord): void {
+    if (this.#told === fault.code) return;
+    this.#told = fault.code;
+    this.#onInput?.({ kind: 'fault', fault });
   }
 
   #setStrike(locked: boolean): boolean | undefined {
@@ -129,18 +180,15 @@ export class GpioDoor implements DoorHardware {
     this.#cancelPoll = this.#after(pollEveryMs, () => {
       try {
         if (this.#strike) this.#keeper.observe(this.#strike.readSync() === this.#strikeLevel(true));
-        for (const input of this.#inputs) input.poll();
       } catch (error) {
-        this.#failed(error);
+        this.#keeper.failed(absent(error));
       }
+      this.#tryInputs();
       this.#pollLater();
     });
   }
+}
 
-  #failed(error: unknown): void {
-    for (const input of this.#inputs) input.close();
-    this.#keeper.failed(
-      isFault(error) ? error : new Fault('door-hardware-absent', 'a GPIO line is gone', { cause: error }),
-    );
-  }
+function absent(error: unknown): Fault {
+  return isFault(error) ? error : new Fault('door-hardware-absent', 'a GPIO line is gone', { cause: error });
 }

@@ -110,7 +110,7 @@ export type DoorMachineInput =
   /** as read back from the hardware */
   | { readonly kind: 'strike'; readonly locked: boolean }
   | { readonly kind: 'fault'; readonly fault: FaultRecord }
-  | { readonly kind: 'recovered' }
+  | { readonly kind: 'recovered'; readonly strikeKept?: true }
   /** the answer to each `unlock` and `lock` effect, in the order of the effects */
   | { readonly kind: 'actuated'; readonly command: 'unlock' | 'lock' }
   | { readonly kind: 'actuation-failed'; readonly command: 'unlock' | 'lock'; readonly fault: FaultRecord }

@@ -71,7 +71,7 @@ function step(turn: DoorTurn, input: DoorMachineInput): void {
       turn.record('fault', { fault: input.fault.code });
       return;
     case 'recovered':
-      recovered(turn);
+      recovered(turn, input.strikeKept ?? false);
       return;
     case 'actuated':
       actuated(turn, input.command);
@@ -162,9 +162,11 @@ function lockedByHardware(turn: DoorTurn, ended: Release): void {
 }
 
 /** Hardware that comes back is locked, whatever it was before; whoever still presses to get out is let out. */
-function recovered(turn: DoorTurn): void {
+function recovered(turn: DoorTurn, strikeKept: boolean): void {
   const { fault, strike, ...rest } = turn.state;
-  turn.state = { ...rest, strike, lockFailed: false };
+  turn.state = strikeKept ? { ...rest, strike } : { ...rest, strike, lockFailed: false };
+  if (fault !== undefined && strikeKept) turn.record('recovered', { fault });
+  if (strikeKept) return;
   if (turn.exitHolds()) {
     // a strike that locks but does not unlock recovers at each try: the next one waits
     if (strike.kind === 'locked') turn.setTimer('strike', unlockRetryMs);
