@@ -81,13 +81,28 @@ describe('the shipped terminal configuration', () => {
   });
 });
 
+describe('the shipped configuration of a lobby', () => {
+  it('is valid with a gate, a man-trap, an elevator, a door without a reader and a fire panel', async () => {
+    const settings = terminalSettings(await loadTerminalConfig(join(deviceConfig, 'terminals/lobby.yaml')));
+    expect(settings.interlocks).toEqual([['outer', 'inner']]);
+    expect(settings.doors).toMatchObject([
+      { doorId: 'gate', settings: { passage: 'fitted', exitStuck: 'unlock' } },
+      { doorId: 'outer' },
+      { doorId: 'inner' },
+      { doorId: 'lift', floors: ['1', '2'] },
+      { doorId: 'yard-door', zones: ['lobby'] },
+    ]);
+    expect(settings.automation.rules).toHaveLength(5);
+  });
+});
+
 describe('the rules on inputs and outputs in the instructions', () => {
   it('are what the configuration takes', () => {
     const guide = readFileSync(join(deviceConfig, '../docs/commissioning.md'), 'utf8');
     const example = /```yaml\n(inputs:\n[\s\S]*?)```/.exec(guide)?.[1] ?? '';
     const config = parseYaml(`${text}${example}`, 'example', terminalConfigSchema, 'config-invalid');
-    expect(config.automation).toHaveLength(4);
-    expect(config.automation[3]).toEqual({
+    expect(config.automation).toHaveLength(5);
+    expect(config.automation[4]).toEqual({
       when: { event: 'forced-open', door: 'entrance' },
       do: [{ output: 'siren', for: 30_000 }],
     });
