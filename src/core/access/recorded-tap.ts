@@ -4,6 +4,7 @@ import type { JournalEntry } from '#core/journal/entry.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import { type DenialReason, denialReasons, waitReasons } from './decision.ts';
 import type { DecisionTime, TapRequest } from './rule.ts';
+import { siteConditions } from './site-state.ts';
 
 const bodySchema = z.looseObject({
   door: z.string(),
@@ -64,6 +65,30 @@ export interface RecordedTap {
   readonly time: DecisionTime;
 }
 
+const conditionBodySchema = z.looseObject({
+  condition: z.enum(siteConditions),
+  on: z.boolean(),
+  zones: z.array(z.string()).optional(),
+});
+
+/** The condition of the site that `entry` records as declared or ended; undefined for any other entry. */
+export function recordedCondition(entry: JournalEntry): z.output<typeof conditionBodySchema> | undefined {
+  return entry.kind === 'automation' ? conditionBodySchema.safeParse(entry.body).data : undefined;
+}
+
+/** The time a decision was made with; undefined where none was made. */
+export function recordedTime(entry: JournalEntry, { basis }: RecordedDecision): DecisionTime | undefined {
+  if (!basis) return undefined;
+  return {
+    utcMs: entry.atMs,
+    // what an untrusted clock was raised to stands in the basis
+    floorMs: basis.timeMs,
+    trusted: basis.clock === 'trusted',
+    monotonicMs: Math.floor(entry.monotonicUs / 1_000),
+    bootId: entry.bootId,
+  };
+}
+
 /** reasons that no rule gave: what they rest on is not in a policy, and no other policy changes them */
 const beyondRules: ReadonlySet<DenialReason> = new Set<DenialReason>([
   'unknown-card',
@@ -87,8 +112,9 @@ export function recordedTap(
   decision: RecordedDecision,
   personal: { readonly [field: string]: string },
 ): RecordedTap | 'erased' | 'beyond' {
-  const { card, basis, reason } = decision;
-  if (!card || !basis || beyondRules.has(reason as DenialReason)) return 'beyond';
+  const { card, reason } = decision;
+  const time = recordedTime(entry, decision);
+  if (!card || !time || beyondRules.has(reason as DenialReason)) return 'beyond';
   const { userNumber, diversifier } = personal;
   if (userNumber === undefined) return 'erased';
   const { door: doorId, reader: readerId, from, to, service } = decision;
@@ -118,13 +144,6 @@ export function recordedTap(
       ...(to === undefined ? {} : { to }),
       ...(service && { service }),
     },
-    time: {
-      utcMs: entry.atMs,
-      // what an untrusted clock was raised to stands in the basis
-      floorMs: basis.timeMs,
-      trusted: basis.clock === 'trusted',
-      monotonicMs: Math.floor(entry.monotonicUs / 1_000),
-      bootId: entry.bootId,
-    },
+    time,
   };
 }

@@ -1,10 +1,18 @@
 import type { JsonValue } from '#core/journal/record.ts';
 import type { AccessState, StateChange } from './access-state.ts';
-import { decide } from './decide.ts';
+import { decide, effectiveMs } from './decide.ts';
 import type { Decision } from './decision.ts';
 import { type Passage, takenBack, type Unused } from './fact-kinds.ts';
 import type { PolicySlice } from './policy.ts';
-import type { RecordedTap } from './recorded-tap.ts';
+import type { RecordedTap, recordedCondition } from './recorded-tap.ts';
+import type { DecisionTime } from './rule.ts';
+import { afterFailure } from './rules/lock-out.ts';
+import { declareCondition, endCondition } from './site-state.ts';
+
+/** A tap that the card or its holder failed; `holderId` only of a card that has proven itself. */
+type Failure = Pick<Parameters<typeof afterFailure>[0], 'rules' | 'reason' | 'readerId' | 'holderId'> & {
+  readonly time: DecisionTime;
+};
 
 /**
  * Decides taps one after the other, at one terminal, on facts that begin as none and become what the decisions make of
@@ -34,6 +42,19 @@ export class Replay {
     }
     this.#apply(decision.changes);
     return decision;
+  }
+
+  /** A tap failed for a reason that no rule gave: it counts where too many lock out. */
+  failed(failure: Failure): void {
+    const { time, holderId } = failure;
+    const state = this.#stateOf(holderId);
+    this.#apply(afterFailure({ ...failure, state, timeMs: effectiveMs(time) }).changes);
+  }
+
+  /** A condition of the site began or ended, everywhere or in `zones`. */
+  declare({ condition, on, zones }: NonNullable<ReturnType<typeof recordedCondition>>): void {
+    const set = on ? declareCondition : endCondition;
+    this.#apply([set(condition, this.#stateOf(undefined), zones)]);
   }
 
   /** The grant of this tap went unused. */
