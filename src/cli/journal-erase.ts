@@ -1,6 +1,12 @@
 import type { Command } from 'commander';
 import { SystemClock } from '#adapters/os/clock.ts';
-import { type ErasureSelection, erasePersonalValues } from '#adapters/sqlite/journal-erasure.ts';
+import { eraseFacts } from '#adapters/sqlite/facts-erasure.ts';
+import {
+  type ErasureResult,
+  type ErasureSelection,
+  erasePersonalValues,
+} from '#adapters/sqlite/journal-erasure.ts';
+import { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
 import { parseLimit } from '#core/access/holder-dates.ts';
 import { isTimeZone } from '#core/access/time-zone.ts';
 import { Fault } from '#core/fault.ts';
@@ -13,6 +19,8 @@ interface EraseOptions {
   readonly before?: string;
   readonly sequence?: number;
   readonly incarnation?: string;
+  readonly holder?: string;
+  readonly former?: string;
   readonly timeZone: string;
   readonly confirmErasure?: number;
   readonly json?: boolean;
@@ -20,7 +28,8 @@ interface EraseOptions {
 
 const help = `
 The values and their salts are overwritten; the chain stays whole and verifies as before. The erasure itself is
-recorded in the journal. Copies in exports and backups are not touched. The terminal must be stopped meanwhile.`;
+recorded in the journal. Entries are named by --before or --sequence. What access rules remember (where somebody is,
+uses, admissions, loans) is erased by --holder, or by --former of everybody who has left. Copies in exports and backups are not touched. The terminal must be stopped meanwhile.`;
 
 /** `journal erase`: lawful erasure of personal values. */
 export function registerJournalErase(journal: Command): void {
@@ -34,30 +43,28 @@ export function registerJournalErase(journal: Command): void {
     )
     .option('--sequence <number>', 'One entry by its sequence number', wholeNumber)
     .option('--incarnation <id>', 'Incarnation of that entry; the present one by default')
+    .option('--holder <id>', 'Instead of entries: what access rules remember of this holder')
+    .option('--former <file>', 'The same of all whom this policy database no longer has')
     .option('--time-zone <name>', 'Time zone of --before', 'Asia/Tokyo')
     .option(
       '--confirm-erasure <number>',
-      'Erase without asking; the number of values that would be asked',
+      'Erase without asking; the number that would be asked for',
       wholeNumber,
     )
     .addHelpText('after', help)
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<EraseOptions>();
       const output = createOutput(options.json === true);
-      const result = await erasePersonalValues({
-        file: options.database,
-        selection: selection(options),
-        clock: new SystemClock(),
-        confirm: (values) =>
-          confirmNumber(
-            {
-              number: values,
-              given: options.confirmErasure,
-              question: `${values} values will be gone for good. Type this number to erase them: `,
-            },
-            output,
-          ),
-      });
+      const result = await erase(options, (values) =>
+        confirmNumber(
+          {
+            number: values,
+            given: options.confirmErasure,
+            question: `${values} values will be gone for good. Type this number to erase them: `,
+          },
+          output,
+        ),
+      );
       if (!result.erased && result.values > 0) {
         throw new Fault(
           'argument-invalid',
@@ -71,10 +78,29 @@ export function registerJournalErase(journal: Command): void {
     });
 }
 
-function selection({ before, sequence, incarnation, timeZone }: EraseOptions): ErasureSelection {
-  if ((before === undefined) === (sequence === undefined)) {
-    throw new Fault('argument-invalid', 'name either --before or --sequence');
+async function erase(
+  options: EraseOptions,
+  confirm: (values: number) => Promise<boolean>,
+): Promise<ErasureResult> {
+  const { database: file, holder, former, before, sequence } = options;
+  if ([before, sequence, holder, former].filter((one) => one !== undefined).length !== 1) {
+    throw new Fault('argument-invalid', 'name either --before, --sequence, --holder or --former');
   }
+  const clock = new SystemClock();
+  if (holder !== undefined) {
+    return eraseFacts({ file, isErased: (holderId) => holderId === holder, clock, confirm });
+  }
+  if (former === undefined)
+    return erasePersonalValues({ file, selection: selection(options), clock, confirm });
+  const policy = new PolicyReader(former);
+  try {
+    return await eraseFacts({ file, isErased: (holderId) => !policy.hasHolder(holderId), clock, confirm });
+  } finally {
+    policy.close();
+  }
+}
+
+function selection({ before, sequence, incarnation, timeZone }: EraseOptions): ErasureSelection {
   if (sequence !== undefined) return { sequence, incarnation };
   if (!isTimeZone(timeZone)) throw new Fault('argument-invalid', `"${timeZone}" is no time zone`);
   const beforeMs = parseLimit(before ?? '', 'from', timeZone);

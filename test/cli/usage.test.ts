@@ -100,7 +100,7 @@ describe('a wrong argument is one line, and one document under --json', () => {
     ['site --port 70000', /a port is a number/],
     ['card emulate --card x --slot 2', /slots 0 and 1/],
     ['journal verify', /name either --database or --export/],
-    ['journal erase --database x', /name either --before or --sequence/],
+    ['journal erase --database x', /name either --before, --sequence, --holder or --former/],
     ['policy import list.txt --database x', /rules end in \.yaml or \.yml, lists of holders in \.csv/],
   ])('%s', async (words, message) => {
     const said = await refusal(...words.split(' '));

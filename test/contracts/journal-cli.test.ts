@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readHolderFile } from '#adapters/csv/holder-file.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
+import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
+import { siteRulesSchema } from '#core/access/site-rules.ts';
 import type { VerifyReport } from '#core/journal/verify-report.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 
@@ -66,6 +69,22 @@ afterAll(async () => {
   await store.stop();
   rmSync(directory, { recursive: true, force: true });
 });
+
+/** A policy that knows one holder. */
+async function installHolder(policy: string, holder: string): Promise<void> {
+  const userNumberFormat = { alphabet: 'digits', minimumLength: 8, maximumLength: 8 };
+  const profiles = [{ id: 'type-a', userNumberFormat }];
+  const doors = [{ id: 'north' }];
+  const rules = siteRulesSchema.parse({ formatVersion: 1, organization: 'city', profiles, doors });
+  const list = join(directory, 'holders.csv');
+  writeFileSync(list, `user_number,holder\n00000001,${holder}\n`);
+  const rows = readHolderFile({ file: list, encoding: 'utf-8', mode: 'delta', rules });
+  const installer = new PolicyInstaller({ file: policy });
+  await installer.start();
+  await installer.installRules(rules, 0);
+  await installer.importHolders({ mode: 'delta', dryRun: false, nowMs: 0, rows, confirm: async () => true });
+  await installer.stop();
+}
 
 describe('while the terminal writes', () => {
   test('journal list shows the entries in local time', async () => {
@@ -177,6 +196,40 @@ describe('once the terminal has stopped', () => {
     expect(views).toMatchObject([{ personal: {} }, { personal: { userNumber: 'holder3' } }]);
   });
 
+  test('journal erase forgets what rules remember of holders, with what was counted of them', async () => {
+    const since = { terminal: 'gate', utcMs: 0, trusted: true, monotonicMs: 0, bootId: 'b' };
+    const item = { v: 1, out: true, terminal: 'gate' };
+    const put = new Database(file);
+    const fact = put.prepare('INSERT INTO facts (holder_id, key, value) VALUES (?, ?, ?)');
+    for (const holder of ['sato', 'abe', 'mori'])
+      fact.run(holder, 'at', JSON.stringify({ zone: 'lab', epoch: 0, since }));
+    fact.run('sato', 'loan/keys/k1', JSON.stringify(item));
+    fact.run('', 'loan/keys/k1', JSON.stringify(item));
+    fact.run('', 'count/lab', JSON.stringify({ epoch: 0, parts: [{ terminal: 'gate', n: 3, v: 3 }] }));
+    put.close();
+    const policy = join(directory, 'policy.sqlite');
+    await installHolder(policy, 'mori');
+
+    const erase = (...words: readonly string[]) => json('journal', 'erase', '--database', file, ...words);
+    expect(await erase('--holder', 'sato', '--confirm-erasure', '2')).toMatchObject({ value: { values: 2 } });
+    expect(await erase('--former', policy, '--confirm-erasure', '1')).toMatchObject({ value: { values: 1 } });
+    const none = join(directory, 'none.sqlite');
+    expect((await kazasu('journal', 'erase', '--database', file, '--former', none)).err).toMatch(
+      /policy-absent/,
+    );
+    const db = new Database(file);
+    const left = db.prepare('SELECT holder_id, key, value FROM facts ORDER BY holder_id, key').all();
+    db.close();
+    expect(left).toMatchObject([
+      { holder_id: '', key: 'count/lab', value: expect.stringContaining('"n":1') },
+      { holder_id: '', key: 'loan/keys/k1', value: expect.stringContaining('"out":false') },
+      { holder_id: 'mori', key: 'at' },
+    ]);
+    const report: VerifyReport = (await json('journal', 'verify', '--database', file, '--public-key', key))
+      .value;
+    expect(report).toMatchObject({ sound: true, entries: 10 });
+  });
+
   test('journal verify names an entry that was changed, and one that was cut off', async () => {
     const db = new Database(file);
     db.prepare(
@@ -204,7 +257,7 @@ describe('once the terminal has stopped', () => {
       /argument-invalid: name either --database or --export/,
     );
     expect((await kazasu('journal', 'erase', '--database', file)).err).toMatch(
-      /name either --before or --sequence/,
+      /name either --before, --sequence, --holder or --former/,
     );
     expect((await kazasu('journal', 'list', '--database', join(directory, 'none'))).err).toMatch(
       /file-unreadable/,

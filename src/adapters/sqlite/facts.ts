@@ -36,6 +36,16 @@ export function sharedFacts(db: Sqlite): Facts {
   return readFacts(factsOf(db), everybody);
 }
 
+/** The facts of each holder of whom there are any. */
+export function* holderFacts(db: Sqlite): Iterable<readonly [holderId: string, facts: Facts]> {
+  const holders = db
+    .prepare<[string], string>('SELECT DISTINCT holder_id FROM facts WHERE holder_id <> ?')
+    .pluck()
+    .all(everybody);
+  const facts = factsOf(db);
+  for (const holderId of holders) yield [holderId, readFacts(facts, holderId)];
+}
+
 /**
  * Reads the facts of holders from the journal `file`, also while it is written; a journal not made yet has none. For
  * a thread that may wait for the disk.

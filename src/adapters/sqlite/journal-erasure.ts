@@ -51,16 +51,22 @@ export async function erasePersonalValues(request: ErasureRequest): Promise<Eras
     const selected = guarded(file, () => select(db, request.selection));
     const values = guarded(file, () => selected.reduce((sum, one) => sum + countValues(db, one), 0));
     if (values === 0 || !(await request.confirm(values))) return { values, erased: false, logCleared: true };
-    return writable(file, () => {
-      // freed pages are overwritten, not only forgotten
-      db.pragma('secure_delete = ON');
-      db.transaction(() => erase(db, journal, selected, request.clock)).immediate();
-      const [moved] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
-      return { values, erased: true, logCleared: moved?.busy === 0 };
-    });
+    const logCleared = eraseFor(file, db, () => erase(db, journal, selected, request.clock));
+    return { values, erased: true, logCleared };
   } finally {
     journal.close();
   }
+}
+
+/** Runs `action`, which deletes, in a transaction, so that nothing of it stays in the file; whether the log is empty too. */
+export function eraseFor(file: string, db: Sqlite, action: () => void): boolean {
+  return writable(file, () => {
+    // freed pages are overwritten, not only forgotten
+    db.pragma('secure_delete = ON');
+    db.transaction(action).immediate();
+    const [moved] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+    return moved?.busy === 0;
+  });
 }
 
 function erase(db: Sqlite, journal: JournalFile, selected: readonly Selected[], clock: Clock): void {
@@ -72,12 +78,13 @@ function erase(db: Sqlite, journal: JournalFile, selected: readonly Selected[], 
       for (const [from, to] of part) {
         values += remove.run(firstPosition + from - 1, firstPosition + to - 1).changes;
       }
-      if (values > 0) journal.append([[record(erasureBody(incarnation, part, values), clock)]]);
+      if (values > 0) journal.append([[erasureRecord(erasureBody(incarnation, part, values), clock)]]);
     }
   }
 }
 
-function record(body: JournalRecord['body'], clock: Clock): JournalRecord {
+/** The entry that tells of an erasure. */
+export function erasureRecord(body: JournalRecord['body'], clock: Clock): JournalRecord {
   return {
     kind: 'terminal',
     atMs: clock.utcMs(),

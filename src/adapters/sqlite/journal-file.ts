@@ -158,6 +158,11 @@ export class JournalFile {
     return this.#head;
   }
 
+  /** Name of the terminal whose journal this is. */
+  terminal(): string {
+    return this.#head.terminal;
+  }
+
   #insert(position: number, atMs: number, entry: StoredEntry): void {
     this.#insertEntry.run(position, atMs, entry.raw, entry.hash);
     for (const { field, salt, value } of entry.personal)

@@ -108,6 +108,15 @@ export class PolicyReader {
     });
   }
 
+  /** Whether the policy has this holder, of whatever status. Throws `policy-absent`, or database faults. */
+  hasHolder(holderId: string): boolean {
+    return guarded(this.#file, () => {
+      const open = this.#current();
+      if (!open?.version.get()) throw new Fault('policy-absent', `no policy is installed in ${this.#file}`);
+      return open.holder.get(holderId) !== undefined;
+    });
+  }
+
   /** The organization whose cards of this profile are admitted. Throws as `slice` does. */
   organizationOf(profileId: string): string | undefined {
     return guarded(this.#file, () => {

@@ -1,11 +1,18 @@
 import type { z } from 'zod';
 import { canonicalJson } from '#core/journal/canonical-json.ts';
 import type { JsonValue } from '#core/journal/record.ts';
-import { type AccessState, factOf, type StateChange } from './access-state.ts';
+import { type AccessState, type Facts, factOf, type StateChange } from './access-state.ts';
 import { counted, joinParts, type Parts, total } from './counting.ts';
 import { type Moment, momentSchema } from './moment.ts';
 import type { DoorRules } from './policy.ts';
-import { countSchema, epochSchema, positionOf, positionSchema, recount } from './rules/position.ts';
+import {
+  countSchema,
+  epochSchema,
+  forgetPosition,
+  positionOf,
+  positionSchema,
+  recount,
+} from './rules/position.ts';
 import { attendanceSchema } from './rules/services/attendance.ts';
 import { itemSchema, loansSchema } from './rules/services/loan.ts';
 import { usesSchema } from './rules/services/uses.ts';
@@ -186,6 +193,34 @@ function restored({ change, before, now }: Passage, terminal: string): StateChan
   if (without) return { ...about, value: without(now, granted, before, key, terminal) };
   if (!isSame(now, granted)) return undefined;
   return before === undefined ? about : { ...about, value: before };
+}
+
+/**
+ * What forgets all that is remembered of a holder: they are nowhere, and what they had on loan is back, for nobody else
+ * could return it.
+ */
+export function holderForgotten(
+  holderId: string,
+  facts: Facts,
+  state: Pick<AccessState, 'shared' | 'terminal'>,
+): readonly StateChange[] {
+  const position = facts.has('at') ? forgetPosition(holderId, facts.get('at'), state) : [];
+  const others = [...facts].filter(([key]) => key !== 'at');
+  return [
+    ...position,
+    ...others.map(([key]) => ({ key, holderId })),
+    ...others.flatMap(([key, value]) => (key.startsWith('loan/') ? returned(key, value, state) : [])),
+  ];
+}
+
+function returned(
+  key: string,
+  value: JsonValue,
+  { shared, terminal }: Pick<AccessState, 'shared' | 'terminal'>,
+): readonly StateChange[] {
+  const [own, item] = [factOf(itemSchema, key, value), factOf(itemSchema, key, shared(key))];
+  if (!item?.out || item.v !== own?.v) return [];
+  return [{ key, value: { v: item.v + 1, out: false, terminal } }];
 }
 
 function kindOf(key: string): FactKind | undefined {
