@@ -27,6 +27,8 @@ export interface Grant {
   readonly longer: boolean;
   /** lockdown does not keep this holder out */
   readonly exempt: boolean;
+  /** where the tap leads; absent where the holder may come into what is being evacuated */
+  readonly way?: { readonly from?: string; readonly to?: string };
 }
 
 /** What became of a grant. */

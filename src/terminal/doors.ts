@@ -11,6 +11,7 @@ import { floorId } from '#core/access/door-wiring.ts';
 import type { Surroundings } from '#core/access/interlock.ts';
 import type { DoorPolicy } from '#core/access/policy.ts';
 import type { DecisionTime } from '#core/access/rule.ts';
+import { entersEvacuated } from '#core/access/rules/evacuation.ts';
 import { ageingMs } from '#core/access/rules/policy-age.ts';
 import { conditionHolds } from '#core/access/site-state.ts';
 import { isFault } from '#core/fault.ts';
@@ -164,6 +165,9 @@ export class Doors {
       const locked = all.every(({ controller }) => controller.state.strike.kind === 'locked');
       return { kind: locked ? 'locked' : 'unlocked' };
     }
+    const rules = this.#policies.get(doorId)?.rules;
+    if (grant.way && rules && entersEvacuated(grant.way, rules, this.#parts.memory))
+      return { kind: 'refused', reason: 'evacuation' };
     const asked = all.filter(({ floor }) => !floor || !floors || floors.includes(floor));
     const done = await Promise.all(asked.map(({ controller }) => controller.grant(grant)));
     return (

@@ -268,7 +268,8 @@ class RunningTerminal implements Terminal {
       indicator: this.#ports.indicators.get(readerId),
       pinPad: this.#ports.pinPads.get(readerId),
       timing: reader.timing && new TimingWatch(reader.timing),
-      open: (tapId, decision) => this.#doors.grant(doorId, grantOf(tapId, decision), decision.obligations),
+      open: (tapId, decision) =>
+        this.#doors.grant(doorId, grantOf(tapId, decision, reader), decision.obligations),
       resting: () => this.#resting(reader),
       indicated: (indication) => this.#observe({ kind: 'indication', readerId, indication }),
       ended: (card, result) => this.#tapEnded(reader, card, result),
@@ -337,7 +338,10 @@ class RunningTerminal implements Terminal {
   }
 }
 
-function grantOf(tapId: string, { obligations, basis }: Granted): Grant {
-  const exempt = basis.path.some(({ rule, verdict }) => rule === 'lockdown' && verdict === 'passed');
-  return { tapId, longer: obligations.longer ?? false, exempt };
+function grantOf(tapId: string, { obligations, basis }: Granted, { from, to }: ReaderSettings): Grant {
+  const passed = (name: string) =>
+    basis.path.some(({ rule, verdict }) => rule === name && verdict === 'passed');
+  const way = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
+  const longer = obligations.longer ?? false;
+  return { tapId, longer, exempt: passed('lockdown'), ...(!passed('evacuation') && { way }) };
 }

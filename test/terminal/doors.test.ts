@@ -351,6 +351,29 @@ describe('conditions of the site, set by inputs', () => {
     expect(bench.locked()).toBe(true);
   });
 
+  it('fire between decision and opening lets nobody in, and everybody out', async () => {
+    bench = new Bench({ settings, hardware, into: 'lab' });
+    const zoned = { ...office, zones: [{ id: 'lab' }] };
+    for (const id of ['door-1', 'door-2']) bench.policy.doors.set(id, doorRules({ id }, zoned));
+    bench.permit(reading.userNumber);
+    await bench.terminal.start();
+    for (const [reader, result] of [
+      ['reader-1', { result: 'not-opened', reason: 'evacuation' }],
+      ['reader-2', { result: 'unlocked' }],
+    ] as const) {
+      await press('panel', false);
+      let release = () => {};
+      bench.journal.gate = new Promise((resolve) => {
+        release = resolve;
+      });
+      await bench.tap(holder, reader);
+      await press('panel', true);
+      release();
+      await bench.settle();
+      expect(lastActuation()).toMatchObject(result);
+    }
+  });
+
   it('an event at a door and one of a tap: on for a time', async () => {
     await begin(settings, hardware);
     bench.doors.get('door-1')?.force();

@@ -16,7 +16,7 @@ export interface Surroundings {
 }
 
 /** Why a decision that grants opens nothing: it was made before, and this is what has become of the door since. */
-export type Refusal = 'lockdown' | 'interlock-busy';
+export type Refusal = 'evacuation' | 'lockdown' | 'interlock-busy';
 
 /**
  * Whether a door is known to be locked and closed, and to stay so until it is asked: not held, every command answered, no fault, the leaf closed where a contact
