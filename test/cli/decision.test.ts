@@ -274,17 +274,23 @@ test('a replay knows the conditions of the site and the failures of cards that w
     lockdown(true),
     denied('lockdown'),
     lockdown(false),
+    { ...told, kind: 'automation', body: { threatLevel: 2 } },
+    denied('clearance-insufficient'),
+    { ...told, kind: 'automation', body: { threatLevel: 0 } },
     failed,
     failed,
     denied('locked-out'),
   ]);
-  const lockOut = file('lock-out.yaml', `${yaml}lockOut: { reader: { after: 2 } }\n`);
+  const lockOut = file(
+    'lock-out.yaml',
+    `${yaml.replace('assurance: [mutual-authentication]', 'assurance: [mutual-authentication], clearance: [{ fromLevel: 2, needs: 1 }]')}lockOut: { reader: { after: 2 } }\n`,
+  );
   const { out } = await kazasu(
     ...['decision', 'replay', '--journal', journal, '--policy', lockOut],
     '--holders',
     policy,
   );
-  expect(out).toBe('9 taps: 7 the same, 0 otherwise, 2 decided by no rule, 0 erased\n');
+  expect(out).toBe('10 taps: 8 the same, 0 otherwise, 2 decided by no rule, 0 erased\n');
 });
 
 test('rules in YAML are tried with public holidays', async () => {
@@ -300,7 +306,7 @@ test('rules in YAML are tried with public holidays', async () => {
     '--holders',
     policy,
   );
-  expect(out).toContain('6 the same, 1 otherwise');
+  expect(out).toContain('6 the same, 2 otherwise');
 });
 
 test('a tap that has been erased is counted apart', async () => {

@@ -65,13 +65,16 @@ export interface RecordedTap {
   readonly time: DecisionTime;
 }
 
-const conditionBodySchema = z.looseObject({
-  condition: z.enum(siteConditions),
-  on: z.boolean(),
-  zones: z.array(z.string()).optional(),
-});
+const conditionBodySchema = z.union([
+  z.object({
+    condition: z.enum(siteConditions),
+    on: z.boolean(),
+    zones: z.array(z.string()).optional(),
+  }),
+  z.object({ threatLevel: z.int().min(0) }),
+]);
 
-/** The condition of the site that `entry` records as declared or ended; undefined for any other entry. */
+/** The condition of the site that `entry` records as declared or ended, or its threat level; undefined for any other entry. */
 export function recordedCondition(entry: JournalEntry): z.output<typeof conditionBodySchema> | undefined {
   return entry.kind === 'automation' ? conditionBodySchema.safeParse(entry.body).data : undefined;
 }

@@ -7,7 +7,7 @@ import type { PolicySlice } from './policy.ts';
 import type { RecordedTap, recordedCondition } from './recorded-tap.ts';
 import type { DecisionTime } from './rule.ts';
 import { afterFailure } from './rules/lock-out.ts';
-import { declareCondition, endCondition } from './site-state.ts';
+import { declareCondition, endCondition, setThreatLevel } from './site-state.ts';
 
 /** A tap that the card or its holder failed; `holderId` only of a card that has proven itself. */
 type Failure = Pick<Parameters<typeof afterFailure>[0], 'rules' | 'reason' | 'readerId' | 'holderId'> & {
@@ -51,8 +51,10 @@ export class Replay {
     this.#apply(afterFailure({ ...failure, state, timeMs: effectiveMs(time) }).changes);
   }
 
-  /** A condition of the site began or ended, everywhere or in `zones`. */
-  declare({ condition, on, zones }: NonNullable<ReturnType<typeof recordedCondition>>): void {
+  /** A condition of the site began or ended, everywhere or in zones, or its threat level changed. */
+  declare(recorded: NonNullable<ReturnType<typeof recordedCondition>>): void {
+    if ('threatLevel' in recorded) return this.#apply([setThreatLevel(recorded.threatLevel)]);
+    const { condition, on, zones } = recorded;
     const set = on ? declareCondition : endCondition;
     this.#apply([set(condition, this.#stateOf(undefined), zones)]);
   }
