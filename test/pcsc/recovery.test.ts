@@ -262,7 +262,7 @@ describe('a card', () => {
     const slow = await deckCard('employee');
     slow.misbehave({ kind: 'slow', delayMs: 250 });
     await fixture.link(first).insert(slow);
-    expect((await events.presented()).outcome).toEqual({ kind: 'timeout' });
+    expect((await events.presented()).outcome).toMatchObject({ kind: 'too-slow' });
     fixture.link(first).remove();
     expect(await events.removed()).toBe(first);
     expect(events.faulty()).toEqual([]);
