@@ -20,8 +20,22 @@ function start(...words: readonly string[]): { child: ChildProcess; ended: Promi
   return { child, ended };
 }
 
-/** Runs a command of the command line to its end. */
-export const kazasu = (...words: readonly string[]): Promise<Ended> => start(...words).ended;
+/** how long one command may take on a busy machine before it counts as hanging, in milliseconds */
+const commandLimitMs = 25_000;
+
+/** Runs a command of the command line to its end; rejects with its words when it hangs. */
+export async function kazasu(...words: readonly string[]): Promise<Ended> {
+  const { child, ended } = start(...words);
+  let hangs = false;
+  const limit = setTimeout(() => {
+    hangs = true;
+    child.kill('SIGKILL');
+  }, commandLimitMs);
+  const end = await ended;
+  clearTimeout(limit);
+  if (hangs) throw new Error(`kazasu ${words.join(' ')} hangs, having said: ${end.stdout}${end.stderr}`);
+  return end;
+}
 
 export interface EmulatedCard {
   stop(): Promise<Ended>;
