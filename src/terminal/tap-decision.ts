@@ -7,8 +7,8 @@ import type { CardClaim, Reading } from '#core/card/reading.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { LookedUp, PolicyLookup } from '#ports/policy-lookup.ts';
 import type { AccessMemory, FactsView, FoundFacts, KeptFacts } from './access-memory.ts';
+import type { ReaderSettings } from './desks.ts';
 import type { JournalWriter } from './journal-writer.ts';
-import type { ReaderSettings } from './terminal.ts';
 
 export interface TapDecisionParts {
   readonly policy: PolicyLookup;

@@ -2,9 +2,9 @@ import type { StateChange } from '#core/access/access-state.ts';
 import type { CardOutcome } from '#core/card/reading.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
+import type { ReaderSettings } from './desks.ts';
 import type { Occurrence } from './journal-writer.ts';
 import type { TapResult } from './tap.ts';
-import type { ReaderSettings } from './terminal.ts';
 import type { JudgedTiming } from './timing-watch.ts';
 
 /** The entry of what the strike did for a tap. */

@@ -1,29 +1,24 @@
 import type { Logger } from 'pino';
 import { automationEvents } from '#core/access/automation.ts';
 import type { DoorEvent } from '#core/access/door-state.ts';
-import type { ServiceRequest } from '#core/access/rule.ts';
 import { localParts } from '#core/access/time-zone.ts';
-import type { CardReaders, PresentedCard, ReaderStatus } from '#ports/card-reader.ts';
+import type { CardReaders } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
-import type { Indication, Indicator } from '#ports/indicator.ts';
+import type { Indicator } from '#ports/indicator.ts';
 import type { JournalAppend } from '#ports/journal-append.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import { AccessMemory } from './access-memory.ts';
 import { Automation, type AutomationSettings } from './automation.ts';
-import type { Grant } from './door-controller.ts';
+import { Desks, type ReaderSettings } from './desks.ts';
 import { type DoorEntry, Doors } from './doors.ts';
 import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { Passages } from './passages.ts';
-import { ReaderDesk } from './reader-desk.ts';
-import { ReaderWatch } from './reader-watch.ts';
 import { TamperAnswer } from './tamper-answer.ts';
-import type { Granted, TapResult } from './tap.ts';
 import { timeOf } from './tap-decision.ts';
-import { type TimingSettings, TimingWatch } from './timing-watch.ts';
 
 /** Everything a terminal needs of the outside; `main.ts` and the site supply it. */
 export interface TerminalPorts {
@@ -41,20 +36,6 @@ export interface TerminalPorts {
   /** what destroys the keys of this device when its housing is opened */
   readonly keyErasure?: KeyErasure;
   readonly observe?: (event: TerminalEvent) => void;
-}
-
-export interface ReaderSettings {
-  readonly readerId: string;
-  /** exact name in the card stack */
-  readonly readerName: string;
-  readonly doorId: string;
-  /** zones the reader leads from and to, where the configuration names them */
-  readonly from?: string;
-  readonly to?: string;
-  /** what taps here are for besides the door */
-  readonly service?: ServiceRequest;
-  /** absent: how long cards take to authenticate is not watched */
-  readonly timing?: TimingSettings;
 }
 
 /** What the tap loop needs of the configuration; wiring stays with whoever builds the ports. */
@@ -102,9 +83,7 @@ class RunningTerminal implements Terminal {
   readonly #doors: Doors;
   readonly #automation: Automation;
   readonly #tamper: TamperAnswer;
-  /** by the reader's name in the card stack */
-  readonly #desks: ReadonlyMap<string, ReaderDesk>;
-  readonly #readerWatch: ReaderWatch;
+  readonly #desks: Desks;
   #cancelWatch: CancelTimer | undefined;
   #factsLoaded = false;
 
@@ -129,11 +108,6 @@ class RunningTerminal implements Terminal {
       },
     });
     this.#passages = new Passages({ memory: this.#memory, journal: this.#journal });
-    this.#readerWatch = new ReaderWatch({
-      virtualReaders: settings.virtualReaders,
-      journal: this.#journal,
-      log: ports.log,
-    });
     this.#tamper = new TamperAnswer({ keyErasure: ports.keyErasure, journal: this.#journal, log: ports.log });
     this.#doors = this.#buildDoors();
     this.#automation = new Automation({
@@ -145,7 +119,16 @@ class RunningTerminal implements Terminal {
       clock: ports.clock,
       log: ports.log.child({ component: 'automation' }),
     });
-    this.#desks = new Map(settings.readers.map((reader) => [reader.readerName, this.#buildDesk(reader)]));
+    this.#desks = new Desks({
+      ...ports,
+      settings,
+      doors: this.#doors,
+      memory: this.#memory,
+      passages: this.#passages,
+      journal: this.#journal,
+      observe: (event) => this.#observe(event),
+      happened: (event, doorId) => this.#automation.happened(event, doorId),
+    });
   }
 
   async start(): Promise<void> {
@@ -160,7 +143,7 @@ class RunningTerminal implements Terminal {
   }
 
   async #begin(): Promise<void> {
-    const { readers, policy, pinPads, log } = this.#ports;
+    const { policy, pinPads, log } = this.#ports;
     // doors first: they lock, and exit requests are served before anything else can fail
     await this.#doors.start();
     await this.#journal.start();
@@ -171,14 +154,7 @@ class RunningTerminal implements Terminal {
     await this.#warmUp();
     await this.#doors.supervise();
     await Promise.all([...pinPads.values()].map((pad) => pad.start()));
-    await readers.start({
-      readerChanged: (status) => this.#readerChanged(status),
-      cardDetected: (readerName) => this.#desks.get(readerName)?.detected(),
-      cardClaimed: (readerName, claim) => this.#desks.get(readerName)?.claimed(claim),
-      cardPresented: (card) => void this.#cardPresented(card),
-      cardRemoved: (readerName) => this.#desks.get(readerName)?.cardRemoved(),
-    });
-    for (const desk of this.#desks.values()) desk.rest();
+    await this.#desks.start();
     log.info('terminal ready');
   }
 
@@ -201,7 +177,7 @@ class RunningTerminal implements Terminal {
     };
     await end([readers]);
     // doors lock while taps come to their end, which may wait for the disk: what is decided by then opens nothing
-    await end([this.#doors, this.#automation, ...this.#desks.values()]);
+    await end([this.#doors, this.#automation, this.#desks]);
     await end(pinPads.values());
     await this.#tamper.settled();
     this.#passages.stop();
@@ -247,32 +223,7 @@ class RunningTerminal implements Terminal {
       observe: (event) => this.#observe(event),
       happened: (event, doorId) => this.#happened(event, doorId),
       tampered: (doorId) => this.#tamper.opened(doorId),
-      indicate: (doorId) => this.#restReaders(doorId),
-    });
-  }
-
-  #buildDesk(reader: ReaderSettings): ReaderDesk {
-    const { readerId, doorId } = reader;
-    if (!this.#settings.doors.some((door) => door.doorId === doorId)) {
-      throw new Error(`reader ${readerId} serves door ${doorId}, which is not configured`);
-    }
-    return new ReaderDesk({
-      policy: this.#ports.policy,
-      memory: this.#memory,
-      passages: this.#passages,
-      journal: this.#journal,
-      clock: this.#ports.clock,
-      log: this.#ports.log.child({ component: 'tap', reader: readerId }),
-      settings: this.#settings,
-      reader,
-      indicator: this.#ports.indicators.get(readerId),
-      pinPad: this.#ports.pinPads.get(readerId),
-      timing: reader.timing && new TimingWatch(reader.timing),
-      open: (tapId, decision) =>
-        this.#doors.grant(doorId, grantOf(tapId, decision, reader), decision.obligations),
-      resting: () => this.#resting(reader),
-      indicated: (indication) => this.#observe({ kind: 'indication', readerId, indication }),
-      ended: (card, result) => this.#tapEnded(reader, card, result),
+      indicate: (doorId) => this.#desks.rest(doorId),
     });
   }
 
@@ -280,51 +231,6 @@ class RunningTerminal implements Terminal {
   #happened(event: DoorEvent, doorId: string): void {
     const known = automationEvents.find((one) => one === event);
     if (known) this.#automation.happened(known, doorId);
-  }
-
-  #resting({ doorId, readerName }: ReaderSettings): Indication {
-    const shown = this.#doors.resting(doorId);
-    return shown === 'idle' && !this.#readerWatch.ready(readerName) ? 'fault' : shown;
-  }
-
-  #restReaders(doorId: string): void {
-    for (const reader of this.#settings.readers) {
-      if (reader.doorId === doorId) this.#desks.get(reader.readerName)?.rest();
-    }
-  }
-
-  async #cardPresented(card: PresentedCard): Promise<void> {
-    const desk = this.#desks.get(card.readerName);
-    if (desk) await desk.present(card);
-    else await card.end();
-  }
-
-  #tapEnded(reader: ReaderSettings, card: PresentedCard, result: TapResult): void {
-    const decision = result.kind === 'decided' ? result.decision : undefined;
-    const fault = result.kind === 'decided' ? result.fault?.code : undefined;
-    if (decision && decision.kind !== 'needs') {
-      const told = decision.kind === 'waits' ? decision.alarms : [decision.kind, ...decision.alarms];
-      for (const event of told) this.#automation.happened(event, reader.doorId);
-    }
-    const reason = decision?.kind === 'denied' || decision?.kind === 'waits' ? decision.reason : undefined;
-    this.#ports.log.info(
-      { tapId: card.tapId, reader: reader.readerId, result: decision?.kind ?? 'hold-again', reason, fault },
-      'tap',
-    );
-    this.#observe({
-      kind: 'tap',
-      tapId: card.tapId,
-      readerId: reader.readerId,
-      doorId: reader.doorId,
-      outcome: card.outcome.kind,
-      ...(decision ? { decision } : {}),
-    });
-  }
-
-  #readerChanged(status: ReaderStatus): void {
-    this.#observe({ kind: 'reader', status });
-    this.#readerWatch.changed(status);
-    this.#desks.get(status.name)?.rest();
   }
 
   #watchOver(): void {
@@ -336,12 +242,4 @@ class RunningTerminal implements Terminal {
   #observe(event: TerminalEvent): void {
     this.#ports.observe?.(event);
   }
-}
-
-function grantOf(tapId: string, { obligations, basis }: Granted, { from, to }: ReaderSettings): Grant {
-  const passed = (name: string) =>
-    basis.path.some(({ rule, verdict }) => rule === name && verdict === 'passed');
-  const way = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
-  const longer = obligations.longer ?? false;
-  return { tapId, longer, exempt: passed('lockdown'), ...(!passed('evacuation') && { way }) };
 }

@@ -104,29 +104,18 @@ export interface DecisionBasis {
   readonly path: readonly PathStep[];
 }
 
-/** `changes` are facts to become durable together with the journal entry of the decision. */
+/** What a decision leaves behind. */
+interface Outcome {
+  readonly basis: DecisionBasis;
+  /** facts to become durable together with the journal entry of the decision */
+  readonly changes: readonly StateChange[];
+  readonly alarms: readonly TapAlarm[];
+}
+
 export type Decision =
-  | {
-      readonly kind: 'granted';
-      readonly basis: DecisionBasis;
-      readonly obligations: Obligations;
-      readonly changes: readonly StateChange[];
-      readonly alarms: readonly TapAlarm[];
-    }
-  | {
-      readonly kind: 'denied';
-      readonly reason: DenialReason;
-      readonly basis: DecisionBasis;
-      readonly changes: readonly StateChange[];
-      readonly alarms: readonly TapAlarm[];
-    }
+  | (Outcome & { readonly kind: 'granted'; readonly obligations: Obligations })
+  | (Outcome & { readonly kind: 'denied'; readonly reason: DenialReason })
   /** not yet: the reading lacks a property that the holder can still add on the open session */
   | { readonly kind: 'needs'; readonly property: 'pin'; readonly basis: DecisionBasis }
   /** not yet: recorded, and somebody else has to do something first */
-  | {
-      readonly kind: 'waits';
-      readonly reason: WaitReason;
-      readonly basis: DecisionBasis;
-      readonly changes: readonly StateChange[];
-      readonly alarms: readonly TapAlarm[];
-    };
+  | (Outcome & { readonly kind: 'waits'; readonly reason: WaitReason });

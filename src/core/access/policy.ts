@@ -71,34 +71,26 @@ export interface PolicySlice extends DoorPolicy {
  * calendar lacks the public holidays it asks for.
  */
 export function rulesOfDoor(rules: SiteRules, doorId: string | undefined): DoorRules {
-  const door = rules.doors.find((one) => one.id === doorId);
   const {
-    lockdown,
-    evacuation,
-    master,
-    clearances,
-    longerAccess,
-    terminalGroups,
-    lockOut,
-    duress,
-    services,
+    organization,
+    timeZone,
+    profiles,
+    calendars,
+    schedules,
+    groups,
+    zones,
+    doors,
+    permissions,
+    japaneseHolidays,
+    ...site
   } = rules;
+  const door = doors.find((one) => one.id === doorId);
   return {
     ...(door ? { door } : {}),
-    permissions: rules.permissions.filter(({ door, zone }) => zone !== undefined || door === doorId),
-    schedules: new Map(rules.schedules.map((schedule) => [schedule.id, withCalendar(schedule, rules)])),
-    zones: new Map(rules.zones.map((zone) => [zone.id, zone])),
-    site: {
-      lockdown,
-      evacuation,
-      master,
-      clearances,
-      longerAccess,
-      terminalGroups,
-      lockOut,
-      duress,
-      services,
-    },
+    permissions: permissions.filter(({ door, zone }) => zone !== undefined || door === doorId),
+    schedules: new Map(schedules.map((schedule) => [schedule.id, withCalendar(schedule, rules)])),
+    zones: new Map(zones.map((zone) => [zone.id, zone])),
+    site,
   };
 }
 
