@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** Tests that use the one PC/SC stack or the one set of ports of their namespace: one file at a time. */
-const machine = ['test/pcsc/**/*.test.ts', 'test/site/**/*.test.ts', 'test/scenarios/**/*.test.ts'];
+const machine = ['test/pcsc/**/*.test.ts', 'test/site/**/*.test.ts'];
 
 export default defineConfig({
   test: {

@@ -56,15 +56,18 @@ export class SimulatedClock implements Clock {
     this.#passUntil(untilUs);
   }
 
-  /** As `advance`, and after every timer lets the promises it settled run. */
-  async advanceAsync(ms: number): Promise<void> {
+  /**
+   * As `advance`, and after every timer lets the promises it settled run; `settled` waits for more, such as threads
+   * that work in real time.
+   */
+  async advanceAsync(ms: number, settled: () => Promise<void> = settlePromises): Promise<void> {
     const untilUs = this.#monotonicUs + Math.round(ms * 1_000);
-    await settlePromises();
+    await settled();
     for (let timer = this.#nextUntil(untilUs); timer; timer = this.#nextUntil(untilUs)) {
       this.#passUntil(timer.dueUs);
       this.#timers.delete(timer);
       timer.action();
-      await settlePromises();
+      await settled();
     }
     this.#passUntil(untilUs);
   }
@@ -108,6 +111,6 @@ export class SimulatedClock implements Clock {
 }
 
 /** One turn of the event loop: every promise already settled has run its continuations. */
-function settlePromises(): Promise<void> {
+export function settlePromises(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

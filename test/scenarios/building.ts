@@ -1,0 +1,338 @@
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished } from 'vitest';
+import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { openDatabase } from '#adapters/sqlite/database.ts';
+import { journalFormat } from '#adapters/sqlite/journal-format.ts';
+import { listEntries } from '#adapters/sqlite/journal-pages.ts';
+import type { DenialReason, WaitReason } from '#core/access/decision.ts';
+import { type TerminalConfig, terminalConfigSchema } from '#core/config/terminal-config.ts';
+import { parseYaml } from '#core/config/yaml-document.ts';
+import type { JournalEntry } from '#core/journal/entry.ts';
+import type { Indication } from '#ports/indicator.ts';
+import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
+import { SimulatedDoor } from '#simulators/door/simulated-door.ts';
+import { SimulatedPinPad } from '#simulators/door/simulated-pin-pad.ts';
+import { type CardKind, Cards, type ProfileChanges, storyProfiles } from './cards.ts';
+import { installPolicy, type PolicyFiles, under } from './policy-files.ts';
+import { hardwareIds, type RunParts, type TapEvent, TerminalRun } from './terminal-run.ts';
+import { msOf, utcOf } from './times.ts';
+import { smallBuilding } from './wiring.ts';
+
+export interface BuildingPlan
+  extends Required<Pick<PolicyFiles, 'rules' | 'holders'>>,
+    Pick<PolicyFiles, 'confirmed'>,
+    ProfileChanges {
+  /** the terminal's configuration in YAML, without its head; a small building of two doors by default */
+  readonly terminal?: string;
+  /** local time (Asia/Tokyo) at the start, such as `2026-11-16 12:00`, a Monday and the default */
+  readonly at?: string;
+}
+
+export interface TapOptions extends CardKind {
+  /** digits typed when the terminal asks for a PIN, then Enter */
+  readonly pin?: string;
+  /** whoever is let through stays where they are: the leaf is never opened */
+  readonly stays?: true;
+}
+
+/** How a tap ended, and the entry of its decision as the disk has it. */
+export interface Tapped {
+  readonly tapId: string;
+  readonly result: 'granted' | 'denied' | 'waits' | 'hold-again' | 'needs';
+  readonly reason: DenialReason | WaitReason | undefined;
+  readonly alarms: readonly string[];
+  readonly entry: JournalEntry;
+}
+
+/**
+ * A building with one terminal, built by `building` and closed with the test. People tap, time passes, the power fails;
+ * whatever is asked of the terminal is over when a method returns.
+ */
+export class Building {
+  readonly clock: SimulatedClock;
+  readonly #plan: BuildingPlan;
+  readonly #config: TerminalConfig;
+  readonly #root = mkdtempSync(join(tmpdir(), 'kazasu-building-'));
+  readonly #doors: ReadonlyMap<string, SimulatedDoor>;
+  readonly #pads: ReadonlyMap<string, SimulatedPinPad>;
+  readonly #shown = new Map<string, Indication>();
+  readonly #cutRuns: Promise<void>[] = [];
+  readonly #unrecorded: string[] = [];
+  #runs = 0;
+  #folder: string;
+  #parts: RunParts | undefined;
+  #cards: Cards | undefined;
+  #run: TerminalRun | undefined;
+
+  constructor(plan: BuildingPlan) {
+    this.#plan = plan;
+    this.clock = new SimulatedClock({ utcMs: utcOf(plan.at ?? '2026-11-16 12:00') });
+    const head = 'formatVersion: 1\nterminal: building\ncardProfiles: [card.yaml]\n';
+    const text = under(head, plan.terminal ?? smallBuilding);
+    this.#config = parseYaml(text, 'terminal.yaml', terminalConfigSchema, 'config-invalid');
+    this.#folder = this.#newFolder();
+    const { clock } = this;
+    const record = (door: string, locked: boolean, cause: string | undefined) => {
+      if (!locked && cause !== undefined && !this.#isRecorded(cause)) this.#unrecorded.push(door);
+    };
+    this.#doors = new Map(
+      hardwareIds(this.#config).map((id) => [
+        id,
+        new SimulatedDoor({
+          id,
+          clock,
+          record: ({ what, locked, cause }) =>
+            what === 'command' && locked !== undefined && record(id, locked, cause),
+        }),
+      ]),
+    );
+    this.#pads = new Map(this.#config.readers.map(({ id }) => [id, new SimulatedPinPad({ clock })]));
+  }
+
+  async open(): Promise<void> {
+    const { rules, holders, confirmed } = this.#plan;
+    this.#cards = await Cards.open(this.clock);
+    await this.install({ rules, holders, ...(confirmed !== undefined && { confirmed }) });
+    this.#parts = {
+      folder: this.#folder,
+      config: this.#config,
+      profiles: await storyProfiles(this.#plan),
+      signing: await openDeviceKey(this.#root),
+      clock: this.clock,
+      doors: this.#doors,
+      pads: this.#pads,
+      shown: this.#shown,
+    };
+    this.#run = await TerminalRun.start(this.#parts);
+  }
+
+  async close(): Promise<void> {
+    await this.#run?.stop();
+    await Promise.all(this.#cutRuns);
+    rmSync(this.#root, { recursive: true, force: true });
+  }
+
+  /** Installs rules, a complete list of holders, or both, as `kazasu policy import` does beside the running terminal. */
+  async install(policy: PolicyFiles): Promise<void> {
+    await installPolicy(this.#folder, policy, this.clock.utcMs());
+  }
+
+  /** Holds a card at a reader, types the PIN if one is asked for, and takes the card away when the tap has ended. */
+  async tap(userNumber: string, readerId: string, options: TapOptions = {}): Promise<Tapped> {
+    const { readers, taps, work } = this.#running();
+    const before = taps.length;
+    readers.insert(readerId, this.#cardOf(userNumber, options));
+    await work.idle();
+    const pad = this.#pads.get(readerId);
+    if (pad?.asking()) {
+      for (const digit of options.pin ?? '') pad.press(Number(digit));
+      if (options.pin === undefined) pad.cancel();
+      else pad.enter();
+      await work.idle();
+    }
+    readers.remove(readerId);
+    await work.idle();
+    const ended = taps[before];
+    if (!ended) throw new Error('the tap has not ended');
+    return this.#tapped(ended);
+  }
+
+  /** The tap is granted, recorded before the strike moved, and the door unlocks; whoever tapped goes through. */
+  async lets(userNumber: string, readerId: string, options: TapOptions = {}): Promise<Tapped> {
+    const tapped = await this.tap(userNumber, readerId, options);
+    expect([tapped.result, tapped.reason], `${userNumber} at ${readerId}`).toEqual(['granted', undefined]);
+    expect(this.#unrecorded, 'doors that opened before it was recorded').toEqual([]);
+    const [actuation] = this.entries('actuation').filter(({ tapId }) => tapId === tapped.tapId);
+    expect(actuation?.body).toMatchObject({ result: 'unlocked' });
+    const door = this.door(this.#doorOf(readerId));
+    expect(door.wires().locked, 'the strike').toBe(false);
+    if (!options.stays) await this.#goThrough(door);
+    return tapped;
+  }
+
+  /** The tap is denied for `reason` and recorded; the strike does not move. */
+  async refuses(
+    userNumber: string,
+    readerId: string,
+    reason: DenialReason,
+    options: TapOptions = {},
+  ): Promise<Tapped> {
+    return this.#opensNothing(await this.tap(userNumber, readerId, options), ['denied', reason]);
+  }
+
+  /** The tap is good and waits for somebody else: nothing opens. */
+  async keepsWaiting(
+    userNumber: string,
+    readerId: string,
+    reason: WaitReason,
+    options: TapOptions = {},
+  ): Promise<Tapped> {
+    const tapped = this.#opensNothing(await this.tap(userNumber, readerId, options), ['waits', reason]);
+    expect(this.#shown.get(readerId)).toBe('next-person');
+    return tapped;
+  }
+
+  /** Lets time pass, such as `2 h`: a minute of it costs a look at the policy for each door. */
+  async later(text: string): Promise<void> {
+    await this.clock.advanceAsync(msOf(text), () => this.#running().work.idle());
+  }
+
+  /** Lets time pass until the clock shows this local time. */
+  async until(local: string): Promise<void> {
+    await this.clock.advanceAsync(utcOf(local) - this.clock.utcMs(), () => this.#running().work.idle());
+  }
+
+  /** Stops in order, stays without power for `off` (a minute), and starts again from the same files. */
+  async reboot({ off = '1 min' }: { readonly off?: string } = {}): Promise<void> {
+    await this.#running().stop();
+    await this.#powerOn(off);
+  }
+
+  /** The power fails at once, and comes back after `off`: what was not on the disk by then is gone. */
+  async crash({ off = '1 min' }: { readonly off?: string } = {}): Promise<void> {
+    const before = this.#folder;
+    this.#folder = this.#newFolder();
+    // the log first: what is moved from it into the database meanwhile is then in both
+    for (const name of [
+      'journal.sqlite-wal',
+      'journal.sqlite',
+      'journal.sqlite.head',
+      'policy.sqlite-wal',
+      'policy.sqlite',
+    ]) {
+      if (existsSync(join(before, name))) copyFileSync(join(before, name), join(this.#folder, name));
+    }
+    this.#cutRuns.push(this.#running().cut());
+    await this.#powerOn(off);
+  }
+
+  /** Nobody knows any more whether the clock is right: no battery, not yet synchronised. */
+  untrustedClock(): void {
+    this.clock.trust(false);
+  }
+
+  trustedClock(): void {
+    this.clock.trust(true);
+  }
+
+  /** The clock is put ahead (`1 h`) or back (`-1 h`). */
+  stepClock(by: string): void {
+    this.clock.stepUtc(msOf(by));
+  }
+
+  /** The clock is put to this local time. */
+  setClock(local: string): void {
+    this.clock.stepUtc(utcOf(local) - this.clock.utcMs());
+  }
+
+  /** Closes the contact of an input of the terminal, or opens it. */
+  async input(id: string, state: 'on' | 'off'): Promise<void> {
+    const input = this.door(`input:${id}`);
+    if (state === 'on') input.force();
+    else input.close();
+    await this.later('300 ms');
+  }
+
+  /** Closes the contact of an input for a moment, as a key switch or a push button does. */
+  async press(id: string): Promise<void> {
+    await this.input(id, 'on');
+    await this.input(id, 'off');
+  }
+
+  /** A door, or an input or output as `input:ID` and `output:ID`, with its wires and who stands at it. */
+  door(id: string): SimulatedDoor {
+    const door = this.#doors.get(id);
+    if (!door) throw new Error(`the building has no ${id}`);
+    return door;
+  }
+
+  /** What the terminal shows at a reader. */
+  shown(readerId: string): Indication | undefined {
+    return this.#shown.get(readerId);
+  }
+
+  /** Entries of the journal as the disk has them now, in the order written. */
+  entries(kind?: string): readonly JournalEntry[] {
+    const db = openDatabase(join(this.#folder, 'journal.sqlite'), journalFormat, { readonly: true });
+    try {
+      const views = listEntries(db, { limit: 10_000, ...(kind !== undefined && { kind }) });
+      return views.map(({ entry }) => entry);
+    } finally {
+      db.close();
+    }
+  }
+
+  /** Alarms that were raised, in the order recorded. */
+  alarms(): readonly unknown[] {
+    return this.entries('alarm').flatMap(({ body }) => (body.on === true ? [body.alarm] : []));
+  }
+
+  #cardOf(userNumber: string, kind: CardKind) {
+    if (!this.#cards) throw new Error('the building is not open');
+    return this.#cards.of(userNumber, kind);
+  }
+
+  #running(): TerminalRun {
+    if (!this.#run) throw new Error('the building is not open');
+    return this.#run;
+  }
+
+  #tapped({ tapId, decision }: TapEvent): Tapped {
+    const entry = this.entries('decision').findLast((one) => one.tapId === tapId);
+    if (!entry) throw new Error('the decision is not in the journal');
+    const result = decision?.kind ?? 'hold-again';
+    const reason = decision?.kind === 'denied' || decision?.kind === 'waits' ? decision.reason : undefined;
+    expect(entry.body).toMatchObject({ result, ...(reason && { reason }) });
+    const alarms = decision && decision.kind !== 'needs' ? decision.alarms : [];
+    return { tapId, result, reason, alarms, entry };
+  }
+
+  #opensNothing(tapped: Tapped, expected: readonly [string, string]): Tapped {
+    expect([tapped.result, tapped.reason]).toEqual(expected);
+    expect(this.entries('actuation').filter(({ tapId }) => tapId === tapped.tapId)).toEqual([]);
+    expect(this.door(String(tapped.entry.body.door)).wires().locked, 'the strike').toBe(true);
+    return tapped;
+  }
+
+  async #goThrough(door: SimulatedDoor): Promise<void> {
+    expect(door.push(), 'the leaf opens').toBe(true);
+    await this.later('500 ms');
+    door.close();
+    await this.later('1 s');
+    expect(door.wires().locked, 'the strike behind them').toBe(true);
+  }
+
+  #isRecorded(tapId: string): boolean {
+    return this.entries('decision').some((one) => one.tapId === tapId && one.body.result === 'granted');
+  }
+
+  #doorOf(readerId: string): string {
+    const door = this.#config.readers.find(({ id }) => id === readerId)?.door;
+    if (door === undefined) throw new Error(`the building has no reader ${readerId}`);
+    return door;
+  }
+
+  async #powerOn(off: string): Promise<void> {
+    if (!this.#parts) throw new Error('the building is not open');
+    this.#runs += 1;
+    this.clock.reboot(`00000000-0000-4000-8000-${String(this.#runs + 1).padStart(12, '0')}`);
+    this.clock.stepUtc(msOf(off));
+    this.#run = await TerminalRun.start({ ...this.#parts, folder: this.#folder });
+  }
+
+  #newFolder(): string {
+    const folder = join(this.#root, `state-${this.#runs}`);
+    mkdirSync(folder);
+    return folder;
+  }
+}
+
+/** A building whose terminal runs, closed when the test has ended. */
+export async function building(plan: BuildingPlan): Promise<Building> {
+  const made = new Building(plan);
+  onTestFinished(() => made.close());
+  await made.open();
+  return made;
+}
