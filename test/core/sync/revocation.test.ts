@@ -1,0 +1,63 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { documentBytes } from '#core/sync/document.ts';
+import { checkRevocation, type Revocation, revocationBytes } from '#core/sync/revocation.ts';
+import { signDocument } from '#core/sync/signed.ts';
+import type { TrustRoot } from '#core/sync/trust.ts';
+import { eachBitTurned, pinnedRoot, signedByPolicy, testKeys } from './keys.ts';
+
+const refusal = (reason: string) => ({ kind: 'refused', reason });
+const content = {
+  organization: 'city',
+  changeNumber: 41,
+  issuedAtMs: 1_800_000_000_000,
+  holders: ['sato'],
+  cards: [{ profileId: 'staff', userNumber: 'A1', diversifier: '0A' }],
+};
+const revocation: Revocation = { ...content, type: 'policy-revocation', format: 1 };
+
+let root: TrustRoot;
+beforeAll(async () => {
+  root = await pinnedRoot();
+});
+
+describe('a revocation', () => {
+  it('is believed as it was signed, ahead of the manifest that says the same', async () => {
+    const document = await signedByPolicy(revocationBytes(content));
+    expect(checkRevocation(document, { root })).toEqual({ kind: 'accepted', value: revocation });
+    expect(checkRevocation(document, { root, known: { changeNumber: 40 } }).kind).toBe('accepted');
+    for (const changeNumber of [41, 42]) {
+      expect(checkRevocation(document, { root, known: { changeNumber } })).toEqual(refusal('older'));
+    }
+  });
+
+  it('is not believed with any bit turned, or from another role', async () => {
+    const { raw, signatures } = await signedByPolicy(revocationBytes(content));
+    for (const turned of eachBitTurned(raw)) {
+      expect(checkRevocation({ raw: turned, signatures }, { root })).toEqual(
+        refusal('signatures-insufficient'),
+      );
+    }
+    for (const signers of [[], testKeys.root, testKeys.command]) {
+      const document = await signDocument(raw, signers);
+      expect(checkRevocation(document, { root })).toEqual(refusal('signatures-insufficient'));
+    }
+  });
+
+  it('of another organization, malformed, too large or of a later format is refused', async () => {
+    const check = async (value: Parameters<typeof documentBytes>[0]) =>
+      checkRevocation(await signedByPolicy(documentBytes(value)), { root });
+    expect(await check({ ...revocation, organization: 'village' })).toEqual(refusal('other-organization'));
+    expect(await check({ ...revocation, format: 2 })).toEqual(refusal('format-unknown'));
+    expect(await check({ ...revocation, filler: 'x'.repeat(300_000) })).toEqual(refusal('oversize'));
+    const many = Array.from({ length: 1_001 }, (_, n) => `h${n}`);
+    for (const changes of [
+      { type: 'policy-manifest' },
+      { holders: [], cards: [] },
+      { holders: many },
+      { changeNumber: 0 },
+      { cards: [{ profileId: 'staff' }] },
+      { more: 1 },
+    ])
+      expect(await check({ ...revocation, ...changes })).toEqual(refusal('malformed'));
+  });
+});
