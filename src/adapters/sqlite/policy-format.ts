@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { z } from 'zod';
 import { giveToOwnerOf } from '#adapters/process/ownership.ts';
+import { madeRulesSchema } from '#core/access/made-rules.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
 import { Fault } from '#core/fault.ts';
 import { type DatabaseFormat, guarded, isBlank, openDatabase, type Sqlite, stampFormat } from './database.ts';
@@ -119,29 +119,6 @@ export function readPolicyRow(db: Sqlite): PolicyRow | undefined {
   return db.prepare<[], PolicyRow>('SELECT * FROM policy').get();
 }
 
-/**
- * The outline of stored rules: `SiteRules` as this program writes them. What is missing here would be a rule less, and
- * a rule less opens doors.
- */
-const list = z.array(z.looseObject({}));
-const outline = z.looseObject({
-  organization: z.string(),
-  timeZone: z.string(),
-  profiles: list,
-  calendars: z.array(z.looseObject({ days: z.record(z.string(), z.string()) })),
-  schedules: z.array(z.looseObject({ periods: list })),
-  groups: z.array(z.string()),
-  zones: list,
-  doors: z.array(z.looseObject({ id: z.string(), assurance: z.array(z.string()), additional: list })),
-  permissions: list,
-  services: list,
-  terminalGroups: list,
-  clearances: list,
-  longerAccess: z.array(z.string()),
-  lockOut: z.looseObject({}),
-  japaneseHolidays: z.looseObject({ days: z.record(z.string(), z.string()) }).optional(),
-});
-
 /** The rules of a version. Throws `database-invalid` where they are not as this program stores them. */
 export function parseRules(row: PolicyRow): SiteRules {
   let stored: unknown;
@@ -150,7 +127,7 @@ export function parseRules(row: PolicyRow): SiteRules {
   } catch (cause) {
     throw new Fault('database-invalid', 'the stored rules cannot be read', { cause });
   }
-  const { error } = outline.safeParse(stored);
+  const { error } = madeRulesSchema.safeParse(stored);
   if (error) {
     const where = error.issues.map(({ path }) => path.join('.')).join(', ');
     throw new Fault('database-invalid', `the stored rules are not as this program writes them: ${where}`);

@@ -1,18 +1,18 @@
 import { unknownDays } from './schedule.ts';
-import type { RulesDoor, RulesZone, SiteRulesInYaml } from './site-rules.ts';
+import type { RulesDoor, RulesZone, SiteRules, SiteRulesInYaml } from './site-rules.ts';
 
 interface Contradiction {
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
-interface Reference extends Pick<Contradiction, 'path'> {
+export interface Reference extends Pick<Contradiction, 'path'> {
   readonly to: 'schedule' | 'group' | 'door' | 'zone' | 'terminalGroup';
   readonly name: string | undefined;
 }
 
 /** Names that stand twice, and names that nothing bears. */
-export function* contradictions(rules: SiteRulesInYaml): Iterable<Contradiction> {
+export function* contradictions(rules: SiteRulesInYaml | SiteRules): Iterable<Contradiction> {
   for (const list of [
     'profiles',
     'calendars',
@@ -52,7 +52,7 @@ export function* contradictions(rules: SiteRulesInYaml): Iterable<Contradiction>
 }
 
 /** Shares that together exceed the limit they are shares of: cut off from each other, terminals would grant too many. */
-function* tooLargeShares(rules: SiteRulesInYaml): Iterable<Contradiction> {
+function* tooLargeShares(rules: SiteRulesInYaml | SiteRules): Iterable<Contradiction> {
   const terminals = new Map(rules.terminalGroups.map((group) => [group.id, group.terminals.length]));
   const limited = [
     ...rules.zones.map(({ occupancy }, at) => ({ path: ['zones', at, 'occupancy'], rule: occupancy })),
@@ -71,7 +71,7 @@ function* tooLargeShares(rules: SiteRulesInYaml): Iterable<Contradiction> {
 }
 
 /** Every place where one part of the rules names another. */
-function* references(rules: SiteRulesInYaml): Iterable<Reference> {
+export function* references(rules: SiteRulesInYaml | SiteRules): Iterable<Reference> {
   for (const [at, { group, door, zone, schedule }] of rules.permissions.entries()) {
     const path = ['permissions', at];
     for (const [to, name] of Object.entries({ group, door, zone, schedule })) {

@@ -48,7 +48,7 @@ export function documentBytes(value: JsonValue): Uint8Array {
  * Reads a document that must be exactly the bytes that `documentBytes` makes of it: no member unknown, none twice, none
  * in another order, so that no two readers understand one document differently.
  */
-export function readDocument<T extends JsonValue>(
+export function readDocument<T>(
   bytes: Uint8Array,
   kind: { readonly schema: z.ZodType<T>; readonly format: number; readonly maximumBytes: number },
 ): Checked<T> {
@@ -63,7 +63,7 @@ export function readDocument<T extends JsonValue>(
   }
   if (isLaterFormat(value, kind.format)) return refused('format-unknown');
   const parsed = kind.schema.safeParse(value);
-  if (!parsed.success || canonicalJson(parsed.data) !== text) return refused('malformed');
+  if (!parsed.success || canonicalJson(parsed.data as JsonValue) !== text) return refused('malformed');
   return accepted(parsed.data);
 }
 

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { AccessState, StateChange } from '#core/access/access-state.ts';
 import { decide } from '#core/access/decide.ts';
 import type { Decision } from '#core/access/decision.ts';
+import type { Holder, PolicySlice } from '#core/access/policy.ts';
 import type { DecisionTime, TapRequest } from '#core/access/rule.ts';
 import type { siteRulesSchema } from '#core/access/site-rules.ts';
 import type { Reading } from '#core/card/reading.ts';
@@ -42,6 +43,8 @@ export class RuleBench {
   readonly #rules: RulesInput;
   readonly #door: DoorInput;
   readonly #waiting = new Map<string, string>();
+  /** what the policy has of a holder at this door */
+  lookUp: (holder: Holder) => Partial<PolicySlice>;
   #taps = 0;
   #boot = 1;
   terminal = 'terminal-1';
@@ -53,6 +56,7 @@ export class RuleBench {
   constructor(rules: RulesInput, door: Partial<DoorInput> = {}) {
     this.#rules = rules;
     this.#door = { id: 'front', ...door };
+    this.lookUp = (holder) => ({ rules: doorRules(this.#door, this.#rules), holder });
   }
 
   pass(ms: number): void {
@@ -118,8 +122,7 @@ export class RuleBench {
           timeZone: 'Asia/Tokyo',
           installedAtMs: this.installedAtMs,
         },
-        rules: doorRules(this.#door, this.#rules),
-        holder: { holderId, status: 'active', groups },
+        ...this.lookUp({ holderId, status: 'active', groups }),
       }),
       state: this.state(holderId),
       time: this.time,
