@@ -1,11 +1,8 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
-import { openDatabase } from '#adapters/sqlite/database.ts';
-import { journalFormat } from '#adapters/sqlite/journal-format.ts';
-import { listEntries } from '#adapters/sqlite/journal-pages.ts';
 import type { DenialReason, WaitReason } from '#core/access/decision.ts';
 import { type TerminalConfig, terminalConfigSchema } from '#core/config/terminal-config.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
@@ -16,6 +13,7 @@ import { SimulatedDoor } from '#simulators/door/simulated-door.ts';
 import { SimulatedPinPad } from '#simulators/door/simulated-pin-pad.ts';
 import { type CardKind, Cards, type ProfileChanges, storyProfiles } from './cards.ts';
 import { installPolicy, type PolicyFiles, under } from './policy-files.ts';
+import { copyOf, entriesIn, newFolder } from './state-directory.ts';
 import { hardwareIds, type RunParts, type TapEvent, TerminalRun } from './terminal-run.ts';
 import { msOf, utcOf } from './times.ts';
 import { smallBuilding } from './wiring.ts';
@@ -35,6 +33,14 @@ export interface TapOptions extends CardKind {
   readonly pin?: string;
   /** whoever is let through stays where they are: the leaf is never opened */
   readonly stays?: true;
+}
+
+/** Between two runs. */
+interface Pause {
+  /** how long there is no power; a minute by default */
+  readonly off?: string;
+  /** what a clock without battery shows afterwards; it is not trusted then */
+  readonly clock?: string;
 }
 
 /** How a tap ended, and the entry of its decision as the disk has it. */
@@ -72,7 +78,7 @@ export class Building {
     const head = 'formatVersion: 1\nterminal: building\ncardProfiles: [card.yaml]\n';
     const text = under(head, plan.terminal ?? smallBuilding);
     this.#config = parseYaml(text, 'terminal.yaml', terminalConfigSchema, 'config-invalid');
-    this.#folder = this.#newFolder();
+    this.#folder = newFolder(this.#root);
     const { clock } = this;
     const record = (door: string, locked: boolean, cause: string | undefined) => {
       if (!locked && cause !== undefined && !this.#isRecorded(cause)) this.#unrecorded.push(door);
@@ -184,28 +190,17 @@ export class Building {
     await this.clock.advanceAsync(utcOf(local) - this.clock.utcMs(), () => this.#running().work.idle());
   }
 
-  /** Stops in order, stays without power for `off` (a minute), and starts again from the same files. */
-  async reboot({ off = '1 min' }: { readonly off?: string } = {}): Promise<void> {
+  /** Stops in order, and starts again from the same files. */
+  async reboot(pause: Pause = {}): Promise<void> {
     await this.#running().stop();
-    await this.#powerOn(off);
+    await this.#powerOn(pause);
   }
 
-  /** The power fails at once, and comes back after `off`: what was not on the disk by then is gone. */
-  async crash({ off = '1 min' }: { readonly off?: string } = {}): Promise<void> {
-    const before = this.#folder;
-    this.#folder = this.#newFolder();
-    // the log first: what is moved from it into the database meanwhile is then in both
-    for (const name of [
-      'journal.sqlite-wal',
-      'journal.sqlite',
-      'journal.sqlite.head',
-      'policy.sqlite-wal',
-      'policy.sqlite',
-    ]) {
-      if (existsSync(join(before, name))) copyFileSync(join(before, name), join(this.#folder, name));
-    }
+  /** The power fails at once, and comes back: what was not on the disk by then is gone. */
+  async crash(pause: Pause = {}): Promise<void> {
+    this.#folder = copyOf(this.#folder, this.#root);
     this.#cutRuns.push(this.#running().cut());
-    await this.#powerOn(off);
+    await this.#powerOn(pause);
   }
 
   /** Nobody knows any more whether the clock is right: no battery, not yet synchronised. */
@@ -255,13 +250,7 @@ export class Building {
 
   /** Entries of the journal as the disk has them now, in the order written. */
   entries(kind?: string): readonly JournalEntry[] {
-    const db = openDatabase(join(this.#folder, 'journal.sqlite'), journalFormat, { readonly: true });
-    try {
-      const views = listEntries(db, { limit: 10_000, ...(kind !== undefined && { kind }) });
-      return views.map(({ entry }) => entry);
-    } finally {
-      db.close();
-    }
+    return entriesIn(this.#folder, kind);
   }
 
   /** Alarms that were raised, in the order recorded. */
@@ -314,19 +303,23 @@ export class Building {
     return door;
   }
 
-  async #powerOn(off: string): Promise<void> {
+  async #powerOn({ off = '1 min', clock }: Pause): Promise<void> {
     if (!this.#parts) throw new Error('the building is not open');
     this.#runs += 1;
     this.clock.reboot(`00000000-0000-4000-8000-${String(this.#runs + 1).padStart(12, '0')}`);
     this.clock.stepUtc(msOf(off));
+    if (clock !== undefined) {
+      this.untrustedClock();
+      this.setClock(clock);
+    }
     this.#run = await TerminalRun.start({ ...this.#parts, folder: this.#folder });
   }
+}
 
-  #newFolder(): string {
-    const folder = join(this.#root, `state-${this.#runs}`);
-    mkdirSync(folder);
-    return folder;
-  }
+/** What a rule found at a tap, as the path of the decision in the journal has it. */
+export function found({ entry }: Tapped, rule: string): unknown {
+  const { path } = entry.body.basis as { path: readonly { rule: string; used?: unknown }[] };
+  return path.find((step) => step.rule === rule)?.used;
 }
 
 /** A building whose terminal runs, closed when the test has ended. */

@@ -17,7 +17,7 @@ export interface PolicyFiles {
   readonly rules?: string;
   /** complete list of holders in CSV, with its first line */
   readonly holders?: string;
-  /** local time at which an issuer has confirmed the rules; absent: nobody does */
+  /** local time at which an issuer has confirmed the policy; absent: nobody does */
   readonly confirmed?: string;
 }
 
@@ -38,11 +38,11 @@ export async function installPolicy(
   const installer = new PolicyInstaller({ file: join(folder, 'policy.sqlite') });
   await installer.start();
   try {
-    if (rules !== undefined) {
-      const terms = confirmed === undefined ? {} : { freshAtMs: utcOf(confirmed) };
-      await installer.installRules(siteRules(rules, nowMs), nowMs, terms);
-    }
+    if (rules !== undefined) await installer.installRules(siteRules(rules, nowMs), nowMs);
     if (holders !== undefined) await importHolders(installer, join(folder, 'holders.csv'), holders, nowMs);
+    const whole = confirmed === undefined ? undefined : await installer.rules();
+    if (whole && confirmed !== undefined)
+      await installer.installRules(whole, nowMs, { freshAtMs: utcOf(confirmed) });
   } finally {
     await installer.stop();
   }

@@ -71,7 +71,7 @@ export function policyStanding(
 
 /**
  * The time by which policies age, milliseconds UTC: the floor while the clock is not trusted, so that a clock set back
- * makes no policy younger, and one set ahead closes no door.
+ * makes no policy younger, and one set ahead makes it older by no more than it moves the floor.
  */
 export function ageingMs({ trusted, utcMs, floorMs }: DecisionTime): number {
   return trusted ? utcMs : floorMs;
