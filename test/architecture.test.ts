@@ -24,14 +24,19 @@ const layers: readonly Layer[] = [
   { folder: 'adapters', layers: ['ports', 'core', 'adapters/process', 'SAME'] },
   {
     folder: 'simulators/site',
-    layers: ['core', 'ports', 'adapters', 'simulators', 'terminal', 'web', 'cli'],
+    layers: ['core', 'ports', 'adapters', 'simulators', 'terminal', 'issuance', 'web', 'cli'],
   },
   { folder: 'simulators', layers: ['ports', 'core', 'simulators'] },
   { folder: 'terminal/main.ts', layers: ['core', 'ports', 'terminal', 'adapters'] },
   { folder: 'terminal/key-source.ts', layers: ['core', 'ports', 'terminal', 'adapters'] },
   { folder: 'terminal', layers: ['core', 'ports', 'terminal'] },
+  { folder: 'issuance/main.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
+  { folder: 'issuance', layers: ['core', 'ports', 'issuance'] },
   { folder: 'web', layers: ['core', 'web'] },
-  { folder: 'cli', layers: ['core', 'ports', 'adapters', 'simulators', 'terminal', 'web', 'cli'] },
+  {
+    folder: 'cli',
+    layers: ['core', 'ports', 'adapters', 'simulators', 'terminal', 'issuance', 'web', 'cli'],
+  },
 ];
 
 function filesBelow(folder: string): string[] {

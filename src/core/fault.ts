@@ -40,6 +40,7 @@ export const faultCodes = [
   'database-newer',
   'database-invalid',
   'database-in-use',
+  'database-unavailable',
   'policy-absent',
   'policy-import-refused',
   'policy-expired',

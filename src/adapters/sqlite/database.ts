@@ -7,7 +7,7 @@ export type Sqlite = Database.Database;
 
 /** What tells one of our databases from any other file, and its format from a newer one. */
 export interface DatabaseFormat {
-  readonly name: 'policy' | 'journal';
+  readonly name: 'policy' | 'journal' | 'issuance';
   /** SQLite's application_id, stored in the header of the file */
   readonly applicationId: number;
   /** SQLite's user_version */

@@ -15,6 +15,7 @@ export const journalKinds = [
   'alarm',
   'automation',
   'timing',
+  'administration',
 ] as const;
 export type JournalKind = (typeof journalKinds)[number];
 

@@ -1,0 +1,169 @@
+import { type Dialect, type Kysely, PostgresDialect, type PostgresPoolClient, sql } from 'kysely';
+import pg from 'pg';
+import { Fault } from '#core/fault.ts';
+import type { DatabasePlace } from '#ports/database-place.ts';
+
+/** How the server reaches PostgreSQL; `host` may be the folder of a unix socket. */
+export interface PostgresAccess {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password?: () => Promise<string>;
+  readonly tls?: { readonly ca: string };
+  /** connections at most for each database of each organization */
+  readonly connections: number;
+}
+
+const connectWithinMs = 5_000;
+const idleAfterMs = 30_000;
+const bigint = 20;
+
+/**
+ * The databases of the issuance server as schemas of one PostgreSQL database, each with a role of its own that owns
+ * it. The account that connects inherits nothing: a connection takes the role of its schema at its very beginning and
+ * has no rights anywhere else. Row-level security is the second line: a table shows its rows to its role alone,
+ * whatever somebody grants by mistake.
+ */
+export class PostgresDatabases {
+  readonly #access: PostgresAccess;
+
+  constructor(parts: { readonly access: PostgresAccess }) {
+    this.#access = parts.access;
+  }
+
+  async open(place: DatabasePlace) {
+    const name = schemaOf(place);
+    await this.#makeWhereAbsent(name);
+    const pool = this.#pool(this.#access.connections, `-c role=${name} -c search_path=${name}`);
+    return {
+      dialect: new PostgresDialect({
+        pool: {
+          options: {},
+          connect: async () => guardedClient(await connected(pool)),
+          end: () => pool.end(),
+        },
+      }) as Dialect,
+      types: { text: sql`text collate "C"`, integer: 'bigint', bytes: 'bytea', tableEnd: '' } as const,
+      lock: async (db: Kysely<unknown>) => {
+        await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(db);
+      },
+      protect: async (db: Kysely<unknown>) => {
+        const tables = await sql<{ name: string }>`
+          select relname as name from pg_class where relnamespace = ${name}::regnamespace
+          and relkind in ('r', 'p') and not (relrowsecurity and relforcerowsecurity)`.execute(db);
+        for (const table of tables.rows) await protectTable(db, table.name, name);
+      },
+    };
+  }
+
+  async #makeWhereAbsent(name: string): Promise<void> {
+    const pool = this.#pool(1, '');
+    const client = await connected(pool).catch(async (error: unknown) => {
+      await pool.end();
+      throw error;
+    });
+    try {
+      await client.query('begin');
+      // of two processes that make it at once, one waits
+      await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [name]);
+      const role = await client.query('select 1 from pg_roles where rolname = $1', [name]);
+      if (role.rowCount === 0) {
+        await client.query(`create role ${name} nologin noinherit`);
+        await client.query(`grant ${name} to current_user`);
+      }
+      await client.query(`create schema if not exists ${name} authorization ${name}`);
+      await client.query('commit');
+    } catch (error) {
+      throw faultOf(error);
+    } finally {
+      client.release(true);
+      await pool.end();
+    }
+  }
+
+  #pool(max: number, options: string): pg.Pool {
+    const { host, port, database, user, password, tls } = this.#access;
+    const pool = new pg.Pool({
+      host,
+      port,
+      database,
+      user,
+      ...(password && { password }),
+      ...(tls && { ssl: { ca: tls.ca, rejectUnauthorized: true } }),
+      max,
+      options,
+      connectionTimeoutMillis: connectWithinMs,
+      idleTimeoutMillis: idleAfterMs,
+      allowExitOnIdle: true,
+      types: {
+        getTypeParser: (type: number) => (type === bigint ? Number : pg.types.getTypeParser(type)),
+      },
+    });
+    // an idle connection that the server ends is replaced at the next use, which reports what is wrong
+    pool.on('error', () => undefined);
+    return pool;
+  }
+}
+
+/** Name of the schema and of its role: of letters, digits and `_` alone. */
+export function schemaOf(place: DatabasePlace): string {
+  return place.kind === 'platform' ? 'kazasu_platform' : `kazasu_${place.organization.number}_${place.kind}`;
+}
+
+async function protectTable(db: Kysely<unknown>, table: string, role: string): Promise<void> {
+  const [name, owner] = [sql.table(table), sql.lit(role)];
+  await sql`alter table ${name} enable row level security`.execute(db);
+  await sql`alter table ${name} force row level security`.execute(db);
+  await sql`create policy own_role on ${name} using (current_user = ${owner}) with check (current_user = ${owner})`.execute(
+    db,
+  );
+}
+
+async function connected(pool: pg.Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    throw faultOf(error);
+  }
+}
+
+function guardedClient(client: pg.PoolClient): PostgresPoolClient {
+  let lost = false;
+  const onError = () => {
+    lost = true;
+  };
+  client.on('error', onError);
+  const query = async (text: string, parameters: readonly unknown[]) => {
+    try {
+      return await client.query(text, [...parameters]);
+    } catch (error) {
+      const fault = faultOf(error);
+      lost ||= fault instanceof Fault;
+      throw fault;
+    }
+  };
+  return {
+    query: query as unknown as PostgresPoolClient['query'],
+    release: (destroy) => {
+      client.off('error', onError);
+      client.release(destroy === true || lost);
+    },
+  };
+}
+
+/** A server that is away or refuses the account is a fault; an error in a statement is a bug and stays what it is. */
+function faultOf(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const away =
+    /^(08|28|57P|53)/.test(code) ||
+    /^E[A-Z]+$/.test(code) ||
+    (error instanceof Error &&
+      !(error instanceof pg.DatabaseError) &&
+      /connect|timeout/i.test(error.message));
+  return away
+    ? new Fault('database-unavailable', `PostgreSQL does not serve (${code || 'no connection'})`, {
+        cause: error,
+      })
+    : error;
+}

@@ -1,0 +1,112 @@
+import type { RecordStatus } from '#core/access/policy.ts';
+import type { CommonTables } from './common-tables.ts';
+
+/** Key of a card; without a diversifier, which is then empty, the record stands for any card with the user number. */
+interface CardKeyColumns {
+  profile_id: string;
+  user_number: string;
+  diversifier: string;
+}
+
+/** What an administrator has suspended: it stays so whatever a list or a plan says, until an administrator lifts it. */
+interface SuspensionColumns {
+  since_ms: number;
+  suspended_by: string;
+  reason: string;
+}
+
+export type ChangeSetState = 'draft' | 'scheduled' | 'applying' | 'applied' | 'cancelled';
+export type RulesState = 'planned' | 'in-force' | 'replaced' | 'cancelled';
+
+/** The database of one organization: who may do what, and who decides that. */
+export interface PermissionsTables extends CommonTables {
+  administrators: {
+    administrator_id: string;
+    name: string;
+    /** JSON: names of roles */
+    roles: string;
+    /** JSON: sites that a facilities administrator looks after */
+    sites: string;
+    password: string;
+    /** sealed; null until the administrator has set it up */
+    totp_secret: Uint8Array | null;
+    /** the last step of time whose password was used */
+    totp_step: number;
+    enabled: number;
+    break_glass: number;
+    failures: number;
+    locked_until_ms: number;
+    revision: number;
+  };
+  sessions: {
+    token_hash: string;
+    administrator_id: string;
+    made_at_ms: number;
+    used_at_ms: number;
+    expires_at_ms: number;
+  };
+  api_tokens: {
+    token_id: string;
+    token_hash: string;
+    name: string;
+    /** JSON: names of scopes */
+    scopes: string;
+    made_by: string;
+    made_at_ms: number;
+    expires_at_ms: number;
+    revoked_at_ms: number | null;
+  };
+  sites: { site_id: string; name: string; groups: string; terminals: string; revision: number };
+  holders: {
+    holder_id: string;
+    status: RecordStatus;
+    valid_from_ms: number | null;
+    valid_until_ms: number | null;
+    /** sorted, each name between semicolons; empty for none */
+    group_list: string;
+    /** number of the last change of the holder, of its cards or of a suspension of either */
+    change_number: number;
+  };
+  cards: CardKeyColumns & { holder_id: string; status: RecordStatus; key_version: number | null };
+  holder_suspensions: SuspensionColumns & { holder_id: string };
+  card_suspensions: SuspensionColumns & CardKeyColumns;
+  /** so that whoever distributes learns of them; a holder who comes back leaves it */
+  removed_holders: { holder_id: string; change_number: number };
+  rules: {
+    version: number;
+    in_force_from_ms: number;
+    state: RulesState;
+    /** JSON of the rules as they were written, checked by `siteRulesSchema` */
+    document: string;
+    made_by: string;
+    made_at_ms: number;
+    /** of the change that put it in force */
+    change_number: number | null;
+  };
+  change_sets: {
+    change_set_id: string;
+    title: string;
+    state: ChangeSetState;
+    in_force_from_ms: number | null;
+    made_by: string;
+    made_at_ms: number;
+    revision: number;
+  };
+  /** one for each holder of a set; `change` is JSON (`HolderChange`), `conflict` what of it was not applied */
+  planned_changes: {
+    change_set_id: string;
+    holder_id: string;
+    change: string;
+    applied: number;
+    conflict: string | null;
+  };
+  imports: {
+    import_id: string;
+    state: string;
+    /** JSON (`ImportReport`) */
+    report: string;
+    change_set_id: string;
+    made_by: string;
+    made_at_ms: number;
+  };
+}

@@ -1,0 +1,67 @@
+import { type ColumnDataType, type CreateTableBuilder, type Kysely, type RawBuilder, sql } from 'kysely';
+
+/** How one kind of database calls the types of columns that the server uses. */
+export interface ColumnTypes {
+  /** compared byte by byte, so that an order is the same everywhere */
+  readonly text: ColumnDataType | RawBuilder<unknown>;
+  /** whole numbers within those that JavaScript holds exactly */
+  readonly integer: ColumnDataType;
+  readonly bytes: ColumnDataType;
+  /** what follows the columns of a table */
+  readonly tableEnd: string;
+}
+
+type ColumnType = 'text' | 'integer' | 'bytes';
+
+/** Columns by name; with `?` a column may be null. */
+export type Columns = Readonly<Record<string, ColumnType | `${ColumnType}?`>>;
+
+/** Makes tables and indexes that are the same on every kind of database. */
+export class TableMaker {
+  readonly #db: Kysely<unknown>;
+  readonly #types: ColumnTypes;
+
+  constructor(parts: { readonly db: Kysely<unknown>; readonly types: ColumnTypes }) {
+    this.#db = parts.db;
+    this.#types = parts.types;
+  }
+
+  /** Makes a table, or leaves it where `unlessThere` and it is there. */
+  async table(
+    name: string,
+    columns: Columns,
+    primaryKey: readonly string[],
+    { unlessThere = false } = {},
+  ): Promise<void> {
+    let builder: CreateTableBuilder<string, string> = this.#db.schema.createTable(name);
+    if (unlessThere) builder = builder.ifNotExists();
+    for (const [column, written] of Object.entries(columns)) {
+      const nullable = written.endsWith('?');
+      const type = this.#types[written.replace('?', '') as ColumnType];
+      builder = builder.addColumn(column, type, (made) => (nullable ? made : made.notNull()));
+    }
+    await builder
+      .modifyEnd(sql`${sql.raw(this.#types.tableEnd)}`)
+      .addPrimaryKeyConstraint(`${name}_key`, [...primaryKey])
+      .execute();
+  }
+
+  async index(name: string, table: string, columns: readonly string[]): Promise<void> {
+    await this.#db.schema
+      .createIndex(name)
+      .on(table)
+      .columns([...columns])
+      .execute();
+  }
+
+  /** A row that a table begins with. */
+  async row(table: string, values: Readonly<Record<string, string | number>>): Promise<void> {
+    await (this.#db as Kysely<Record<string, Record<string, string | number>>>)
+      .insertInto(table)
+      .values(values)
+      .execute();
+  }
+}
+
+/** One step from a version of a database to the next. */
+export type Migration = (tables: TableMaker) => Promise<void>;

@@ -1,0 +1,131 @@
+import { sql } from 'kysely';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PostgresDatabases, schemaOf } from '#adapters/postgres/issuance-databases.ts';
+import { Databases, type PermissionsDatabase } from '#issuance/storage/databases.ts';
+import { type PostgresCluster, startPostgres } from './postgres-cluster.ts';
+
+const city = { id: 'city', number: 1 };
+const university = { id: 'university', number: 2 };
+const theirs = sql.raw(`${schemaOf({ kind: 'permissions', organization: university })}.holders`);
+const theirHolder = {
+  holder_id: 'professor',
+  status: 'active' as const,
+  valid_from_ms: null,
+  valid_until_ms: null,
+  group_list: '',
+  change_number: 1,
+};
+
+describe('boundaries between organizations on PostgreSQL', () => {
+  let cluster: PostgresCluster;
+  let databases: Databases;
+  let ours: PermissionsDatabase;
+  const open = () =>
+    new Databases({
+      source: new PostgresDatabases({
+        access: { ...cluster.access, connections: 2 },
+      }),
+    });
+
+  beforeAll(async () => {
+    cluster = await startPostgres();
+    databases = open();
+    await databases.platform();
+    await databases.journal(university);
+    ours = await databases.permissions(city);
+    const other = await databases.permissions(university);
+    await other.insertInto('holders').values(theirHolder).execute();
+  });
+  afterAll(async () => {
+    await databases.stop();
+    await cluster.stop();
+  });
+
+  it.each([
+    ['read', sql`select * from ${theirs}`],
+    ['change', sql`update ${theirs} set status = 'ended'`],
+    ['add to', sql`insert into ${theirs} values ('intruder', 'active', null, null, '', 1)`],
+    ['remove from', sql`delete from ${theirs}`],
+    ['empty', sql`truncate ${theirs}`],
+    ['drop', sql`drop table ${theirs}`],
+    ['switch the protection off of', sql`alter table ${theirs} disable row level security`],
+  ])('refuses to %s a table of another', async (_, statement) => {
+    await expect(statement.execute(ours)).rejects.toMatchObject({ code: '42501' });
+  });
+
+  it.each([
+    ['the platform', 'kazasu_platform.organizations'],
+    ['the journal of another', 'kazasu_2_journal.database_format'],
+  ])('refuses tables of %s', async (_, table) => {
+    await expect(sql`select * from ${sql.raw(table)}`.execute(ours)).rejects.toMatchObject({
+      code: '42501',
+    });
+  });
+
+  it('keeps its role where a statement resets it', async () => {
+    await sql`reset role`.execute(ours);
+    const { rows } = await sql<{ role: string }>`select current_user as role`.execute(ours);
+    expect(rows).toEqual([{ role: 'kazasu_1_permissions' }]);
+  });
+
+  it('gives the account that connects no rights of its own', async () => {
+    const client = new pg.Client(cluster.access);
+    await client.connect();
+    for (const table of ['kazasu_1_permissions.holders', 'kazasu_platform.organizations']) {
+      await expect(client.query(`select * from ${table}`)).rejects.toMatchObject({ code: '42501' });
+    }
+    await client.end();
+  });
+
+  it('shows no row of another whatever is granted by mistake', async () => {
+    const [schema, role] = ['kazasu_2_permissions', 'kazasu_1_permissions'];
+    const granting = new pg.Client({ ...cluster.access, user: 'owner' });
+    await granting.connect();
+    await granting.query(`grant usage on schema ${schema} to ${role}`);
+    await granting.query(`grant all on all tables in schema ${schema} to ${role}`);
+    expect((await sql`select * from ${theirs}`.execute(ours)).rows).toEqual([]);
+    await sql`update ${theirs} set status = 'ended'`.execute(ours);
+    await sql`delete from ${theirs}`.execute(ours);
+    const adding = sql`insert into ${theirs} values ('intruder', 'active', null, null, '', 1)`.execute(ours);
+    await expect(adding).rejects.toMatchObject({ code: '42501' });
+    await granting.query(`revoke all on all tables in schema ${schema} from ${role}`);
+    await granting.query(`revoke usage on schema ${schema} from ${role}`);
+    await granting.end();
+    const kept = await (await databases.permissions(university)).selectFrom('holders').selectAll().execute();
+    expect(kept).toEqual([theirHolder]);
+  });
+
+  it('protects every table there is', async () => {
+    const client = new pg.Client({ ...cluster.access, user: 'owner' });
+    await client.connect();
+    const { rows } = await client.query(
+      `select n.nspname || '.' || c.relname as name, c.relrowsecurity and c.relforcerowsecurity as protected
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace
+       where n.nspname like 'kazasu%' and c.relkind = 'r'`,
+    );
+    await client.end();
+    expect(rows.length).toBeGreaterThan(20);
+    expect(rows.filter((row) => !row.protected)).toEqual([]);
+  });
+
+  it('says that the server is away while it is, and serves again by itself', async () => {
+    await cluster.crash();
+    const asking = () => ours.selectFrom('holders').selectAll().execute();
+    await expect(asking()).rejects.toMatchObject({ code: 'database-unavailable' });
+    await expect(open().permissions(city)).rejects.toMatchObject({ code: 'database-unavailable' });
+    await cluster.restart();
+    expect(await asking()).toEqual([]);
+  });
+
+  it('says that the account is refused', async () => {
+    const unknown = new Databases({
+      source: new PostgresDatabases({ access: { ...cluster.access, user: 'nobody', connections: 1 } }),
+    });
+    await expect(unknown.platform()).rejects.toMatchObject({ code: 'database-unavailable' });
+    const elsewhere = new Databases({
+      source: new PostgresDatabases({ access: { ...cluster.access, port: 1, connections: 1 } }),
+    });
+    await expect(elsewhere.platform()).rejects.toMatchObject({ code: 'database-unavailable' });
+  });
+});
