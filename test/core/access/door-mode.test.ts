@@ -282,6 +282,12 @@ describe('a card', () => {
     expect(changesOf(tap(door, {}, { ...trustedTime(at(12)), trusted: false }))).toEqual([]);
   });
 
+  it('begins no hours for who leaves all zones', () => {
+    const going = (from: string, to: string) => changesOf(tap(first, {}, undefined, { from, to }));
+    expect(going('lab', 'street')).not.toContainEqual(expect.objectContaining({ key: 'first/front/staff' }));
+    expect(going('street', 'lab')).toContainEqual(expect.objectContaining({ key: 'first/front/staff' }));
+  });
+
   it('of the first person begins the hours, if that person goes in, whatever else it holds', () => {
     const came = { key: 'first/front/staff', value: at(12), ifPassed: true };
     expect(changesOf(tap(first))).toEqual([came]);

@@ -27,15 +27,23 @@ export const evacuation: Rule = {
   },
 };
 
+type Way = Pick<Tap['request'], 'from' | 'to'>;
+type Zones = Pick<DoorRules, 'zones'>;
+
 /** Whether whoever goes `from` one zone `to` another comes into what is being evacuated. */
-export function entersEvacuated(
-  { from, to }: Pick<Tap['request'], 'from' | 'to'>,
-  { zones }: Pick<DoorRules, 'zones'>,
-  state: Pick<AccessState, 'shared'>,
-): boolean {
+export function entersEvacuated(way: Way, rules: Zones, state: Pick<AccessState, 'shared'>): boolean {
+  const { from, to } = way;
   const evacuated = (zone: string | undefined) =>
     conditionHolds('evacuation', [zone], state) || conditionHolds('fire', [zone], state);
-  const inside = (zone: string | undefined) => zone !== undefined && zones.has(zone);
-  const leaves = inside(from) ? !inside(to) || evacuated(from) : from !== undefined && to === undefined;
+  const leaves = leadsOut(way, rules) || (isZone(from, rules) && evacuated(from));
   return !leaves && evacuated(to);
+}
+
+/** Whether the way leads out of all zones of the policy; of one that is named on neither side, nobody knows. */
+export function leadsOut({ from, to }: Way, rules: Zones): boolean {
+  return isZone(from, rules) ? !isZone(to, rules) : from !== undefined && to === undefined;
+}
+
+function isZone(zone: string | undefined, { zones }: Zones): boolean {
+  return zone !== undefined && zones.has(zone);
 }

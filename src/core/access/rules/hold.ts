@@ -7,6 +7,7 @@ import { inForce, inForceSince } from '#core/access/schedule.ts';
 import { conditionHolds } from '#core/access/site-state.ts';
 import { permittedBy, timeUnknown } from '#core/access/time-unknown.ts';
 import { duration } from '#core/config/duration.ts';
+import { leadsOut } from './evacuation.ts';
 import { groupAmong } from './holder-groups.ts';
 import { permittedFloors } from './permission.ts';
 import { ageingMs, policyStanding } from './policy-age.ts';
@@ -173,10 +174,10 @@ function begun(tap: Tap): Found | undefined {
   return found(group, { kind: 'timed-hold', bootId: time.bootId, untilMs }, { forMs: timedHold.for });
 }
 
-/** Somebody who comes while the clock may be wrong begins nothing. */
+/** Somebody who comes while the clock may be wrong begins nothing, nor does whoever leaves: nobody would be inside. */
 function first(tap: Tap): Found | undefined {
   const { slice, request, time, timeMs } = tap;
-  if (!time.trusted) return undefined;
+  if (!time.trusted || leadsOut(request, slice.rules)) return undefined;
   const begins = (slice.rules.door?.unlock ?? []).flatMap(({ schedule, afterFirstOf }) => {
     const group = groupAmong(slice, afterFirstOf);
     return group !== undefined && scheduled(tap, schedule) ? { schedule, group } : [];
