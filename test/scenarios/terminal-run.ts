@@ -11,13 +11,13 @@ import type { Indication } from '#ports/indicator.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { Signing } from '#ports/signing.ts';
 import { DirectReaders } from '#simulators/card/direct-readers.ts';
-import { readTestKeys, TestKeys } from '#simulators/card/test-keys.ts';
 import type { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import type { SimulatedDoor } from '#simulators/door/simulated-door.ts';
 import { type DoorLine, SimulatedDoorHardware } from '#simulators/door/simulated-hardware.ts';
 import { terminalSettings } from '#terminal/config.ts';
 import type { TerminalEvent } from '#terminal/events.ts';
 import { createTerminal, type Terminal } from '#terminal/terminal.ts';
+import type { DeviceKeys } from './device-keys.ts';
 import { Work } from './work.ts';
 
 export type TapEvent = Extract<TerminalEvent, { kind: 'tap' }>;
@@ -28,6 +28,7 @@ export interface RunParts {
   readonly config: TerminalConfig;
   readonly profiles: readonly CardProfile[];
   readonly signing: Signing;
+  readonly keys: DeviceKeys;
   readonly clock: SimulatedClock;
   /** by the id of the hardware */
   readonly doors: ReadonlyMap<string, SimulatedDoor>;
@@ -59,8 +60,7 @@ export class TerminalRun {
   readonly #policy: PolicyStore;
   readonly #journal: JournalStore;
 
-  private constructor(parts: RunParts, keys: TestKeys) {
-    const { folder, config, profiles, signing, clock, doors, pads, shown } = parts;
+  private constructor({ folder, config, profiles, signing, keys, clock, doors, pads, shown }: RunParts) {
     const [file, journal] = [join(folder, 'policy.sqlite'), join(folder, 'journal.sqlite')];
     this.#policy = new PolicyStore({ file, journal });
     this.#journal = new JournalStore({
@@ -97,6 +97,7 @@ export class TerminalRun {
         policy: this.work.watch(this.#policy),
         journal: this.work.watch(this.#journal),
         clock,
+        keyErasure: keys,
         log: pino({ level: 'silent' }),
         observe: (event) => {
           if (event.kind === 'tap') this.taps.push(event);
@@ -107,7 +108,7 @@ export class TerminalRun {
   }
 
   static async start(parts: RunParts): Promise<TerminalRun> {
-    const run = new TerminalRun(parts, new TestKeys(await readTestKeys()));
+    const run = new TerminalRun(parts);
     await run.#terminal.start();
     await run.work.idle();
     return run;
