@@ -11,6 +11,7 @@ export const indications = [
   'next-person',
   'fault',
   'alarm',
+  'identify',
 ] as const;
 export type Indication = (typeof indications)[number];
 

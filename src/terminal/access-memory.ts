@@ -26,7 +26,7 @@ export interface KeptFacts {
 }
 
 /** Facts about the terminal as a whole. */
-type SharedFacts = Pick<AccessState, 'shared'>;
+export type SharedFacts = Pick<AccessState, 'shared'>;
 
 /** A change that took effect at once, until it is on the disk. */
 interface Declared {
@@ -87,6 +87,11 @@ export class AccessMemory {
   /** A fact about the terminal as a whole, as the disk has it. */
   shared(key: string): JsonValue | undefined {
     return this.#shared.get(key);
+  }
+
+  /** The facts about the terminal as a whole whose keys begin with `prefix`, as the disk has them. */
+  sharedUnder(prefix: string): readonly (readonly [key: string, value: JsonValue])[] {
+    return [...this.#shared].filter(([key]) => key.startsWith(prefix));
   }
 
   /** A mark to take just before a look-up begins. */

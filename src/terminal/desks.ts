@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { AutomationEvent } from '#core/access/automation.ts';
 import type { ServiceRequest } from '#core/access/rule.ts';
+import type { Diagnostics } from '#core/sync/command.ts';
 import type { CardReaders, PresentedCard, ReaderStatus } from '#ports/card-reader.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Indication, Indicator } from '#ports/indicator.ts';
@@ -82,6 +83,21 @@ export class Desks {
     for (const reader of this.#parts.settings.readers) {
       if (reader.doorId === doorId) this.#desks.get(reader.readerName)?.rest();
     }
+  }
+
+  /** Draws eyes to `readers` for `forMs`; false where each of them is serving somebody. */
+  identify(readers: readonly ReaderSettings[], forMs: number): boolean {
+    const shown = readers.map(({ readerName }) => this.#desks.get(readerName)?.identify(forMs));
+    return shown.includes(true);
+  }
+
+  /** The readers as they are, for whoever looks into a terminal. */
+  list(): Diagnostics['readers'] {
+    return this.#parts.settings.readers.map(({ readerId, readerName, doorId }) => ({
+      reader: readerId,
+      door: doorId,
+      ready: this.#watch.ready(readerName),
+    }));
   }
 
   /** Ends the taps that go on; the readers have stopped. */

@@ -29,6 +29,8 @@ export interface Grant {
   readonly exempt: boolean;
   /** where the tap leads; absent where the holder may come into what is being evacuated */
   readonly way?: { readonly from?: string; readonly to?: string };
+  /** in milliseconds, where the settings of the door do not say how long */
+  readonly openMs?: number;
 }
 
 /** What became of a grant. */
@@ -84,15 +86,21 @@ export class DoorController {
   }
 
   /** Unlocks, unless something stands in the way by now. Resolves when the hardware has confirmed or failed. */
-  grant({ tapId, longer, exempt }: Grant): Promise<Actuation> {
+  grant({ tapId, longer, exempt, openMs }: Grant): Promise<Actuation> {
     if (this.#stopped) return Promise.resolve({ kind: 'failed', fault: outOfService });
     // from here to the command nothing is awaited: no other door of an interlock unlocks in between
-    const reason = refusalOf(this.state, this.#parts.surroundings(), exempt);
+    const reason = this.refusal(exempt);
     if (reason) return Promise.resolve({ kind: 'refused', reason });
     return new Promise((resolve) => {
       this.#opening.push(resolve);
-      this.#take({ kind: 'grant', tapId, ...grantTimes(this.settings, longer) });
+      const times = grantTimes(this.settings, longer);
+      this.#take({ kind: 'grant', tapId, ...times, ...(openMs !== undefined && { openMs }) });
     });
+  }
+
+  /** What a grant would run into now; `exempt` from lockdown or not. */
+  refusal(exempt: boolean): Refusal | undefined {
+    return refusalOf(this.state, this.#parts.surroundings(), exempt);
   }
 
   /** Puts the door into `mode`, as soon as its interlocks allow. */

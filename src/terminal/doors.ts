@@ -5,16 +5,18 @@ import {
   type DoorEvent,
   type DoorIndication,
   type DoorState,
+  doorStateName,
   restingIndication,
 } from '#core/access/door-state.ts';
 import { floorId } from '#core/access/door-wiring.ts';
-import type { Surroundings } from '#core/access/interlock.ts';
+import type { Objection, Surroundings } from '#core/access/interlock.ts';
 import type { DoorPolicy } from '#core/access/policy.ts';
 import type { DecisionTime } from '#core/access/rule.ts';
 import { entersEvacuated } from '#core/access/rules/evacuation.ts';
 import { ageingMs } from '#core/access/rules/policy-age.ts';
 import { conditionHolds } from '#core/access/site-state.ts';
 import { isFault } from '#core/fault.ts';
+import type { Diagnostics } from '#core/sync/command.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
@@ -168,13 +170,41 @@ export class Doors {
     const rules = this.#policies.get(doorId)?.rules;
     if (grant.way && rules && entersEvacuated(grant.way, rules, this.#parts.memory))
       return { kind: 'refused', reason: 'evacuation' };
-    const asked = all.filter(({ floor }) => !floor || !floors || floors.includes(floor));
-    const done = await Promise.all(asked.map(({ controller }) => controller.grant(grant)));
-    return (
-      done.find(({ kind }) => kind === 'unlocked') ??
-      done.find(({ kind }) => kind === 'failed') ??
-      done[0] ?? { kind: 'refused', reason: 'no-permission' }
+    return this.#open(all, grant, floors);
+  }
+
+  /** What a command to unlock a door would run into now, in the order of precedence. */
+  objection(doorId: string): Objection | undefined {
+    const all = this.#of(doorId);
+    const zones = all.flatMap(({ entry }) => entry.zones);
+    const condition = (['fire', 'evacuation'] as const).find((one) =>
+      conditionHolds(one, zones, this.#parts.memory),
     );
+    if (condition) return condition;
+    if (all.some(({ controller }) => controller.state.tampered)) return 'tampered';
+    return all.map(({ controller }) => controller.refusal(false)).find((one) => one !== undefined);
+  }
+
+  /** Carries out a durable command to unlock a door once, unless something stands in the way by now. */
+  async unlock(
+    doorId: string,
+    grant: Grant,
+    floors: readonly string[] | undefined,
+  ): Promise<Actuation | { readonly kind: 'refused'; readonly reason: Objection }> {
+    const reason = this.objection(doorId);
+    return reason ? { kind: 'refused', reason } : this.#open(this.#of(doorId), grant, floors);
+  }
+
+  /** The doors as they are, for whoever looks into a terminal. */
+  list(): Diagnostics['doors'] {
+    return this.#openings.map(({ entry, floor, controller: { state } }) => ({
+      door: entry.doorId,
+      ...(floor === undefined ? {} : { floor }),
+      state: doorStateName(state),
+      mode: state.mode.kind === 'held' ? state.mode.by : state.mode.kind,
+      locked: state.strike.kind === 'locked',
+      ...(state.fault === undefined ? {} : { fault: state.fault }),
+    }));
   }
 
   /** What the readers of a door show while no tap is going on: of an elevator, the most urgent of its floors. */
@@ -194,6 +224,20 @@ export class Doors {
     this.#cancelLook?.();
     const results = await Promise.allSettled(this.#openings.map(({ controller }) => controller.stop()));
     for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  async #open(
+    all: readonly Opening[],
+    grant: Grant,
+    floors: readonly string[] | undefined,
+  ): Promise<Actuation> {
+    const asked = all.filter(({ floor }) => !floor || !floors || floors.includes(floor));
+    const done = await Promise.all(asked.map(({ controller }) => controller.grant(grant)));
+    return (
+      done.find(({ kind }) => kind === 'unlocked') ??
+      done.find(({ kind }) => kind === 'failed') ??
+      done[0] ?? { kind: 'refused', reason: 'no-permission' }
+    );
   }
 
   #of(doorId: string): readonly Opening[] {

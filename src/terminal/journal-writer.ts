@@ -3,6 +3,7 @@ import { type Facts, factOf } from '#core/access/access-state.ts';
 import { floorAfter, floorAt, type TimeFloor, timeFloorSchema } from '#core/access/time-floor.ts';
 import { isFault } from '#core/fault.ts';
 import type { JournalHead, JournalKind, JournalRecord, JsonValue } from '#core/journal/record.ts';
+import type { Diagnostics } from '#core/sync/command.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { JournalAppend, JournalSpace } from '#ports/journal-append.ts';
 import type { KeptFacts } from './access-memory.ts';
@@ -23,6 +24,11 @@ interface Entry {
   readonly facts: KeptFacts | undefined;
 }
 
+/** A fault that an entry tells of: milliseconds UTC, and the door, the reader or the kind of the entry. */
+type RecordedFault = Diagnostics['faults'][number];
+
+/** faults kept for whoever asks what is wrong */
+const faultLimit = 20;
 /** records kept in memory while the disk takes none; more are counted and the count is recorded */
 const waitingLimit = 10_000;
 const batchLimit = 100;
@@ -43,6 +49,7 @@ export class JournalWriter {
   readonly #appended: (head: JournalHead) => void;
   readonly #opened: (shared: Facts) => void;
   readonly #waiting: Entry[] = [];
+  readonly #faults: RecordedFault[] = [];
   #dropped = 0;
   #floor: TimeFloor | undefined;
   #draining: Promise<void> | undefined;
@@ -87,6 +94,16 @@ export class JournalWriter {
   floorMs(): number {
     const now = { monotonicUs: this.#clock.monotonicUs(), bootId: this.#clock.bootId() };
     return this.#floor ? floorAt(this.#floor, now) : 0;
+  }
+
+  /** The last entry on the disk, as far as this run knows. */
+  head(): JournalHead | undefined {
+    return this.#head;
+  }
+
+  /** The faults told last, newest last. */
+  faults(): readonly RecordedFault[] {
+    return this.#faults;
   }
 
   /** Whether the last attempt to write succeeded. */
@@ -222,10 +239,10 @@ export class JournalWriter {
   async #append(entries: readonly Entry[]): Promise<void> {
     try {
       await this.open();
-      const head = await this.#journal.append(this.#withFloor(entries.map(withChanges)));
+      this.#head = await this.#journal.append(this.#withFloor(entries.map(withChanges)));
       this.#writable = true;
       for (const { facts } of entries) facts?.durable();
-      this.#appended(head);
+      this.#appended(this.#head);
     } catch (error) {
       this.#writable = false;
       throw error;
@@ -241,6 +258,13 @@ export class JournalWriter {
     return [...records.slice(0, -1), { ...last, changes }];
   }
 
+  #keepFault({ kind, atMs, body: { fault, door, reader } }: JournalRecord): void {
+    if (typeof fault !== 'string') return;
+    const where = [door, reader].find((one) => typeof one === 'string') ?? kind;
+    this.#faults.push({ code: fault, atMs, where: String(where) });
+    if (this.#faults.length > faultLimit) this.#faults.shift();
+  }
+
   #entry({ facts, ...occurrence }: Occurrence): Entry {
     const record = {
       ...occurrence,
@@ -249,6 +273,7 @@ export class JournalWriter {
       bootId: this.#clock.bootId(),
       clock: this.#clock.trusted() ? ('trusted' as const) : ('untrusted' as const),
     };
+    this.#keepFault(record);
     return { record, facts };
   }
 }

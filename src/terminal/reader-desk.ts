@@ -72,6 +72,13 @@ export class ReaderDesk {
     if (!this.#answering && !this.#cancelShown) this.#show(this.#parts.resting());
   }
 
+  /** Draws eyes to this reader for `forMs`; a card ends that. */
+  identify(forMs: number): boolean {
+    if (this.#answering) return false;
+    this.#showFor('identify', forMs);
+    return true;
+  }
+
   async stop(): Promise<void> {
     this.#current?.removed.abort();
     await this.#running;
@@ -96,11 +103,14 @@ export class ReaderDesk {
 
   #showEnd(result: TapResult): void {
     const sign = signOf(result);
-    if (!sign) return;
-    this.#show(sign);
-    // a card that came while the strike was driven has its own sign pending
+    // a card that came while the strike was driven has its own sign pending: this one comes first
+    if (sign) this.#showFor(sign, shownForMs);
+  }
+
+  #showFor(indication: Indication, forMs: number): void {
+    this.#show(indication);
     this.#cancelShown?.();
-    this.#cancelShown = this.#parts.clock.after(shownForMs, () => {
+    this.#cancelShown = this.#parts.clock.after(forMs, () => {
       this.#cancelShown = undefined;
       this.rest();
     });

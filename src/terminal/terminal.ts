@@ -5,6 +5,7 @@ import { localParts } from '#core/access/time-zone.ts';
 import type { CardReaders } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
+import type { HolderFacts } from '#ports/holder-facts.ts';
 import type { Indicator } from '#ports/indicator.ts';
 import type { JournalAppend } from '#ports/journal-append.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
@@ -12,11 +13,15 @@ import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import { AccessMemory } from './access-memory.ts';
 import { Automation, type AutomationSettings } from './automation.ts';
+import { CommandInquiries, type Device } from './command-inquiries.ts';
+import { CommandPlans } from './command-plans.ts';
+import { type CommandExecution, Commands } from './commands.ts';
 import { Desks, type ReaderSettings } from './desks.ts';
 import { type DoorEntry, Doors } from './doors.ts';
 import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { Passages } from './passages.ts';
+import { SureTime } from './sure-time.ts';
 import { TamperAnswer } from './tamper-answer.ts';
 import { timeOf } from './tap-decision.ts';
 
@@ -35,6 +40,9 @@ export interface TerminalPorts {
   readonly log: Logger;
   /** what destroys the keys of this device when its housing is opened */
   readonly keyErasure?: KeyErasure;
+  /** what is stored about holders, for commands about them */
+  readonly holders?: HolderFacts;
+  readonly device?: Device;
   readonly observe?: (event: TerminalEvent) => void;
 }
 
@@ -58,6 +66,8 @@ export interface TerminalSettings {
 }
 
 export interface Terminal {
+  /** What operators tell it to do, on the device or through the server; from when it has started until it is stopped. */
+  readonly commands: CommandExecution;
   start(): Promise<void>;
   /** Locks every door, ends open sessions, signs a last checkpoint. */
   stop(): Promise<void>;
@@ -84,6 +94,8 @@ class RunningTerminal implements Terminal {
   readonly #automation: Automation;
   readonly #tamper: TamperAnswer;
   readonly #desks: Desks;
+  readonly #sure: SureTime;
+  readonly commands: CommandExecution;
   #cancelWatch: CancelTimer | undefined;
   #factsLoaded = false;
 
@@ -129,6 +141,8 @@ class RunningTerminal implements Terminal {
       observe: (event) => this.#observe(event),
       happened: (event, doorId) => this.#automation.happened(event, doorId),
     });
+    this.#sure = new SureTime(ports.clock);
+    this.commands = this.#buildCommands();
   }
 
   async start(): Promise<void> {
@@ -227,6 +241,34 @@ class RunningTerminal implements Terminal {
     });
   }
 
+  #buildCommands(): Commands {
+    const { policy, clock, log, holders, device, journal: space } = this.#ports;
+    const settings = this.#settings;
+    const [memory, journal, doors, desks, sure] = [
+      this.#memory,
+      this.#journal,
+      this.#doors,
+      this.#desks,
+      this.#sure,
+    ];
+    const time = () => timeOf({ clock, journal });
+    const restart = device?.restart?.bind(device);
+    const sureMs = () => sure.nowMs();
+    const plans = new CommandPlans({ settings, memory, doors, policy, holders, restart, time, sureMs });
+    return new Commands({
+      terminalId: settings.terminalId,
+      plans,
+      inquiries: new CommandInquiries({
+        ...{ settings, plans, doors, desks, policy, journal, space, holders, device, clock, time },
+      }),
+      memory,
+      journal,
+      log: log.child({ component: 'commands' }),
+      sure,
+      time,
+    });
+  }
+
   /** Of all that happens at a door, rules may wait for what people do. */
   #happened(event: DoorEvent, doorId: string): void {
     const known = automationEvents.find((one) => one === event);
@@ -235,6 +277,7 @@ class RunningTerminal implements Terminal {
 
   #watchOver(): void {
     this.#journal.checkClock();
+    this.#sure.nowMs();
     void this.#journal.checkSpace();
     this.#cancelWatch = this.#ports.clock.after(watchEveryMs, () => this.#watchOver());
   }

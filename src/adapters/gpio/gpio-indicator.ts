@@ -48,6 +48,8 @@ const patterns: Readonly<Record<Indication, Pattern>> = {
   'next-person': blink(['granted'], 500),
   fault: blink(['denied'], 1_000),
   alarm: blink(['denied', 'buzzer'], 250),
+  // every lamp there is: unlike anything that a card brings about
+  identify: blink(['busy', 'granted', 'denied', 'buzzer'], 400),
 };
 
 /** Lamps and a buzzer on GPIO lines. A lamp that fails delays nothing and is tried again at the next indication. */

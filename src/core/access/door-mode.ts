@@ -1,4 +1,5 @@
 import type { AccessState } from './access-state.ts';
+import { heldByCommand, holdLeftMs } from './command-hold.ts';
 import { effectiveMs } from './decide.ts';
 import type { DoorMode, HoldCause } from './door-state.ts';
 import { type DoorPolicy, scheduleOf } from './policy.ts';
@@ -30,6 +31,7 @@ export const modePrecedence: readonly ModeCause[] = [
   'fire',
   'evacuation',
   'lockdown',
+  'command',
   'timed-hold',
   'toggle',
   'schedule',
@@ -47,8 +49,8 @@ export function wantedMode(situation: DoorSituation): DoorMode {
 }
 
 /**
- * How long a mode found now is good for, in milliseconds: schedules change at full minutes, and a timed hold ends when
- * it ends. A clock that steps is noticed a minute later at most.
+ * How long a mode found now is good for, in milliseconds: schedules change at full minutes, and a hold for some time
+ * ends when it ends. A clock that steps is noticed a minute later at most.
  */
 export function nextLookMs({
   doorId,
@@ -57,9 +59,10 @@ export function nextLookMs({
 }: Pick<DoorSituation, 'doorId' | 'state' | 'time'>): number {
   const untilMinute = 60_000 - (time.utcMs % 60_000);
   const held = holdByCard(doorId, state);
-  if (held?.kind !== 'timed-hold' || held.bootId !== time.bootId) return untilMinute;
-  const left = held.untilMs - time.monotonicMs;
-  return left > 0 ? Math.min(untilMinute, left) : untilMinute;
+  const byCard =
+    held?.kind === 'timed-hold' && held.bootId === time.bootId ? held.untilMs - time.monotonicMs : 0;
+  const left = [byCard, holdLeftMs(doorId, state, time)].filter((ms) => ms > 0);
+  return Math.min(untilMinute, ...left);
 }
 
 function stands(cause: ModeCause, situation: DoorSituation): boolean {
@@ -70,6 +73,8 @@ function stands(cause: ModeCause, situation: DoorSituation): boolean {
       return policy?.rules.door?.inEvacuation === 'unlock' && conditionHolds(cause, zones, state);
     case 'lockdown':
       return conditionHolds('lockdown', zones, state);
+    case 'command':
+      return heldByCommand(situation.doorId, state, situation.time);
     case 'timed-hold':
     case 'toggle':
       return policy !== undefined && heldNow(cause, policy, situation);

@@ -2,7 +2,7 @@ import type { FaultCode, FaultRecord } from '#core/fault.ts';
 import type { GrantTimes } from './door-settings.ts';
 
 /** Why a door is held unlocked, the weightiest first. */
-export const holdCauses = ['fire', 'evacuation', 'timed-hold', 'toggle', 'schedule'] as const;
+export const holdCauses = ['fire', 'evacuation', 'command', 'timed-hold', 'toggle', 'schedule'] as const;
 export type HoldCause = (typeof holdCauses)[number];
 
 /** What a door does while nobody asks anything of it; door-mode.ts says which of them is wanted. */

@@ -18,6 +18,9 @@ export interface Surroundings {
 /** Why a decision that grants opens nothing: it was made before, and this is what has become of the door since. */
 export type Refusal = 'evacuation' | 'lockdown' | 'interlock-busy';
 
+/** What a command to unlock a door runs into: a card is let in by rules, a command lets in whoever stands there. */
+export type Objection = 'fire' | 'tampered' | Refusal;
+
 /**
  * Whether a door is known to be locked and closed, and to stay so until it is asked: not held, every command answered, no fault, the leaf closed where a contact
  * tells. Of a leaf just in somebody's hand (`grace`), and of one not heard of yet, that is not known.

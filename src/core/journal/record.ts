@@ -16,6 +16,7 @@ export const journalKinds = [
   'automation',
   'timing',
   'administration',
+  'command',
 ] as const;
 export type JournalKind = (typeof journalKinds)[number];
 

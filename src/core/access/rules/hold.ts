@@ -67,6 +67,11 @@ export function holdByCard(doorId: string, state: Shared): Hold | undefined {
   return factOf(holdSchema, key, state.shared(key));
 }
 
+/** Ends what a card holds. */
+export function endHoldByCard(doorId: string): StateChange {
+  return { key: holdKey(doorId) };
+}
+
 /** A door, and when; `timeMs` is the time that counts. */
 interface AtDoor {
   readonly doorId: string;

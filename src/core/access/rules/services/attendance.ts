@@ -24,7 +24,7 @@ export function attendance(
   { id: service, doubles }: z.output<typeof attendanceConfig>,
   holderId: string,
 ): Verdict {
-  const key = `attendance/${service}`;
+  const key = attendanceKey(service);
   const known = factOf(attendanceSchema, key, tap.state.holder(key));
   const asked = tap.request.service?.action;
   if (asked === 'lend' || asked === 'return') return { kind: 'denied', reason: 'service-unknown' };
@@ -40,6 +40,11 @@ export function attendance(
     obligations: { service: { id: service, result } },
     changes: [{ key, holderId, value: { last: result, since: { ...momentOf(tap) } }, ifObeyed: true }],
   };
+}
+
+/** Under which key it is kept whether a holder is in or out. */
+export function attendanceKey(service: string): string {
+  return `attendance/${service}`;
 }
 
 /** One coming or going as it was recorded; milliseconds UTC. */

@@ -1,0 +1,231 @@
+import type { Logger } from 'pino';
+import type { StateChange } from '#core/access/access-state.ts';
+import type { DecisionTime } from '#core/access/rule.ts';
+import { isFault } from '#core/fault.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import {
+  type Command,
+  type CommandAnswer,
+  type CommandOutcome,
+  type CommandResult,
+  resultOf,
+} from '#core/sync/command.ts';
+import { isSiteAction, protects, type SiteAction, siteChange } from '#core/sync/site-command.ts';
+import { forgetTaken, takenCommand, takenPrefix, takes } from '#core/sync/taken-command.ts';
+import type { AccessMemory, KeptFacts, SharedFacts } from './access-memory.ts';
+import type { CommandInquiries } from './command-inquiries.ts';
+import type { CommandPlans, InquiryAction, Plan, RecordedAction } from './command-plans.ts';
+import type { JournalWriter, Occurrence } from './journal-writer.ts';
+import type { SureTime } from './sure-time.ts';
+
+/** `local`: given on the device itself; `issuance`: by the server, whose signature the caller has verified. */
+export type CommandOrigin = 'local' | 'issuance';
+
+/** Carries out commands, each id once, also over restarts. */
+export interface CommandExecution {
+  /**
+   * Resolves with what came of `command`, which is well-formed (`commandSchema`); its outcome is in the journal, or on
+   * its way there. Rejects only for a bug. May take as long as the disk does: whoever asks has a deadline of their own.
+   */
+  execute(command: Command, via: CommandOrigin): Promise<CommandResult>;
+}
+
+export interface CommandsParts {
+  readonly terminalId: string;
+  readonly plans: CommandPlans;
+  readonly inquiries: CommandInquiries;
+  readonly memory: AccessMemory;
+  readonly journal: JournalWriter;
+  readonly log: Logger;
+  readonly sure: SureTime;
+  readonly time: () => DecisionTime;
+}
+
+/** a clock that shows an earlier time than a command was issued at by more than this is not right, in milliseconds */
+const clockAllowanceMs = 300_000;
+/** how long a command may wait for the disk before nobody expects it to be done any more, in milliseconds */
+const patienceMs = 10_000;
+/** how long after its end a command is remembered, so that a clock that is set back brings none again, in milliseconds */
+const rememberedForMs = 86_400_000;
+const rememberedLimit = 2_000;
+
+/** A command on its way. */
+interface Given {
+  readonly command: Command;
+  readonly via: CommandOrigin;
+  readonly receivedMs: number;
+}
+
+/** Carries out the commands for one terminal: each is recorded with who, why and what came of it, and is done once. */
+export class Commands implements CommandExecution {
+  readonly #parts: CommandsParts;
+  readonly #running = new Set<string>();
+
+  constructor(parts: CommandsParts) {
+    this.#parts = parts;
+  }
+
+  async execute(command: Command, via: CommandOrigin): Promise<CommandResult> {
+    const { id } = command;
+    const given: Given = { command, via, receivedMs: this.#parts.time().monotonicMs };
+    if (this.#running.has(id)) {
+      this.#note(given, { outcome: 'replayed' });
+      return resultOf(id, { outcome: 'replayed' });
+    }
+    this.#running.add(id);
+    try {
+      const answer = await this.#answer(given);
+      this.#parts.log.info({ command: command.action.kind, via, outcome: answer.outcome }, 'command');
+      return resultOf(id, answer);
+    } finally {
+      this.#running.delete(id);
+    }
+  }
+
+  async #answer(given: Given): Promise<CommandAnswer> {
+    const { memory, journal, log } = this.#parts;
+    const { action, id } = given.command;
+    const barred = this.#barred(given);
+    if (barred) return this.#note(given, { outcome: barred });
+    try {
+      if (isSiteAction(action) && protects(action, memory)) return this.#protect(given, action);
+      if (!isInquiry(action)) await journal.open();
+      const before = takenCommand(id, memory);
+      if (before) return this.#note(given, { outcome: 'replayed', ...first(before.outcome) });
+      if (memory.sharedUnder(takenPrefix).length >= rememberedLimit) {
+        const forgotten = this.#forgotten();
+        if (forgotten.length === 0) return this.#note(given, { outcome: 'busy' });
+      }
+      return isInquiry(action) ? await this.#inquire(given, action) : await this.#record(given, action);
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      log.error({ command: action.kind, fault: error.code }, error.message);
+      const full = isFault(error, 'journal-full', 'journal-unwritable');
+      return this.#conclude(given, { outcome: full ? 'journal-unwritable' : 'failed', fault: error.code });
+    }
+  }
+
+  /** Why a command does nothing, whatever it is. */
+  #barred({ command, via }: Given): CommandOutcome | undefined {
+    const { terminalId, sure, journal } = this.#parts;
+    if (command.terminal !== terminalId) return 'other-terminal';
+    // whoever stands at the device is not late, whatever its clock shows
+    if (via === 'local') return undefined;
+    const nowMs = sure.nowMs();
+    if (nowMs === undefined) return journal.floorMs() >= command.expiresAtMs ? 'expired' : 'time-unknown';
+    if (nowMs >= command.expiresAtMs) return 'expired';
+    return nowMs + clockAllowanceMs < command.issuedAtMs ? 'time-unknown' : undefined;
+  }
+
+  /** Done at once, as what an input demands is; waits for no disk, and a disk that is full stops nothing. */
+  #protect(given: Given, action: SiteAction): CommandAnswer {
+    const { memory, plans } = this.#parts;
+    const before = takenCommand(given.command.id, memory);
+    if (before) return this.#note(given, { outcome: 'replayed', ...first(before.outcome) });
+    const unknown = plans.unknownZone('zones' in action ? action.zones : undefined);
+    if (unknown) return this.#conclude(given, unknown);
+    return this.#conclude(given, { outcome: 'done' }, (state) => [siteChange(action, state)]);
+  }
+
+  async #inquire(given: Given, action: InquiryAction): Promise<CommandAnswer> {
+    return this.#conclude(given, await this.#parts.inquiries.answer(action));
+  }
+
+  async #record(given: Given, action: RecordedAction): Promise<CommandAnswer> {
+    const { plans, journal, memory } = this.#parts;
+    const plan = await plans.of(given.command.id, action);
+    const kept = 'outcome' in plan ? plan : await this.#keep(given, plan);
+    if ('outcome' in kept) {
+      const nobody = { holderId: undefined, facts: new Map(), asked: memory.asked() };
+      const facts = memory.keep(given.command.id, this.#takes(given, kept.outcome), nobody);
+      await journal.decided(entryOf(given, kept, facts));
+      return kept;
+    }
+    const act = 'act' in plan ? plan.act : undefined;
+    await journal.decided(entryOf(given, { outcome: act ? 'accepted' : 'done' }, kept));
+    if (!act) return { outcome: 'done' };
+    // a disk that took its time: by now nobody expects a door to open
+    return this.#conclude(given, this.#isLate(given) ? { outcome: 'expired' } : await act());
+  }
+
+  /** Changes facts that are durable, with nothing awaited between reading them and keeping the change. */
+  async #keep(given: Given, plan: Plan): Promise<KeptFacts | CommandAnswer> {
+    const { memory } = this.#parts;
+    for (;;) {
+      const found = await plan.found();
+      if (this.#isLate(given)) return { outcome: 'expired' };
+      const view = memory.view(found);
+      if (!view) continue;
+      const changes = plan.changes(view);
+      if ('outcome' in changes) return changes;
+      const unsettled = view.unsettled(changes);
+      const taken = this.#takes(given, plan.act ? undefined : 'done');
+      if (!unsettled) return memory.keep(given.command.id, [...changes, ...taken], found);
+      await unsettled;
+    }
+  }
+
+  #isLate({ command, via, receivedMs }: Given): boolean {
+    const { sure, time } = this.#parts;
+    if (time().monotonicMs - receivedMs > patienceMs) return true;
+    return via === 'issuance' && (sure.nowMs() ?? 0) >= command.expiresAtMs;
+  }
+
+  /** Records an outcome that stands, and remembers it from now on. */
+  #conclude(
+    given: Given,
+    answer: CommandAnswer,
+    changes: (state: SharedFacts) => readonly StateChange[] = () => [],
+  ): CommandAnswer {
+    const taken = this.#takes(given, answer.outcome);
+    const facts = this.#parts.memory.declare((state) => [...changes(state), ...taken]);
+    this.#parts.journal.note(entryOf(given, answer, facts));
+    return answer;
+  }
+
+  #note(given: Given, answer: CommandAnswer): CommandAnswer {
+    this.#parts.journal.note(entryOf(given, answer));
+    return answer;
+  }
+
+  /** Remembers the command, with its outcome once that is known, and forgets those that cannot come again. */
+  #takes({ command, via }: Given, outcome: CommandOutcome | undefined): readonly StateChange[] {
+    const endMs = via === 'issuance' ? command.expiresAtMs : this.#parts.journal.floorMs();
+    return [...this.#forgotten(), takes(command.id, endMs + rememberedForMs, outcome)];
+  }
+
+  #forgotten(): readonly StateChange[] {
+    const { memory, journal } = this.#parts;
+    return forgetTaken(memory.sharedUnder(takenPrefix), journal.floorMs());
+  }
+}
+
+function isInquiry(action: Command['action']): action is InquiryAction {
+  return action.kind === 'roll-call' || action.kind === 'identify' || action.kind === 'diagnostics';
+}
+
+function first(outcome: CommandOutcome | undefined): Pick<CommandAnswer, 'first'> {
+  return outcome === undefined ? {} : { first: outcome };
+}
+
+/** The entry of a command; who gave it, why, and about whom, can be erased. */
+function entryOf(
+  { command, via }: Given,
+  {
+    outcome,
+    first,
+    fault,
+  }: Pick<CommandAnswer, 'first' | 'fault'> & { outcome: CommandOutcome | 'accepted' },
+  facts?: KeptFacts,
+): Occurrence {
+  const { id, issuedBy, reason, action, issuedAtMs, expiresAtMs } = command;
+  const { kind, ...told } = action;
+  const { holder, ...rest } = 'holder' in told ? told : { ...told, holder: undefined };
+  const body: { [key: string]: JsonValue } = { id, command: kind, via, outcome };
+  for (const [name, value] of Object.entries(rest)) if (value !== undefined) body[name] = value;
+  if (via === 'issuance') Object.assign(body, { issuedAtMs, expiresAtMs });
+  if (first !== undefined) body.first = first;
+  if (fault !== undefined) body.fault = fault;
+  const personal = { issuedBy, reason, ...(holder !== undefined && { holder }) };
+  return { kind: 'command', body, personal, ...(facts && { facts }) };
+}
