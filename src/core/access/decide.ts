@@ -40,6 +40,7 @@ export const precedence: readonly (Rule | { readonly name: DoorRow; readonly doo
   evacuation,
   lockdown,
   { name: 'interlock', door: true },
+  { name: 'command', door: true },
   masterCard,
   threat,
   policyAge,
@@ -54,7 +55,7 @@ export const precedence: readonly (Rule | { readonly name: DoorRow; readonly doo
   position,
   service,
 ];
-type DoorRow = 'fire' | 'exit-request' | 'interlock';
+type DoorRow = 'fire' | 'exit-request' | 'interlock' | 'command';
 
 const rules = precedence.filter((row): row is Rule => 'check' in row);
 

@@ -38,6 +38,8 @@ const untilOne = {
   'hold/front': { kind: 'timed-hold', bootId: 'boot-1', untilMs: minuteMs },
 };
 
+const byCommand = { 'command-hold/front': { bootId: 'boot-1', untilMonotonicMs: minuteMs } };
+
 describe('the mode of a door', () => {
   it('follows the table, row by row', () => {
     const door: Omit<DoorInput, 'id'> = { ...office, ...holds, inEvacuation: 'unlock' };
@@ -45,11 +47,20 @@ describe('the mode of a door', () => {
       [{ 'site/fire': {} }, { kind: 'held', by: 'fire' }],
       [{ 'site/evacuation': {} }, { kind: 'held', by: 'evacuation' }],
       [{ 'site/lockdown': {} }, { kind: 'lockdown' }],
+      [byCommand, { kind: 'held', by: 'command' }],
       [untilOne, { kind: 'held', by: 'timed-hold' }],
       [toggle, { kind: 'held', by: 'toggle' }],
       [{}, { kind: 'held', by: 'schedule' }],
     ];
-    expect(modePrecedence).toEqual(['fire', 'evacuation', 'lockdown', 'timed-hold', 'toggle', 'schedule']);
+    expect(modePrecedence).toEqual([
+      'fire',
+      'evacuation',
+      'lockdown',
+      'command',
+      'timed-hold',
+      'toggle',
+      'schedule',
+    ]);
     for (const [row, [, expected]] of rows.entries()) {
       // everything below the row stands as well; the hold by card is one fact, the upper row's
       const facts = Object.assign(
