@@ -483,6 +483,21 @@ describe('going back to the version before', () => {
     });
   });
 
+  test('knows what the last import changed alone, also where an earlier one was cut short before it forgot', async () => {
+    const rowsKept = (db: InstanceType<typeof Database>) =>
+      [0, 1].map((pair) => db.prepare(`SELECT count(*) FROM undo_holders_${pair}`).pluck().get());
+    const made = await withRules();
+    await installed(made, `${header}${many(5)}`);
+    const db = new Database(file);
+    db.exec("INSERT INTO undo_holders_0 (holder_id, status, group_list) VALUES ('h3', 'active', 'gone')");
+    const before = dump();
+    await installed(made, `${header}00000002,type-a,,停止,staff,,\n`, { mode: 'delta' });
+    expect(rowsKept(db)).toEqual([1, 0]);
+    db.close();
+    await made.rollBack({ nowMs, confirm });
+    expect(dump()).toEqual(before);
+  });
+
   test('puts back the rules, with the holders as they are', async () => {
     const made = await withRules();
     await installed(made, `${header}${many(2)}`);
@@ -633,7 +648,7 @@ describe('a database that is not in order', () => {
   test('of a newer version is refused by look-up and import', async () => {
     await (await withRules()).stop();
     const db = new Database(file);
-    db.pragma('user_version = 3');
+    db.pragma('user_version = 4');
     db.close();
     await expect(new PolicyStore({ file, journal }).start()).rejects.toMatchObject({
       code: 'database-newer',

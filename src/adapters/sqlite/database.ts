@@ -34,6 +34,8 @@ export function openDatabase(file: string, format: DatabaseFormat, options: { re
       db.pragma('trusted_schema = OFF');
       // a WAL commit is then durable when it returns
       db.pragma('synchronous = FULL');
+      // enough for the inner pages of a million holders; the rest is the system's to cache
+      db.pragma('cache_size = -4000');
       // checkpoints are made when nobody waits for them
       db.pragma('wal_autocheckpoint = 0');
       return db;

@@ -1,19 +1,38 @@
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { giveToOwnerOf } from '#adapters/process/ownership.ts';
-import { madeRulesSchema } from '#core/access/made-rules.ts';
+import { madeRulesShape } from '#core/access/made-rules.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
 import { Fault } from '#core/fault.ts';
 import { type DatabaseFormat, guarded, isBlank, openDatabase, type Sqlite, stampFormat } from './database.ts';
 
 /** `KzPo` */
-export const policyFormat: DatabaseFormat = { name: 'policy', applicationId: 0x4b7a506f, version: 2 };
+export const policyFormat: DatabaseFormat = { name: 'policy', applicationId: 0x4b7a506f, version: 3 };
+
+const undoTables = (parity: number) => `
+  CREATE TABLE undo_holders_${parity} (
+    holder_id TEXT PRIMARY KEY,
+    status TEXT,
+    valid_from_ms INTEGER,
+    valid_until_ms INTEGER,
+    group_list TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE undo_cards_${parity} (
+    profile_id TEXT NOT NULL,
+    user_number TEXT NOT NULL,
+    diversifier TEXT NOT NULL,
+    holder_id TEXT,
+    status TEXT,
+    key_version INTEGER,
+    PRIMARY KEY (profile_id, user_number, diversifier)
+  ) STRICT, WITHOUT ROWID;
+`;
 
 /**
  * The rules are one row of JSON, small and read as a whole; holders and cards are looked up by key. A card without
  * a diversifier has the empty one and stands for any card with the user number. `group_list` is sorted, each name
  * between semicolons (`;cleaning;staff;`), empty for none. The `undo_` tables hold what the last version changed, as it was
- * before; without a status there was no such row.
+ * before; without a status there was no such row. Of each there are two (policy-undo.ts).
  */
 const tables = `
   CREATE TABLE policy (
@@ -50,22 +69,8 @@ const tables = `
     expires_at_ms INTEGER,
     rules TEXT NOT NULL
   ) STRICT;
-  CREATE TABLE undo_holders (
-    holder_id TEXT PRIMARY KEY,
-    status TEXT,
-    valid_from_ms INTEGER,
-    valid_until_ms INTEGER,
-    group_list TEXT
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE undo_cards (
-    profile_id TEXT NOT NULL,
-    user_number TEXT NOT NULL,
-    diversifier TEXT NOT NULL,
-    holder_id TEXT,
-    status TEXT,
-    key_version INTEGER,
-    PRIMARY KEY (profile_id, user_number, diversifier)
-  ) STRICT, WITHOUT ROWID;
+  ${undoTables(0)}
+  ${undoTables(1)}
   CREATE INDEX cards_by_diversifier ON cards (profile_id, diversifier) WHERE diversifier <> '';
 `;
 
@@ -127,10 +132,12 @@ export function parseRules(row: PolicyRow): SiteRules {
   } catch (cause) {
     throw new Fault('database-invalid', 'the stored rules cannot be read', { cause });
   }
-  const { error } = madeRulesSchema.safeParse(stored);
-  if (error) {
-    const where = error.issues.map(({ path }) => path.join('.')).join(', ');
-    throw new Fault('database-invalid', `the stored rules are not as this program writes them: ${where}`);
+  const where = madeRulesShape(stored);
+  if (where.length > 0) {
+    throw new Fault(
+      'database-invalid',
+      `the stored rules are not as this program writes them: ${where.join(', ')}`,
+    );
   }
   return stored as SiteRules;
 }

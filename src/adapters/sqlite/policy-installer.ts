@@ -13,7 +13,7 @@ import type {
   RollBackOutcome,
   RollBackRequest,
 } from '#ports/policy-install.ts';
-import { guarded, type Sqlite } from './database.ts';
+import { guarded, type Sqlite, sqliteCode } from './database.ts';
 import { applyStaged, sharedUserNumbers } from './holder-changes.ts';
 import { HolderStaging } from './holder-staging.ts';
 import {
@@ -25,7 +25,7 @@ import {
   readPolicyRow,
 } from './policy-format.ts';
 import { versionOf } from './policy-reader.ts';
-import { keepVersion, keptVersion, restoreRows } from './policy-undo.ts';
+import { forgetOlder, keepVersion, keptVersion, restoreRows } from './policy-undo.ts';
 
 const problemsKept = 1_000;
 
@@ -87,7 +87,7 @@ export class PolicyInstaller implements PolicyInstall {
           return putPolicy(db, rules, nowMs, terms);
         })
         .immediate();
-      moveLog(db);
+      tidy(db);
       return version;
     });
   }
@@ -107,7 +107,7 @@ export class PolicyInstaller implements PolicyInstall {
       if (dangling.length > 0) throw new Fault('policy-import-refused', dangling.join('\n'));
       if (outcome.kind === 'installed') this.#rulesTold = outcome.version.number;
       guarded(this.#file, () => db.exec(outcome.kind === 'installed' ? 'COMMIT' : 'ROLLBACK'));
-      if (outcome.kind === 'installed') moveLog(db);
+      if (outcome.kind === 'installed') tidy(db);
       return outcome;
     } catch (error) {
       if (db.inTransaction) db.exec('ROLLBACK');
@@ -136,7 +136,7 @@ export class PolicyInstaller implements PolicyInstall {
       };
       const version = putPolicy(db, parseRules(kept), nowMs, terms);
       guarded(this.#file, () => db.exec('COMMIT'));
-      moveLog(db);
+      tidy(db);
       return { preview, version };
     } catch (error) {
       if (db.inTransaction) db.exec('ROLLBACK');
@@ -248,7 +248,15 @@ function danglingReferences(db: Sqlite, rules: SiteRules): readonly string[] {
   return problems;
 }
 
-/** Moves the new version out of the write-ahead log; where a look-up is under way the next import does. */
-function moveLog(db: Sqlite): void {
-  db.pragma('wal_checkpoint(TRUNCATE)');
+/**
+ * Forgets the rows of two versions ago and moves the new version out of the write-ahead log. It is in force already:
+ * what does not succeed, where a look-up or another import is under way or the disk is full, the next import does.
+ */
+function tidy(db: Sqlite): void {
+  try {
+    forgetOlder(db);
+    db.pragma('wal_checkpoint(TRUNCATE)');
+  } catch (error) {
+    if (sqliteCode(error) === undefined) throw error;
+  }
 }

@@ -7,33 +7,58 @@ const holderColumns = 'holder_id, status, valid_from_ms, valid_until_ms, group_l
 const cardColumns = 'profile_id, user_number, diversifier, holder_id, status, key_version';
 const cardKey = 'USING (profile_id, user_number, diversifier)';
 
-/** Keeps the present version as the one to go back to, in the transaction that replaces it; the one before is forgotten. */
+/**
+ * What a version changed is kept in one of two pairs of tables, so that the pair of the version before it can be
+ * emptied once the new one is in force: to free a million rows takes longer than anybody waits for one change.
+ */
+interface UndoTables {
+  readonly holders: string;
+  readonly cards: string;
+}
+
+/** The pair that the parity of a version's number names. */
+function tablesOf(version: number): UndoTables {
+  return { holders: `undo_holders_${version % 2}`, cards: `undo_cards_${version % 2}` };
+}
+
+function keptNumber(db: Sqlite): number {
+  return db.prepare<[], number>('SELECT number FROM undo_policy').pluck().get() ?? 0;
+}
+
+function empty(db: Sqlite, { holders, cards }: UndoTables): void {
+  db.exec(`DELETE FROM ${holders}; DELETE FROM ${cards}`);
+}
+
+/** Keeps the present version as the one to go back to, in the transaction that replaces it. */
 export function keepVersion(db: Sqlite): void {
-  db.exec(`
-    DELETE FROM undo_holders;
-    DELETE FROM undo_cards;
-    DELETE FROM undo_policy;
-    INSERT INTO undo_policy SELECT * FROM policy;
-  `);
+  db.exec('DELETE FROM undo_policy; INSERT INTO undo_policy SELECT * FROM policy');
+  // rows are left here only where their version was never forgotten
+  empty(db, tablesOf(keptNumber(db)));
+}
+
+/** Frees what the version before the kept one has left, in a transaction of its own. */
+export function forgetOlder(db: Sqlite): void {
+  db.transaction(() => empty(db, tablesOf(keptNumber(db) + 1))).immediate();
 }
 
 /** Keeps the rows that the staged list is about to change: those alone, so that a small change stays small. */
 export function keepRows(db: Sqlite, { removing }: { readonly removing: boolean }): void {
+  const kept = tablesOf(keptNumber(db));
   db.exec(`
-    INSERT INTO undo_holders (${holderColumns})
+    INSERT INTO ${kept.holders} (${holderColumns})
       SELECT s.holder_id, h.status, h.valid_from_ms, h.valid_until_ms, h.group_list
       FROM staged_holders s LEFT JOIN holders h USING (holder_id)
       WHERE h.holder_id IS NULL OR NOT (${sameHolder});
-    INSERT INTO undo_cards (${cardColumns})
+    INSERT INTO ${kept.cards} (${cardColumns})
       SELECT s.profile_id, s.user_number, s.diversifier, c.holder_id, c.status, c.key_version
       FROM staged_cards s LEFT JOIN cards c ${cardKey}
       WHERE c.holder_id IS NULL OR NOT (${sameCard});
   `);
   if (!removing) return;
   db.exec(`
-    INSERT INTO undo_holders SELECT ${holderColumns} FROM holders h WHERE NOT EXISTS
+    INSERT INTO ${kept.holders} SELECT ${holderColumns} FROM holders h WHERE NOT EXISTS
       (SELECT 1 FROM staged_holders s WHERE s.holder_id = h.holder_id);
-    INSERT INTO undo_cards SELECT ${cardColumns} FROM cards c WHERE NOT EXISTS
+    INSERT INTO ${kept.cards} SELECT ${cardColumns} FROM cards c WHERE NOT EXISTS
       (SELECT 1 FROM staged_cards s WHERE s.profile_id = c.profile_id
         AND s.user_number = c.user_number AND s.diversifier = c.diversifier);
   `);
@@ -54,32 +79,27 @@ export function keptVersion(db: Sqlite): PolicyRow | undefined {
  */
 export function restoreRows(db: Sqlite): RollBackPreview {
   const count = (sql: string) => db.prepare<[], number>(sql).pluck().get() ?? 0;
-  db.exec(`
-    DROP TABLE IF EXISTS temp.able_before;
-    DROP TABLE IF EXISTS temp.back_holders;
-    DROP TABLE IF EXISTS temp.back_cards;
-    CREATE TEMP TABLE able_before AS ${ableHolders};
-    CREATE TEMP TABLE back_holders AS SELECT * FROM undo_holders;
-    CREATE TEMP TABLE back_cards AS SELECT * FROM undo_cards;
-  `);
+  const back = tablesOf(keptNumber(db));
+  db.exec(`DROP TABLE IF EXISTS temp.able_before; CREATE TEMP TABLE able_before AS ${ableHolders}`);
   keepVersion(db);
+  const kept = tablesOf(keptNumber(db));
   db.exec(`
-    INSERT INTO undo_holders (${holderColumns})
+    INSERT INTO ${kept.holders} (${holderColumns})
       SELECT b.holder_id, h.status, h.valid_from_ms, h.valid_until_ms, h.group_list
-      FROM back_holders b LEFT JOIN holders h USING (holder_id);
-    INSERT INTO undo_cards (${cardColumns})
+      FROM ${back.holders} b LEFT JOIN holders h USING (holder_id);
+    INSERT INTO ${kept.cards} (${cardColumns})
       SELECT b.profile_id, b.user_number, b.diversifier, c.holder_id, c.status, c.key_version
-      FROM back_cards b LEFT JOIN cards c ${cardKey};
-    DELETE FROM holders WHERE holder_id IN (SELECT holder_id FROM back_holders);
-    INSERT INTO holders SELECT ${holderColumns} FROM back_holders WHERE status IS NOT NULL;
+      FROM ${back.cards} b LEFT JOIN cards c ${cardKey};
+    DELETE FROM holders WHERE holder_id IN (SELECT holder_id FROM ${back.holders});
+    INSERT INTO holders SELECT ${holderColumns} FROM ${back.holders} WHERE status IS NOT NULL;
     DELETE FROM cards WHERE (profile_id, user_number, diversifier) IN
-      (SELECT profile_id, user_number, diversifier FROM back_cards);
-    INSERT INTO cards SELECT ${cardColumns} FROM back_cards WHERE status IS NOT NULL;
+      (SELECT profile_id, user_number, diversifier FROM ${back.cards});
+    INSERT INTO cards SELECT ${cardColumns} FROM ${back.cards} WHERE status IS NOT NULL;
   `);
   keepHolderCount(db, count('SELECT count(*) FROM holders'));
   return {
-    holders: count('SELECT count(*) FROM back_holders'),
-    cards: count('SELECT count(*) FROM back_cards'),
+    holders: count(`SELECT count(*) FROM ${back.holders}`),
+    cards: count(`SELECT count(*) FROM ${back.cards}`),
     losingAccess: count(`SELECT count(*) FROM (SELECT holder_id FROM able_before EXCEPT ${ableHolders})`),
     gainingAccess: count(`SELECT count(*) FROM (${ableHolders} EXCEPT SELECT holder_id FROM able_before)`),
   };

@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import { concat, toHex } from '#core/bytes/bytes.ts';
 import { digest } from '#core/crypto/digest.ts';
+import { finite, objectOf, optional, ordinal, recordOf, shapeOf, text } from '#core/shape.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { type JournalPosition, type JournalRecord, type JsonValue, journalFormatVersion } from './record.ts';
 
@@ -23,31 +23,40 @@ export interface StoredEntry {
   readonly personal: readonly PersonalValue[];
 }
 
-const hash = z.string().regex(/^[0-9A-F]{64}$/);
+const hash = shapeOf((value) => typeof value === 'string' && /^[0-9A-F]{64}$/.test(value));
 
-const entrySchema = z.looseObject({
-  format: z.int().min(1),
-  terminal: z.string(),
-  incarnation: z.string(),
-  sequence: z.int().min(1),
+const entryShape = objectOf({
+  format: ordinal,
+  terminal: text,
+  incarnation: text,
+  sequence: ordinal,
   previous: hash,
-  bootId: z.string(),
-  monotonicUs: z.number(),
-  atMs: z.number(),
-  clock: z.string(),
-  kind: z.string(),
-  tapId: z.string().optional(),
-  // parsed from JSON text just before, so its members are JSON whatever they are
-  body: z.custom<{ readonly [key: string]: JsonValue }>(isObject),
-  personal: z.record(z.string(), hash).optional(),
+  bootId: text,
+  monotonicUs: finite,
+  atMs: finite,
+  clock: text,
+  kind: text,
+  tapId: optional(text),
+  body: objectOf({}),
+  personal: optional(recordOf(hash)),
 });
 
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** An entry as its raw bytes tell it; kinds and members unknown to this version are kept. */
-export type JournalEntry = z.infer<typeof entrySchema>;
+export interface JournalEntry extends JournalPosition {
+  readonly format: number;
+  /** hash of the entry before, upper-case hexadecimal */
+  readonly previous: string;
+  readonly bootId: string;
+  readonly monotonicUs: number;
+  readonly atMs: number;
+  readonly clock: string;
+  readonly kind: string;
+  readonly tapId?: string;
+  readonly body: { readonly [key: string]: JsonValue };
+  /** salted hashes of the personal values, by their fields */
+  readonly personal?: { readonly [field: string]: string };
+  readonly [member: string]: unknown;
+}
 
 /**
  * Joins `record` to the chain: raw bytes are canonical JSON of the format version, the position, the hash of the
@@ -93,8 +102,8 @@ export function personalHash({ field, salt, value }: PersonalValue): string {
 /** What the raw bytes of an entry say; undefined when they are no entry of a known format. */
 export function parseEntry(raw: Uint8Array): JournalEntry | undefined {
   try {
-    const parsed = entrySchema.safeParse(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw)));
-    return parsed.success && parsed.data.format <= journalFormatVersion ? parsed.data : undefined;
+    const parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw)) as JournalEntry;
+    return entryShape(parsed).length === 0 && parsed.format <= journalFormatVersion ? parsed : undefined;
   } catch {
     return undefined;
   }

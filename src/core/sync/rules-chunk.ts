@@ -1,12 +1,15 @@
 import { z } from 'zod';
-import { madeRulesSchema } from '#core/access/made-rules.ts';
+import { madeRulesShape } from '#core/access/made-rules.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import { accepted, type Checked, documentBytes, readDocument, refused } from './document.ts';
 
 const format = 1;
 const maximumBytes = 16_777_216;
-const schema = z.strictObject({ format: z.literal(format), rules: madeRulesSchema });
+const schema = z.strictObject({
+  format: z.literal(format),
+  rules: z.custom<SiteRules>((rules) => madeRulesShape(rules).length === 0),
+});
 
 /** The rules of a view as a chunk: the same bytes for the same rules. */
 export function rulesBytes(rules: SiteRules): Uint8Array {
@@ -18,6 +21,6 @@ export function rulesBytes(rules: SiteRules): Uint8Array {
 export function readRules(bytes: Uint8Array, organization: string): Checked<SiteRules> {
   const read = readDocument(bytes, { schema, format, maximumBytes });
   if (read.kind === 'refused') return read;
-  const rules = read.value.rules as unknown as SiteRules;
+  const { rules } = read.value;
   return rules.organization === organization ? accepted(rules) : refused('other-organization');
 }
