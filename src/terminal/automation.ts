@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import type { AccessMemory } from '#core/access/access-memory.ts';
 import type { AccessState, StateChange } from '#core/access/access-state.ts';
 import {
   type AutomationEffect,
@@ -16,7 +17,6 @@ import { declareCondition, endCondition, setThreatLevel, siteConditions } from '
 import type { JsonValue } from '#core/journal/record.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
-import type { AccessMemory } from './access-memory.ts';
 import type { JournalWriter } from './journal-writer.ts';
 
 /** How long an output stays on unless that is renewed, in milliseconds: whoever dies leaves nothing on. */

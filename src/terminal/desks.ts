@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { AccessMemory } from '#core/access/access-memory.ts';
 import type { AutomationEvent } from '#core/access/automation.ts';
 import type { ServiceRequest } from '#core/access/rule.ts';
 import type { Diagnostics } from '#core/sync/command.ts';
@@ -7,7 +8,6 @@ import type { Clock } from '#ports/clock.ts';
 import type { Indication, Indicator } from '#ports/indicator.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
-import type { AccessMemory } from './access-memory.ts';
 import type { Grant } from './door-controller.ts';
 import type { Doors } from './doors.ts';
 import type { TerminalEvent } from './events.ts';

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { AccessMemory } from '#core/access/access-memory.ts';
 import { type DoorSituation, nextLookMs, wantedMode } from '#core/access/door-mode.ts';
 import type { DoorSettings } from '#core/access/door-settings.ts';
 import {
@@ -20,7 +21,6 @@ import type { Diagnostics } from '#core/sync/command.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
-import type { AccessMemory } from './access-memory.ts';
 import { AgeingWatch } from './ageing-watch.ts';
 import { type Actuation, DoorController, type Grant } from './door-controller.ts';
 import type { TerminalEvent } from './events.ts';

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { KeptFacts } from '#core/access/access-memory.ts';
 import { type Facts, factOf } from '#core/access/access-state.ts';
 import { floorAfter, floorAt, type TimeFloor, timeFloorSchema } from '#core/access/time-floor.ts';
 import { isFault } from '#core/fault.ts';
@@ -6,7 +7,6 @@ import type { JournalHead, JournalKind, JournalRecord, JsonValue } from '#core/j
 import type { Diagnostics } from '#core/sync/command.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { JournalAppend, JournalSpace } from '#ports/journal-append.ts';
-import type { KeptFacts } from './access-memory.ts';
 
 /** An event as the terminal knows it; time, boot and clock state are added when it is recorded. */
 export interface Occurrence {
@@ -48,6 +48,7 @@ export class JournalWriter {
   readonly #log: Logger;
   readonly #appended: (head: JournalHead) => void;
   readonly #opened: (shared: Facts) => void;
+  readonly #unrecorded: () => KeptFacts;
   readonly #waiting: Entry[] = [];
   readonly #faults: RecordedFault[] = [];
   #dropped = 0;
@@ -70,12 +71,15 @@ export class JournalWriter {
     appended: (head: JournalHead) => void;
     /** told the facts about the terminal as a whole before anything is recorded */
     opened: (shared: Facts) => void;
+    /** what stands though its records were lost */
+    unrecorded: () => KeptFacts;
   }) {
     this.#journal = parts.journal;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#appended = parts.appended;
     this.#opened = parts.opened;
+    this.#unrecorded = parts.unrecorded;
   }
 
   /** Opens the journal. Rejects with database faults; a full disk is borne: taps are denied until there is space. */
@@ -204,7 +208,8 @@ export class JournalWriter {
       }
       if (this.#dropped > 0) {
         const count = this.#dropped;
-        await this.#append([this.#entry({ kind: 'alarm', body: { alarm: 'records-lost', count } })]);
+        const body = { alarm: 'records-lost', count };
+        await this.#append([this.#entry({ kind: 'alarm', body, facts: this.#unrecorded() })]);
         this.#dropped -= count;
       }
     } catch (error) {

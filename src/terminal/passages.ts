@@ -1,5 +1,5 @@
+import type { AccessMemory } from '#core/access/access-memory.ts';
 import type { Unused } from '#core/access/fact-kinds.ts';
-import type { AccessMemory } from './access-memory.ts';
 import type { JournalWriter, Occurrence } from './journal-writer.ts';
 
 type OfTap = Occurrence & { readonly tapId: string };

@@ -1,3 +1,4 @@
+import type { AccessMemory, FactsView, FoundFacts, KeptFacts } from '#core/access/access-memory.ts';
 import { decide, effectiveMs } from '#core/access/decide.ts';
 import type { Decision, DecisionBasis, DenialReason, TapAlarm } from '#core/access/decision.ts';
 import type { PolicySlice } from '#core/access/policy.ts';
@@ -6,7 +7,6 @@ import { afterFailure } from '#core/access/rules/lock-out.ts';
 import type { CardClaim, Reading } from '#core/card/reading.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { LookedUp, PolicyLookup } from '#ports/policy-lookup.ts';
-import type { AccessMemory, FactsView, FoundFacts, KeptFacts } from './access-memory.ts';
 import type { ReaderSettings } from './desks.ts';
 import type { JournalWriter } from './journal-writer.ts';
 

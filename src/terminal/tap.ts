@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
+import type { KeptFacts } from '#core/access/access-memory.ts';
 import { effectiveMs } from '#core/access/decide.ts';
 import type { Decision, DecisionBasis, DenialReason, TapAlarm } from '#core/access/decision.ts';
 import type { CardOutcome, Reading } from '#core/card/reading.ts';
 import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';
-import type { KeptFacts } from './access-memory.ts';
 import type { Actuation } from './door-controller.ts';
 import type { Passages } from './passages.ts';
 import {

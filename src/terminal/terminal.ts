@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { AccessMemory } from '#core/access/access-memory.ts';
 import { automationEvents } from '#core/access/automation.ts';
 import type { DoorEvent } from '#core/access/door-state.ts';
 import { localParts } from '#core/access/time-zone.ts';
@@ -11,7 +12,6 @@ import type { JournalAppend } from '#ports/journal-append.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
-import { AccessMemory } from './access-memory.ts';
 import { Automation, type AutomationSettings } from './automation.ts';
 import { CommandInquiries, type Device } from './command-inquiries.ts';
 import { CommandPlans } from './command-plans.ts';
@@ -118,6 +118,7 @@ class RunningTerminal implements Terminal {
         this.#factsLoaded = true;
         this.#memory.load(shared);
       },
+      unrecorded: () => this.#memory.unrecorded(),
     });
     this.#passages = new Passages({ memory: this.#memory, journal: this.#journal });
     this.#tamper = new TamperAnswer({ keyErasure: ports.keyErasure, journal: this.#journal, log: ports.log });

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { AccessMemory } from '#core/access/access-memory.ts';
 import { decide } from '#core/access/decide.ts';
 import type { PolicySlice } from '#core/access/policy.ts';
-import { AccessMemory } from '#terminal/access-memory.ts';
 import { latencies, nowUs, percentile } from './figures.ts';
 import { benchRules } from './holders.ts';
 

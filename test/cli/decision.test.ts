@@ -8,6 +8,7 @@ import { erasePersonalValues } from '#adapters/sqlite/journal-erasure.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
+import { recordedDecision, recordedTap } from '#core/access/recorded-tap.ts';
 import { Replay } from '#core/access/replay.ts';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
 import type { Reading } from '#core/card/reading.ts';
@@ -291,6 +292,19 @@ test('a replay knows the conditions of the site and the failures of cards that w
     policy,
   );
   expect(out).toBe('10 taps: 8 the same, 0 otherwise, 2 decided by no rule, 0 erased\n');
+});
+
+test('a tap under duress is decided again as one', async () => {
+  const at = { atMs: 0, monotonicUs: 0, bootId: 'b', clock: 'trusted' as const };
+  const path = [{ rule: 'duress', verdict: 'passed' }];
+  const basis = { policyVersion: 2, timeMs: 0, clock: 'trusted', demanded: [], path };
+  const card = { organization: 'city', profile: 'type-a', method: 'type-a', assurance: [] };
+  const body = { door: 'front', reader: 'in', result: 'granted', basis, card };
+  const head = { format: 1, terminal: 'gate', incarnation: 'i', sequence: 1, previous: '' };
+  const entry = { ...head, ...at, kind: 'decision' as const, tapId: 't', body, personal: {} };
+  const decision = recordedDecision(entry);
+  const tap = decision && recordedTap(entry, decision, { userNumber: '00000001' });
+  expect(tap).toMatchObject({ request: { duress: true } });
 });
 
 test('rules in YAML are tried with public holidays', async () => {

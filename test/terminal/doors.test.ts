@@ -128,6 +128,25 @@ describe('a card that holds a door unlocked', () => {
     expect(bench.locked()).toBe(false);
   });
 
+  it('that comes too late holds nothing, however long the disk takes to record that', async () => {
+    await begin();
+    ruled({ toggle: { groups: ['staff'] } });
+    const slow = Promise.withResolvers<void>();
+    bench.journal.gate = slow.promise;
+    bench.present(holder);
+    await bench.clock.advanceAsync(6_000);
+    const hanging = Promise.withResolvers<void>();
+    bench.journal.gate = hanging.promise;
+    slow.resolve();
+    await bench.clock.advanceAsync(10 * minuteMs);
+    expect(bench.locked()).toBe(true);
+    bench.journal.gate = undefined;
+    hanging.resolve();
+    await bench.settle();
+    expect(lastActuation()).toMatchObject({ result: 'not-opened', reason: 'too-late' });
+    expect(bench.locked()).toBe(true);
+  });
+
   it('holds nothing once the policy does not let it', async () => {
     await begin();
     ruled({ toggle: { groups: ['staff'] } });

@@ -108,6 +108,20 @@ describe('anti-passback', () => {
     expect(results(bench)).toEqual(['granted', 'granted', 'granted', 'granted']);
   });
 
+  it('forgets both entries of a holder who taps twice and goes away', async () => {
+    const soft: Rest = {
+      zones: [{ id: 'yard' }, { id: 'lab', passback: { mode: 'soft' }, occupancy: { limit: 5 } }],
+    };
+    const bench = await lab(soft);
+    await bench.tap(card('h1'));
+    await bench.clock.advanceAsync(1_000);
+    await bench.tap(card('h1'));
+    await bench.clock.advanceAsync(60_000);
+    expect(results(bench)).toEqual(['granted', 'granted']);
+    expect(countIn(bench, 'lab')).toEqual(people(0));
+    expect(bench.journal.facts.get('h1')?.has('at')).toBe(false);
+  });
+
   it('takes back an entry whose strike failed', async () => {
     const bench = await lab();
     bench.doors.get('door-1')?.misbehave({ lineGone: true });
@@ -265,10 +279,15 @@ function expectConsistent({ journal }: Bench): void {
     const unused =
       body.event === 'granted-not-opened' || body.result === 'failed' || body.result === 'not-opened';
     const undone = unused ? before.get(tapId) : undefined;
-    const last = [...before].findLast(([, { holder }]) => holder === undone?.holder);
-    if (!undone || last?.[0] !== tapId) continue;
+    if (!undone) continue;
+    const taps = [...before.keys()];
+    const later = [...before].find(
+      ([tap, { holder }]) => holder === undone.holder && taps.indexOf(tap) > taps.indexOf(tapId),
+    );
     before.delete(tapId);
-    if (undone.place === undefined) places.delete(undone.holder);
+    // a later grant began where this one did not lead after all
+    if (later) later[1].place = undone.place;
+    else if (undone.place === undefined) places.delete(undone.holder);
     else places.set(undone.holder, undone.place);
   }
   for (const holder of ['h1', 'h2']) {
@@ -305,6 +324,24 @@ describe('a journal that opens late', () => {
     expect(journal.facts.get('')?.get('site/lockdown')).toEqual({});
     await bench.tap(card('h1'));
     expect(results(bench)).toEqual(['lockdown']);
+  });
+
+  it('keeps a lockdown whose entry was one too many for the memory, and tells of it with the loss', async () => {
+    const journal = new MemoryJournal();
+    const bench = new Bench({ journal, hardware: ['input:panel'], settings: { automation: lockdown } });
+    await bench.terminal.start();
+    await bench.settle();
+    journal.fault = new Fault('journal-full', 'full');
+    // two entries each way
+    for (let told = 0; told < 10_000; told += 4)
+      for (const active of [true, false]) bench.doors.get('door-1')?.tamper(active);
+    bench.doors.get('input:panel')?.force();
+    await bench.settle();
+    journal.fault = undefined;
+    await bench.clock.advanceAsync(3_000);
+    expect(journal.records.at(-1)?.body).toMatchObject({ alarm: 'records-lost' });
+    expect(journal.facts.get('')?.get('site/lockdown')).toEqual({});
+    expect(journal.facts.get('')?.get('input/panel')).toBe(true);
   });
 
   it('decides no tap on facts not loaded yet, early look-up or not', async () => {

@@ -182,6 +182,17 @@ export function takenBack(
   return [...found.map(({ change }) => change), ...recount(moved, state)];
 }
 
+/**
+ * `later` once the grant it rested on, `undone`, was not used: what it would put back is what was before both. Counts
+ * need none of that, of which each grant takes back its own.
+ */
+export function rebased<T extends Omit<Passage, 'now'>>(later: T, undone: Omit<Passage, 'now'>): T {
+  const { key, holderId, value } = undone.change;
+  const restsOn = later.change.key === key && later.change.holderId === holderId;
+  const built = restsOn && value !== undefined && isSame(value, later.before) && !kindOf(key)?.without;
+  return built ? { ...later, before: undone.before } : later;
+}
+
 function restored({ change, before, now }: Passage, terminal: string): StateChange | undefined {
   const { key, holderId, value: granted } = change;
   const about = { key, ...(holderId === undefined ? {} : { holderId }) };

@@ -120,7 +120,8 @@ export function recordedTap(
   if (!card || !time || beyondRules.has(reason as DenialReason)) return 'beyond';
   const { userNumber, diversifier } = personal;
   if (userNumber === undefined) return 'erased';
-  const { door: doorId, reader: readerId, from, to, service } = decision;
+  const { door: doorId, reader: readerId, from, to, service, basis } = decision;
+  const duress = basis?.path.some(({ rule }) => rule === 'duress');
   return {
     reading: {
       organization: card.organization,
@@ -146,6 +147,7 @@ export function recordedTap(
       ...(from === undefined ? {} : { from }),
       ...(to === undefined ? {} : { to }),
       ...(service && { service }),
+      ...(duress && { duress }),
     },
     time,
   };

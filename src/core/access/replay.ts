@@ -1,8 +1,8 @@
 import type { JsonValue } from '#core/journal/record.ts';
-import type { AccessState, StateChange } from './access-state.ts';
+import { AccessMemory, type FactsView, type FoundFacts, type KeptFacts } from './access-memory.ts';
 import { decide, effectiveMs } from './decide.ts';
 import type { Decision } from './decision.ts';
-import { type Passage, takenBack, type Unused } from './fact-kinds.ts';
+import type { Unused } from './fact-kinds.ts';
 import type { PolicySlice } from './policy.ts';
 import type { RecordedTap, recordedCondition } from './recorded-tap.ts';
 import type { DecisionTime } from './rule.ts';
@@ -19,76 +19,72 @@ type Failure = Pick<Parameters<typeof afterFailure>[0], 'rules' | 'reason' | 're
  * them. For trying a policy out: nothing here opens or is recorded.
  */
 export class Replay {
-  readonly #terminal: string;
-  readonly #facts = new Map<string, JsonValue>();
-  /** holder by tap that waits */
-  readonly #waiting = new Map<string, string>();
-  readonly #granted = new Map<string, readonly Omit<Passage, 'now'>[]>();
+  readonly #memory: AccessMemory;
+  /** what a terminal's disk would have, by holder */
+  readonly #facts = new Map<string, Map<string, JsonValue>>();
 
-  constructor(parts: { readonly terminal: string }) {
-    this.#terminal = parts.terminal;
+  constructor({ terminal }: { readonly terminal: string }) {
+    this.#memory = new AccessMemory({ terminal, sharedChanged: () => undefined });
   }
 
   decide(tap: RecordedTap, slice: PolicySlice): Decision {
-    const decision = decide({ ...tap, slice, state: this.#stateOf(slice.holder?.holderId) });
+    const found = this.#found(slice.holder?.holderId);
+    const decision = decide({ ...tap, slice, state: this.#view(found) });
     if (decision.kind === 'needs') return decision;
     const { tapId } = tap.request;
-    if (decision.kind === 'waits' && slice.holder) this.#waiting.set(tapId, slice.holder.holderId);
-    if (decision.kind === 'granted') {
-      this.#granted.set(
-        tapId,
-        decision.changes.map((change) => ({ change, before: this.#facts.get(nameOf(change)) })),
-      );
-    }
-    this.#apply(decision.changes);
+    if (decision.kind === 'waits') this.#memory.waits(tapId, found);
+    this.#apply(this.#memory.keep(tapId, decision.changes, found));
     return decision;
   }
 
   /** A tap failed for a reason that no rule gave: it counts where too many lock out. */
   failed(failure: Failure): void {
-    const { time, holderId } = failure;
-    const state = this.#stateOf(holderId);
-    this.#apply(afterFailure({ ...failure, state, timeMs: effectiveMs(time) }).changes);
+    const found = this.#found(failure.holderId);
+    const { changes } = afterFailure({
+      ...failure,
+      state: this.#view(found),
+      timeMs: effectiveMs(failure.time),
+    });
+    this.#apply(this.#memory.keep('', changes, found));
   }
 
   /** A condition of the site began or ended, everywhere or in zones, or its threat level changed. */
   declare(recorded: NonNullable<ReturnType<typeof recordedCondition>>): void {
-    if ('threatLevel' in recorded) return this.#apply([setThreatLevel(recorded.threatLevel)]);
-    const { condition, on, zones } = recorded;
-    const set = on ? declareCondition : endCondition;
-    this.#apply([set(condition, this.#stateOf(undefined), zones)]);
+    this.#apply(
+      this.#memory.declare((state) => {
+        if ('threatLevel' in recorded) return [setThreatLevel(recorded.threatLevel)];
+        const { condition, on, zones } = recorded;
+        return [(on ? declareCondition : endCondition)(condition, state, zones)];
+      }),
+    );
   }
 
   /** The grant of this tap went unused. */
   notPassed(tapId: string, unused: Unused): void {
-    const passages = this.#granted.get(tapId) ?? [];
-    this.#granted.delete(tapId);
-    const now = passages.map((passage) => ({ ...passage, now: this.#facts.get(nameOf(passage.change)) }));
-    this.#apply(takenBack(now, unused, this.#stateOf(undefined)));
+    const kept = this.#memory.notPassed(tapId, unused);
+    // everything before has been applied: nothing is on its way
+    if (!(kept instanceof Promise)) this.#apply(kept);
   }
 
-  #apply(changes: readonly StateChange[]): void {
-    for (const change of changes) {
-      if (change.value === undefined) this.#facts.delete(nameOf(change));
-      else this.#facts.set(nameOf(change), change.value);
+  #found(holderId: string | undefined): FoundFacts {
+    const facts = this.#facts.get(holderId ?? '') ?? new Map<string, JsonValue>();
+    if (holderId !== undefined) this.#facts.set(holderId, facts);
+    return { holderId, facts, asked: this.#memory.asked() };
+  }
+
+  #view(found: FoundFacts): FactsView {
+    const view = this.#memory.view(found);
+    if (!view) throw new Error('a look-up made now is never too old');
+    return view;
+  }
+
+  #apply(kept: KeptFacts): void {
+    for (const { holderId, key, value } of kept.changes) {
+      if (holderId === undefined) continue;
+      const facts = this.#facts.get(holderId);
+      if (value === undefined) facts?.delete(key);
+      else facts?.set(key, value);
     }
+    kept.durable();
   }
-
-  #stateOf(holderId: string | undefined): AccessState {
-    const fact = (of: string, key: string) => this.#facts.get(nameOf({ holderId: of, key }));
-    return {
-      terminal: this.#terminal,
-      shared: (key) => this.#facts.get(nameOf({ key })),
-      holder: (key) => (holderId === undefined ? undefined : fact(holderId, key)),
-      apart: () => true,
-      companion: (tapId) => {
-        const of = this.#waiting.get(tapId);
-        return of === undefined ? undefined : { holderId: of, fact: (key) => fact(of, key) };
-      },
-    };
-  }
-}
-
-function nameOf({ holderId, key }: StateChange): string {
-  return holderId === undefined ? key : `${key}\0${holderId}`;
 }

@@ -1,6 +1,6 @@
-import type { AccessState, Facts, StateChange } from '#core/access/access-state.ts';
-import { isRevocable, type Passage, takenBack, type Unused } from '#core/access/fact-kinds.ts';
 import type { JsonValue } from '#core/journal/record.ts';
+import type { AccessState, Facts, StateChange } from './access-state.ts';
+import { isRevocable, type Passage, rebased, takenBack, type Unused } from './fact-kinds.ts';
 
 /** Facts of a holder as a look-up found them. `asked` is what `AccessMemory.asked` said before the look-up began. */
 export interface FoundFacts {
@@ -22,6 +22,7 @@ export interface FactsView extends AccessState {
 export interface KeptFacts {
   readonly changes: readonly StateChange[];
   durable(): void;
+  /** The disk will not take them. What took effect at once stands all the same, until `unrecorded` tells of it. */
   takeBack(): void;
 }
 
@@ -62,6 +63,10 @@ export class AccessMemory {
   /** by tap: who waits for a second person */
   readonly #companions = new Map<string, FoundFacts>();
   readonly #declared = new Set<Declared>();
+  /** keys of facts about the terminal as a whole that stand though the disk never took their entries */
+  readonly #unrecorded = new Set<string>();
+  /** facts about the terminal as a whole as they are in force while the disk still has what no door obeyed */
+  readonly #disobeyed = new Map<string, JsonValue | undefined>();
   /** how many times facts became durable */
   #stored = 0;
   /** a look-up asked for before this may have missed facts that are no longer kept here */
@@ -84,9 +89,9 @@ export class AccessMemory {
     this.#sharedChanged();
   }
 
-  /** A fact about the terminal as a whole, as the disk has it. */
+  /** A fact about the terminal as a whole, as it is in force. */
   shared(key: string): JsonValue | undefined {
-    return this.#shared.get(key);
+    return this.#disobeyed.has(key) ? this.#disobeyed.get(key) : this.#shared.get(key);
   }
 
   /** The facts about the terminal as a whole whose keys begin with `prefix`, as the disk has them. */
@@ -168,9 +173,24 @@ export class AccessMemory {
         return declared.changes;
       },
       durable: () => this.#declared.delete(declared),
-      // it stands, though no entry tells of it
-      takeBack: () => undefined,
+      takeBack: () => this.#stands(declared.changes),
     };
+  }
+
+  /** What stands though its entries were lost, as it is now; to be recorded with the entry that tells of the loss. */
+  unrecorded(): KeptFacts {
+    const keys = [...this.#unrecorded];
+    const changes = keys.map((key) => {
+      const value = this.shared(key);
+      return value === undefined ? { key } : { key, value };
+    });
+    const durable = (): void => {
+      for (const change of changes) if (this.#disobeyed.has(change.key)) this.#setShared(change);
+      for (const key of keys) this.#unrecorded.delete(key);
+      for (const declared of this.#declared)
+        if (declared.changes.every(({ key }) => keys.includes(key))) this.#declared.delete(declared);
+    };
+    return { changes, durable, takeBack: () => undefined };
   }
 
   /**
@@ -179,6 +199,7 @@ export class AccessMemory {
    */
   notPassed(tapId: string, unused: Unused): KeptFacts | Promise<void> {
     const passages = this.#passages.get(tapId) ?? [];
+    if (unused === 'not-opened') this.#disobey(passages);
     const view = this.#viewOf({ holderId: undefined, facts: new Map(), asked: 0 });
     const now = ({ holderId, key }: StateChange): JsonValue | undefined =>
       // of a holder's fact no longer kept here, nobody knows whether another tap has changed it since
@@ -190,8 +211,41 @@ export class AccessMemory {
     );
     const unsettled = view.unsettled([...changes, ...passages.map(({ change }) => change)]);
     if (unsettled) return unsettled;
+    this.#forgetPassages(tapId, unused);
+    const kept = this.#hold(changes, () => undefined);
+    const takeBack = (): void => {
+      kept.takeBack();
+      this.#stands(changes.filter(({ key }) => this.#disobeyed.has(key)));
+    };
+    return { ...kept, takeBack };
+  }
+
+  /** What a tap began that no door obeyed is in force no more, though the disk still has it: nothing stays open for a disk. */
+  #disobey(passages: readonly Omit<Passage, 'now'>[]): void {
+    const begun = passages.filter(({ change: { key, holderId, value, ifObeyed } }) => {
+      const shared = ifObeyed && holderId === undefined && value !== undefined;
+      return shared && this.#shared.get(key) === value;
+    });
+    for (const { change, before } of begun) this.#disobeyed.set(change.key, before);
+    if (begun.length > 0) this.#sharedChanged();
+  }
+
+  /** Later grants rested on this one, which is none any more; what the door obeyed may turn out not to hold either. */
+  #forgetPassages(tapId: string, unused: Unused): void {
+    const undone = this.#passages.get(tapId) ?? [];
     this.#passages.delete(tapId);
-    return this.#hold(changes, () => undefined);
+    for (const [later, passages] of this.#passages) {
+      this.#passages.set(
+        later,
+        passages.map((passage) => undone.reduce(rebased, passage)),
+      );
+    }
+    const left = undone.filter(({ change }) => unused === 'not-passed' && !change.ifPassed);
+    if (left.length > 0) this.#passages.set(tapId, left);
+  }
+
+  #stands(changes: readonly StateChange[]): void {
+    for (const { key } of changes) this.#unrecorded.add(key);
   }
 
   /** What a fact is before it changes: of the holder of this tap, of one who waits, or of the terminal as a whole. */
@@ -247,6 +301,7 @@ export class AccessMemory {
   }
 
   #setShared({ key, value }: { readonly key: string; readonly value?: JsonValue | undefined }): void {
+    this.#disobeyed.delete(key);
     if (value === undefined) this.#shared.delete(key);
     else this.#shared.set(key, value);
   }

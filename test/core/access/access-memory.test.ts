@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { AccessMemory, type FactsView, type KeptFacts } from '#core/access/access-memory.ts';
 import type { StateChange } from '#core/access/access-state.ts';
+import type { Unused } from '#core/access/fact-kinds.ts';
 import { declareCondition } from '#core/access/site-state.ts';
 import type { JsonValue } from '#core/journal/record.ts';
-import { AccessMemory, type FactsView, type KeptFacts } from '#terminal/access-memory.ts';
 
 const nothing = new Map<string, JsonValue>();
 const inside = (value?: string, more: Partial<StateChange> = {}): StateChange => ({
@@ -28,8 +29,8 @@ class Rig {
     return view;
   }
 
-  notPassed(tapId: string): KeptFacts {
-    const kept = this.memory.notPassed(tapId, 'not-passed');
+  notPassed(tapId: string, unused: Unused = 'not-passed'): KeptFacts {
+    const kept = this.memory.notPassed(tapId, unused);
     if (kept instanceof Promise) throw new Error('something is not settled');
     return kept;
   }
@@ -219,6 +220,91 @@ describe('when nobody went through the door', () => {
     expect(rig.memory.notPassed(tap.tapId, 'not-passed')).toBeInstanceOf(Promise);
     other.durable();
     expect(rig.notPassed(tap.tapId).changes).toEqual([{ key: 'at', holderId: 'h1' }, count(5, 7)]);
+  });
+});
+
+describe('two grants that nobody used', () => {
+  const at = (n: number): StateChange => inside(`lab at ${n}`, { ifPassed: true });
+
+  test.each([['first', 'second'] as const, ['second', 'first'] as const])(
+    'leave everything as before both, %s taken back before the other',
+    (...order) => {
+      const rig = new Rig();
+      rig.tap([inside('hall')]).durable();
+      rig.tap([at(1)], 'first').durable();
+      rig.tap([at(2)], 'second').durable();
+      for (const tapId of order) rig.notPassed(tapId).durable();
+      expect(rig.view().holder('inside')).toBe('hall');
+    },
+  );
+});
+
+describe('when the door did not obey', () => {
+  const hold = (value?: string): StateChange => ({
+    key: 'hold/front',
+    ...(value !== undefined && { value }),
+    ifObeyed: true,
+  });
+
+  test('what the tap began is in force no more, before the disk says so', () => {
+    const rig = new Rig();
+    rig.tap([hold('toggle')]).durable();
+    const tap = rig.tap([hold('anew'), { key: 'count', value: 2, ifPassed: true }]);
+    tap.durable();
+    rig.tap([{ key: 'count', value: 3 }]);
+    expect(rig.memory.notPassed(tap.tapId, 'not-opened')).toBeInstanceOf(Promise);
+    expect(rig.memory.shared('hold/front')).toBe('toggle');
+    expect(rig.view().shared('hold/front')).toBe('anew');
+  });
+
+  test('what nobody used before that is taken back as well', () => {
+    const rig = new Rig();
+    const tap = rig.tap([hold('toggle'), inside('lab', { ifPassed: true })]);
+    tap.durable();
+    rig.notPassed(tap.tapId).durable();
+    expect(rig.memory.shared('hold/front')).toBe('toggle');
+    rig.notPassed(tap.tapId, 'not-opened').durable();
+    expect(rig.memory.shared('hold/front')).toBeUndefined();
+    expect(rig.view().shared('hold/front')).toBeUndefined();
+  });
+
+  test('what it ended stays ended until the disk says otherwise', () => {
+    const rig = new Rig();
+    rig.tap([hold('toggle')]).durable();
+    const tap = rig.tap([hold()]);
+    tap.durable();
+    const back = rig.notPassed(tap.tapId, 'not-opened');
+    expect(rig.memory.shared('hold/front')).toBeUndefined();
+    back.durable();
+    expect(rig.memory.shared('hold/front')).toBe('toggle');
+  });
+});
+
+describe('what stands though the disk never took its entry', () => {
+  test('is told as it is now, once', () => {
+    const rig = new Rig();
+    const declare = (zones: string[]) =>
+      rig.memory.declare((state) => [declareCondition('lockdown', state, zones)]);
+    declare(['lab']).takeBack();
+    const kept = declare(['hall']);
+    expect(rig.memory.unrecorded().changes).toEqual([
+      { key: 'site/lockdown', value: { zones: ['hall', 'lab'] } },
+    ]);
+    kept.durable();
+    rig.memory.unrecorded().durable();
+    expect(rig.memory.unrecorded().changes).toEqual([]);
+  });
+
+  test('is, of a hold that no door obeyed, that there is none', () => {
+    const rig = new Rig();
+    const tap = rig.tap([{ key: 'hold/front', value: 'toggle', ifObeyed: true }]);
+    tap.durable();
+    rig.notPassed(tap.tapId, 'not-opened').takeBack();
+    expect(rig.memory.shared('hold/front')).toBeUndefined();
+    const lost = rig.memory.unrecorded();
+    expect(lost.changes).toEqual([{ key: 'hold/front' }]);
+    lost.durable();
+    expect(rig.view().shared('hold/front')).toBeUndefined();
   });
 });
 
