@@ -1,3 +1,4 @@
+import type { AccessMemory, FactsView, FoundFacts } from '#core/access/access-memory.ts';
 import type { AccessState, StateChange } from '#core/access/access-state.ts';
 import { endHoldByCommand, holdByCommand } from '#core/access/command-hold.ts';
 import { type Moment, momentOf } from '#core/access/moment.ts';
@@ -9,7 +10,6 @@ import { type CommandAction, type CommandAnswer, longestHoldMs } from '#core/syn
 import { isSiteAction, type SiteAction, siteChange } from '#core/sync/site-command.ts';
 import type { HolderFacts } from '#ports/holder-facts.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
-import type { AccessMemory, FactsView, FoundFacts } from './access-memory.ts';
 import type { Doors } from './doors.ts';
 import type { TerminalSettings } from './terminal.ts';
 

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { AccessMemory, KeptFacts, SharedFacts } from '#core/access/access-memory.ts';
 import type { StateChange } from '#core/access/access-state.ts';
 import type { DecisionTime } from '#core/access/rule.ts';
 import { isFault } from '#core/fault.ts';
@@ -12,7 +13,6 @@ import {
 } from '#core/sync/command.ts';
 import { isSiteAction, protects, type SiteAction, siteChange } from '#core/sync/site-command.ts';
 import { forgetTaken, takenCommand, takenPrefix, takes } from '#core/sync/taken-command.ts';
-import type { AccessMemory, KeptFacts, SharedFacts } from './access-memory.ts';
 import type { CommandInquiries } from './command-inquiries.ts';
 import type { CommandPlans, InquiryAction, Plan, RecordedAction } from './command-plans.ts';
 import type { JournalWriter, Occurrence } from './journal-writer.ts';
