@@ -115,3 +115,50 @@ rule('lockdown of a door', {
     },
   },
 });
+
+const hardware = `{ strike: { kind: usb-relay, serial: QAAMZ, relay: 1 }, tamper: { chip: main, line: 12, active: high } }`;
+
+rule('tamper', {
+  passes: {
+    'whoever comes while nobody opens the housing': async () => {
+      const b = await frontDoor({ hardware });
+      await b.lets(staff, 'front-in', { stays: true });
+      expect(b.alarms()).toEqual([]);
+    },
+  },
+  denies: {
+    'every card that needs a key, once somebody has: the keys are erased, and it is told': async () => {
+      const b = await frontDoor({ hardware });
+      b.door(front).tamper(true);
+      await b.later('1 s');
+      expect(b.alarms()).toEqual(['tamper', 'keys-erased']);
+      await b.refuses(staff, 'front-in', 'fault');
+      b.door(front).tamper(false);
+      await b.later('1 s');
+      expect(eventsAt(b)).toEqual(['tamper', 'tamper-ended']);
+      await b.refuses(staff, 'front-in', 'fault');
+    },
+  },
+  afterReboot: {
+    'is told again while it lasts, and the keys stay erased': async () => {
+      const b = await frontDoor({ hardware });
+      b.door(front).tamper(true);
+      await b.later('1 s');
+      await b.crash();
+      expect(b.alarms()).toEqual(['tamper', 'keys-erased', 'tamper', 'keys-erased']);
+      b.door(front).tamper(false);
+      await b.reboot();
+      expect(b.alarms()).toHaveLength(4);
+      await b.refuses(staff, 'front-in', 'fault');
+    },
+  },
+  untrustedClock: {
+    'is the same': async () => {
+      const b = await frontDoor({ hardware });
+      b.untrustedClock();
+      b.door(front).tamper(true);
+      await b.later('1 s');
+      expect(b.alarms()).toEqual(['tamper', 'keys-erased']);
+    },
+  },
+});
