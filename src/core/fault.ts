@@ -47,6 +47,10 @@ export const faultCodes = [
   'journal-full',
   'journal-unwritable',
   'journal-broken',
+  // server
+  'broker-unreachable',
+  'broker-refused',
+  'broker-untrusted',
   // configuration and input
   'config-invalid',
   'profile-invalid',

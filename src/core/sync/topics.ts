@@ -10,17 +10,32 @@ export type DownKind = (typeof downKinds)[number];
 
 /** The largest payload either side sends, in bytes. */
 export const maxPayloadBytes = 256 * 1024;
+/** With topic and header. A broker cuts off whoever sends more. */
+export const maxPacketBytes = maxPayloadBytes + 1024;
 
 /** First level of every topic; a change of what topics mean is a new one. */
 const era = 'k1';
 
 export function upTopic(terminal: TerminalIdentity, kind: UpKind): string {
-  return `${era}/${brokerUsername(terminal)}/up/${kind}`;
+  return topicPattern(brokerUsername(terminal), 'up', kind);
 }
 
 export function downTopic(terminal: TerminalIdentity, kind: DownKind): string {
-  return `${era}/${brokerUsername(terminal)}/down/${kind}`;
+  return topicPattern(brokerUsername(terminal), 'down', kind);
 }
+
+/** Topics by their parts, any of which may be a wildcard or what a broker replaces. */
+export function topicPattern(username: string, direction: 'up' | 'down', kind: string): string {
+  return `${era}/${username}/${direction}/${kind}`;
+}
+
+/** Everything that is for `terminal`: the one filter that it may subscribe to. */
+export function downFilter(terminal: TerminalIdentity): string {
+  return topicPattern(brokerUsername(terminal), 'down', '+');
+}
+
+/** What every terminal tells: the one filter of the server. */
+export const upFilter = topicPattern('+', 'up', '+');
 
 /** Who tells what by a topic; undefined for every topic that {@link upTopic} does not make. */
 export function parseUpTopic(
