@@ -7,6 +7,7 @@ import type { DenialReason, WaitReason } from '#core/access/decision.ts';
 import { type TerminalConfig, terminalConfigSchema } from '#core/config/terminal-config.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
 import type { JournalEntry } from '#core/journal/entry.ts';
+import { type CommandAction, type CommandOutcome, commandSchema } from '#core/sync/command.ts';
 import type { Indication } from '#ports/indicator.ts';
 import { readTestKeys } from '#simulators/card/test-keys.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
@@ -69,6 +70,7 @@ export class Building {
   readonly #cutRuns: Promise<void>[] = [];
   readonly #unrecorded: string[] = [];
   #runs = 0;
+  #commands = 0;
   #folder: string;
   #parts: RunParts | undefined;
   #cards: Cards | undefined;
@@ -180,6 +182,24 @@ export class Building {
     const tapped = this.#opensNothing(await this.tap(userNumber, readerId, options), ['waits', reason]);
     expect(this.#shown.get(readerId)).toBe('next-person');
     return tapped;
+  }
+
+  /** Gives the terminal a command on the device and tells what came of it. */
+  async tell(action: CommandAction): Promise<CommandOutcome> {
+    this.#commands += 1;
+    const nowMs = this.clock.utcMs();
+    const command = commandSchema.parse({
+      format: 1,
+      id: String(this.#commands).padStart(32, '0'),
+      terminal: this.#config.terminal,
+      issuedBy: 'desk',
+      reason: 'a visit',
+      issuedAtMs: nowMs,
+      expiresAtMs: nowMs + 60_000,
+      action,
+    });
+    const { outcome } = await this.#running().tell(command);
+    return outcome;
   }
 
   /** Lets time pass, such as `2 h`: a minute of it costs a look at the policy for each door. */

@@ -68,6 +68,7 @@ rule('interlock', {
       const b = await manTrap();
       await b.lets(one, 'outer-in', { stays: true });
       await b.refuses(other, 'inner-in', 'interlock-busy');
+      expect(await b.tell({ kind: 'hold', door: 'inner', seconds: 60 })).toBe('interlock-busy');
       b.door('outer').push();
       await b.later('10 s');
       await b.refuses(other, 'inner-in', 'interlock-busy');

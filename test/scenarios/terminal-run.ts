@@ -7,6 +7,7 @@ import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { auxiliaryId, floorId } from '#core/access/door-wiring.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import type { TerminalConfig } from '#core/config/terminal-config.ts';
+import type { Command, CommandResult } from '#core/sync/command.ts';
 import type { Indication } from '#ports/indicator.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { Signing } from '#ports/signing.ts';
@@ -112,6 +113,13 @@ export class TerminalRun {
     await run.#terminal.start();
     await run.work.idle();
     return run;
+  }
+
+  /** Gives a command on the device, as somebody who stands there does. */
+  async tell(command: Command): Promise<CommandResult> {
+    const result = this.#terminal.commands.execute(command, 'local');
+    await this.work.idle();
+    return result;
   }
 
   async stop(): Promise<void> {
