@@ -47,12 +47,12 @@ interface OfTap {
   readonly tapId: string;
   readonly found: Found;
   readonly openByUs: number;
+  /** the holder entered a PIN under threat */
+  readonly duress?: boolean;
 }
 
 export interface DecisionRequest extends OfTap {
   readonly reading: Reading;
-  /** the holder entered the PIN under threat */
-  readonly duress?: boolean;
   /** Why a decision that denies nothing does not hold after all. */
   readonly objection: (decision: Decision) => DenialReason | undefined;
 }
@@ -144,7 +144,8 @@ function underThreat(decision: Decision): Decision {
 
 /** Denies a tap that failed before, or after, the rules were asked: failures are counted all the same. */
 export function decideFailure(parts: TapDecisionParts, asked: FailureRequest): Promise<Decided> {
-  return settled(parts, asked, (state, { slice }) => failure(parts, { ...asked, alarms: [], slice, state }));
+  const alarms = asked.duress ? (['duress'] as const) : [];
+  return settled(parts, asked, (state, { slice }) => failure(parts, { ...asked, alarms, slice, state }));
 }
 
 /** What staff is told all the same of a tap that opens nothing after all: nobody got past a position that does not fit. */

@@ -160,12 +160,12 @@ async function decideTap(
     const askedUs = parts.clock.monotonicUs();
     const { entry, duress } = await askForPin(parts, card, removed, found);
     openByUs += parts.clock.monotonicUs() - askedUs;
+    course.duress = duress;
     if (entry.kind !== 'verified') {
       const result = resultWithoutPin(parts, entry, decided.decision.basis);
-      return counted(parts, card, result, { found, reading });
+      return counted(parts, card, result, { found, reading, duress });
     }
     reading = entry.reading;
-    course.duress = duress;
     // looked up again: the permission may have been withdrawn while the PIN was typed
     const again = await lookUp(parts, reading);
     decided = await decideReading(parts, {
@@ -199,14 +199,15 @@ async function counted(
   parts: TapParts,
   card: PresentedCard,
   result: TapResult,
-  known?: { readonly found: Found; readonly reading: Reading },
+  known?: { readonly found: Found; readonly reading: Reading; readonly duress: boolean },
 ): Promise<TapResult> {
   if (result.kind === 'hold-again' || result.decision.kind !== 'denied') return result;
   const found = known?.found ?? (await lookUpDoor(parts).catch(() => undefined));
   if (!found) return result;
   const { reason, basis } = result.decision;
   const openByUs = parts.clock.monotonicUs() + parts.settings.decisionDeadlineMs * 1_000;
-  const asked = { tapId: card.tapId, reading: known?.reading, found, openByUs, reason, basis };
+  const { reading, duress = false } = known ?? {};
+  const asked = { tapId: card.tapId, reading, found, openByUs, reason, basis, duress };
   return { ...result, ...(await decideFailure(parts, asked)) };
 }
 
