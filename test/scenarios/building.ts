@@ -25,6 +25,8 @@ export interface BuildingPlan
   extends Required<Pick<PolicyFiles, 'rules' | 'holders'>>,
     Pick<PolicyFiles, 'confirmed'>,
     ProfileChanges {
+  /** of the terminal; `building` by default */
+  readonly name?: string;
   /** the terminal's configuration in YAML, without its head; a small building of two doors by default */
   readonly terminal?: string;
   /** local time (Asia/Tokyo) at the start, such as `2026-11-16 12:00`, a Monday and the default */
@@ -79,7 +81,8 @@ export class Building {
   constructor(plan: BuildingPlan) {
     this.#plan = plan;
     this.clock = new SimulatedClock({ utcMs: utcOf(plan.at ?? '2026-11-16 12:00') });
-    const head = 'formatVersion: 1\nterminal: building\ncardProfiles: [card.yaml]\n';
+    const { name = 'building' } = plan;
+    const head = `formatVersion: 1\nterminal: ${name}\ncardProfiles: [card.yaml]\n`;
     const text = under(head, plan.terminal ?? smallBuilding);
     this.#config = parseYaml(text, 'terminal.yaml', terminalConfigSchema, 'config-invalid');
     this.#folder = newFolder(this.#root);
