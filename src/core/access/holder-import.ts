@@ -21,6 +21,12 @@ const noneWords: ReadonlySet<string> = new Set(['none', 'なし']);
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 type Cells = Partial<Record<HolderColumn, string>>;
 
+export const holderIdRule = 'must be 1 to 64 letters, digits, ".", "_", "@", "/" or "-"';
+
+export function isHolderId(text: string): boolean {
+  return /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._@/-]{0,63}$/u.test(text);
+}
+
 /**
  * Checks the lines of a list of holders, each on its own, against the rules of the site. What a line means:
  * - the holder is `holder`, or where that is empty the user number itself, with the organization before it where
@@ -105,8 +111,8 @@ export class HolderRowReader {
 
   #holderId(cell: string, profile: RulesProfile | undefined, userNumber: string, problems: string[]): string {
     if (cell !== '') {
-      if (!/^[\p{L}\p{N}][\p{L}\p{M}\p{N}._@/-]{0,63}$/u.test(cell)) {
-        problems.push('holder must be 1 to 64 letters, digits, ".", "_", "@", "/" or "-"');
+      if (!isHolderId(cell)) {
+        problems.push(`holder ${holderIdRule}`);
       }
       return cell;
     }

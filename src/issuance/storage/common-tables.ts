@@ -7,6 +7,8 @@ export interface CommonTables {
   server_state: {
     one: number;
     change_number: number;
+    /** 0 while changes that belong together are half applied */
+    settled: number;
     audit_incarnation: string;
     audit_sequence: number;
     audit_hash: string;
@@ -25,6 +27,7 @@ export async function makeCommonTables(tables: TableMaker): Promise<void> {
     {
       one: 'integer',
       change_number: 'integer',
+      settled: 'integer',
       audit_incarnation: 'text',
       audit_sequence: 'integer',
       audit_hash: 'text',
@@ -34,6 +37,7 @@ export async function makeCommonTables(tables: TableMaker): Promise<void> {
   await tables.row('server_state', {
     one: 1,
     change_number: 0,
+    settled: 1,
     audit_incarnation: '',
     audit_sequence: 0,
     audit_hash: noPrevious,

@@ -30,6 +30,16 @@ export interface Change<T extends CommonTables> {
   /** of this change: greater than that of any change before it */
   readonly changeNumber: number;
   audit(record: AuditRecord): Promise<void>;
+  /** Ends the change as if it had never begun; `change` then resolves to `outcome`. */
+  abandon(outcome: unknown): never;
+}
+
+class Abandoned {
+  readonly outcome: unknown;
+
+  constructor(outcome: unknown) {
+    this.outcome = outcome;
+  }
 }
 
 /** The database of one organization, or of the platform, with the rule that nothing changes without a record of it. */
@@ -49,6 +59,15 @@ export class Ledger<T extends CommonTables> {
    * changes anything. An action that ends without a word to the audit journal is a bug.
    */
   async change<R>(actor: Actor, action: (change: Change<T>) => Promise<R>): Promise<R> {
+    try {
+      return await this.#change(actor, action);
+    } catch (error) {
+      if (error instanceof Abandoned) return error.outcome as R;
+      throw error;
+    }
+  }
+
+  #change<R>(actor: Actor, action: (change: Change<T>) => Promise<R>): Promise<R> {
     return this.db.transaction().execute(async (transaction) => {
       const common = transaction as unknown as Transaction<CommonTables>;
       const state = await common
@@ -73,6 +92,9 @@ export class Ledger<T extends CommonTables> {
         atMs: this.#clock.utcMs(),
         changeNumber: state.change_number,
         audit: (record) => chain.append(record),
+        abandon: (outcome) => {
+          throw new Abandoned(outcome);
+        },
       });
       if (chain.head.sequence === state.audit_sequence) throw new Error('a change without an audit entry');
       await common

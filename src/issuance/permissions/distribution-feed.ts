@@ -1,0 +1,125 @@
+import type { Kysely } from 'kysely';
+import type { Holder, HolderCard } from '#core/access/policy.ts';
+import type { PermissionsTables } from '../storage/permissions-tables.ts';
+import { readHolders, type StoredHolder } from './holder-rows.ts';
+import { cardKeyText } from './holder-state.ts';
+
+/** A holder as terminals are to have it: what is suspended is suspended, whatever else is recorded. */
+export interface EffectiveHolder extends Holder {
+  readonly cards: readonly HolderCard[];
+}
+
+/** What has changed between two change numbers. */
+export interface ChangesSince {
+  /** up to which number this tells everything */
+  readonly changeNumber: number;
+  /** ids of holders made, changed or suspended, and of those removed; each once, as they are now */
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+  /** whether other rules have come into force */
+  readonly rules: boolean;
+  /**
+   * Whether no change set is half applied. While one is, a policy made now would have one half of a reorganization;
+   * revocations are sent on all the same.
+   */
+  readonly settled: boolean;
+}
+
+/**
+ * What whoever distributes policies reads. Numbers come into force in their order: a number once seen is never
+ * followed by a smaller one.
+ */
+export class DistributionFeed {
+  readonly #db: Kysely<PermissionsTables>;
+
+  constructor(parts: { readonly db: Kysely<PermissionsTables> }) {
+    this.#db = parts.db;
+  }
+
+  /** Number of the last change of anything. */
+  async changeNumber(): Promise<number> {
+    const row = await this.#db.selectFrom('server_state').select('change_number').executeTakeFirstOrThrow();
+    return row.change_number;
+  }
+
+  /** What has changed after `since`, told of at most about `limit` holders; ask again until nothing is new. */
+  async changesSince(since: number, limit: number): Promise<ChangesSince> {
+    const db = this.#db;
+    const state = await db.selectFrom('server_state').selectAll().executeTakeFirstOrThrow();
+    // what changes from here on has a greater number, and is told the next time
+    const upTo = await this.#lastOf(since, limit, state.change_number);
+    const between = (table: 'holders' | 'removed_holders') =>
+      db
+        .selectFrom(table)
+        .select('holder_id')
+        .where('change_number', '>', since)
+        .where('change_number', '<=', upTo)
+        .orderBy('change_number')
+        .execute();
+    const rules = await db
+      .selectFrom('rules')
+      .select('version')
+      .where('change_number', '>', since)
+      .where('change_number', '<=', upTo)
+      .executeTakeFirst();
+    return {
+      changeNumber: upTo,
+      changed: (await between('holders')).map((row) => row.holder_id),
+      removed: (await between('removed_holders')).map((row) => row.holder_id),
+      rules: rules !== undefined,
+      settled: state.settled === 1,
+    };
+  }
+
+  /** At most `limit` holders whose id comes after `after`. */
+  async page(after: string, limit: number): Promise<readonly EffectiveHolder[]> {
+    const rows = await this.#db
+      .selectFrom('holders')
+      .select('holder_id')
+      .where('holder_id', '>', after)
+      .orderBy('holder_id')
+      .limit(limit)
+      .execute();
+    return this.holders(rows.map((row) => row.holder_id));
+  }
+
+  /** Those of `ids` who are holders now. */
+  async holders(ids: readonly string[]): Promise<readonly EffectiveHolder[]> {
+    return (await readHolders(this.#db, ids)).map(effective);
+  }
+
+  /** A number so that about `limit` holders have changed up to it: all changes of one number are told together. */
+  async #lastOf(since: number, limit: number, head: number): Promise<number> {
+    const nth = async (table: 'holders' | 'removed_holders') => {
+      const row = await this.#db
+        .selectFrom(table)
+        .select('change_number')
+        .where('change_number', '>', since)
+        .where('change_number', '<=', head)
+        .orderBy('change_number')
+        .offset(limit)
+        .limit(1)
+        .executeTakeFirst();
+      return row?.change_number ?? head;
+    };
+    return Math.min(await nth('holders'), await nth('removed_holders'));
+  }
+}
+
+export function effective({ holderId, state, suspended, suspendedCards }: StoredHolder): EffectiveHolder {
+  const { status, validFromMs, validUntilMs, groups, cards } = state;
+  return {
+    holderId,
+    status: suspended && status === 'active' ? 'suspended' : status,
+    ...(validFromMs === null ? {} : { validFromMs }),
+    ...(validUntilMs === null ? {} : { validUntilMs }),
+    groups,
+    cards: cards.map((card) => ({
+      profileId: card.profileId,
+      userNumber: card.userNumber,
+      status: card.status === 'active' && suspendedCards.has(cardKeyText(card)) ? 'suspended' : card.status,
+      ...(card.keyVersion === null ? {} : { keyVersion: card.keyVersion }),
+      ...(card.diversifier === '' ? {} : { diversifier: card.diversifier }),
+    })),
+  };
+}

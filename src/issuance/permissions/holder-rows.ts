@@ -1,0 +1,194 @@
+import type { Kysely } from 'kysely';
+import type { Change } from '../storage/ledger.ts';
+import type { PermissionsTables } from '../storage/permissions-tables.ts';
+import { type CardKey, type CardState, cardKeyText, type HolderState, inOrder } from './holder-state.ts';
+
+type Db = Kysely<PermissionsTables>;
+
+export interface Suspension {
+  readonly sinceMs: number;
+  readonly by: string;
+  readonly reason: string;
+}
+
+/** A holder as it is stored, with what is suspended of it. */
+export interface StoredHolder {
+  readonly holderId: string;
+  readonly state: HolderState;
+  readonly suspended?: Suspension;
+  /** by the text of the card's key */
+  readonly suspendedCards: ReadonlyMap<string, Suspension>;
+  /** number of the last change of the holder, its cards or a suspension */
+  readonly changeNumber: number;
+}
+
+/** The holders with these ids, in the order of their ids in the database; one that is not there is left out. */
+export async function readHolders(db: Db, ids: readonly string[]): Promise<StoredHolder[]> {
+  if (ids.length === 0) return [];
+  const wanted = [...ids];
+  const holders = await db
+    .selectFrom('holders')
+    .selectAll()
+    .where('holder_id', 'in', wanted)
+    .orderBy('holder_id')
+    .execute();
+  const cards = await db.selectFrom('cards').selectAll().where('holder_id', 'in', wanted).execute();
+  const suspensions = await db
+    .selectFrom('holder_suspensions')
+    .selectAll()
+    .where('holder_id', 'in', wanted)
+    .execute();
+  const cardSuspensions = await db
+    .selectFrom('card_suspensions as s')
+    .innerJoin('cards as c', (join) =>
+      join
+        .onRef('c.profile_id', '=', 's.profile_id')
+        .onRef('c.user_number', '=', 's.user_number')
+        .onRef('c.diversifier', '=', 's.diversifier'),
+    )
+    .selectAll('s')
+    .where('c.holder_id', 'in', wanted)
+    .execute();
+  const suspended = new Map(suspensions.map((row) => [row.holder_id, suspensionOf(row)]));
+  const suspendedCards = new Map(
+    cardSuspensions.map((row) => [cardKeyText(cardKeyOf(row)), suspensionOf(row)]),
+  );
+  const cardsOf = Map.groupBy(cards, (card) => card.holder_id);
+  return holders.map((row) => {
+    const own = (cardsOf.get(row.holder_id) ?? []).map(cardOf);
+    const suspension = suspended.get(row.holder_id);
+    return {
+      holderId: row.holder_id,
+      state: inOrder({
+        status: row.status,
+        validFromMs: row.valid_from_ms,
+        validUntilMs: row.valid_until_ms,
+        groups: groupsOf(row.group_list),
+        cards: own,
+      }),
+      ...(suspension && { suspended: suspension }),
+      suspendedCards: new Map(
+        own.flatMap((card) => {
+          const one = suspendedCards.get(cardKeyText(card));
+          return one ? [[cardKeyText(card), one] as const] : [];
+        }),
+      ),
+      changeNumber: row.change_number,
+    };
+  });
+}
+
+export async function readHolder(db: Db, holderId: string): Promise<StoredHolder | undefined> {
+  return (await readHolders(db, [holderId]))[0];
+}
+
+/** Writes what differs between two states of a holder, inside a change; a card may come from another holder. */
+export async function writeHolder(
+  { db, changeNumber }: Change<PermissionsTables>,
+  holderId: string,
+  before: HolderState | undefined,
+  after: HolderState | undefined,
+): Promise<void> {
+  const kept = new Map((after?.cards ?? []).map((card) => [cardKeyText(card), card]));
+  const known = new Map((before?.cards ?? []).map((card) => [cardKeyText(card), card]));
+  for (const [key, card] of known) {
+    if (!kept.has(key)) await deleteCard(db, holderId, card);
+  }
+  for (const [key, card] of kept) {
+    const old = known.get(key);
+    if (!old || old.status !== card.status || old.keyVersion !== card.keyVersion) {
+      if (!old) await takeFromOther(db, card, { holderId, changeNumber });
+      await writeCard(db, holderId, card);
+    }
+  }
+  if (!after) {
+    await db.deleteFrom('holders').where('holder_id', '=', holderId).execute();
+    await db
+      .insertInto('removed_holders')
+      .values({ holder_id: holderId, change_number: changeNumber })
+      .onConflict((at) => at.column('holder_id').doUpdateSet({ change_number: changeNumber }))
+      .execute();
+    return;
+  }
+  const row = {
+    status: after.status,
+    valid_from_ms: after.validFromMs,
+    valid_until_ms: after.validUntilMs,
+    group_list: groupList(after.groups),
+    change_number: changeNumber,
+  };
+  await db
+    .insertInto('holders')
+    .values({ holder_id: holderId, ...row })
+    .onConflict((at) => at.column('holder_id').doUpdateSet(row))
+    .execute();
+  if (!before) await db.deleteFrom('removed_holders').where('holder_id', '=', holderId).execute();
+}
+
+/** A card that another holder has until now: that holder has changed too. */
+async function takeFromOther(
+  db: Db,
+  card: CardKey,
+  { holderId, changeNumber }: { readonly holderId: string; readonly changeNumber: number },
+): Promise<void> {
+  const owner = await db
+    .selectFrom('cards')
+    .select('holder_id')
+    .where('profile_id', '=', card.profileId)
+    .where('user_number', '=', card.userNumber)
+    .where('diversifier', '=', card.diversifier)
+    .where('holder_id', '<>', holderId)
+    .executeTakeFirst();
+  if (!owner) return;
+  await db
+    .updateTable('holders')
+    .set({ change_number: changeNumber })
+    .where('holder_id', '=', owner.holder_id)
+    .execute();
+}
+
+async function writeCard(db: Db, holderId: string, card: CardState): Promise<void> {
+  const row = { holder_id: holderId, status: card.status, key_version: card.keyVersion };
+  await db
+    .insertInto('cards')
+    .values({
+      profile_id: card.profileId,
+      user_number: card.userNumber,
+      diversifier: card.diversifier,
+      ...row,
+    })
+    .onConflict((at) => at.columns(['profile_id', 'user_number', 'diversifier']).doUpdateSet(row))
+    .execute();
+}
+
+async function deleteCard(db: Db, holderId: string, card: CardKey): Promise<void> {
+  await db
+    .deleteFrom('cards')
+    .where('profile_id', '=', card.profileId)
+    .where('user_number', '=', card.userNumber)
+    .where('diversifier', '=', card.diversifier)
+    .where('holder_id', '=', holderId)
+    .execute();
+}
+
+export function groupList(groups: readonly string[]): string {
+  return groups.length === 0 ? '' : `;${groups.join(';')};`;
+}
+
+function groupsOf(list: string): string[] {
+  return list === '' ? [] : list.slice(1, -1).split(';');
+}
+
+function cardOf(row: PermissionsTables['cards']): CardState {
+  return { ...cardKeyOf(row), status: row.status, keyVersion: row.key_version };
+}
+
+export function cardKeyOf(
+  row: Pick<PermissionsTables['cards'], 'profile_id' | 'user_number' | 'diversifier'>,
+): CardKey {
+  return { profileId: row.profile_id, userNumber: row.user_number, diversifier: row.diversifier };
+}
+
+function suspensionOf(row: { since_ms: number; suspended_by: string; reason: string }): Suspension {
+  return { sinceMs: row.since_ms, by: row.suspended_by, reason: row.reason };
+}

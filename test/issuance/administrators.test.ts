@@ -1,0 +1,257 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Kysely } from 'kysely';
+import { sql } from 'kysely';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import type { Credentials } from '#issuance/administrators/administrators.ts';
+import { AuditJournal } from '#issuance/audit/audit-journal.ts';
+import type { CommonTables } from '#issuance/storage/common-tables.ts';
+import { databaseRigs, type StartedRig } from './database-rigs.ts';
+import { commissioner, makeOrganization, shownByApp } from './organization-bench.ts';
+
+type Bench = Awaited<ReturnType<typeof makeOrganization>>;
+
+describe.each(databaseRigs)('administrators on $name', ({ start }) => {
+  let rig: StartedRig;
+  let city: Bench;
+  let university: Bench;
+  let given: Credentials;
+  beforeAll(async () => {
+    rig = await start();
+    city = await makeOrganization(rig, 'city');
+    university = await makeOrganization(rig, 'university');
+    given = await make(city, 'taro', ['organization-admin']);
+  });
+  afterAll(async () => {
+    await city.databases.stop();
+    await university.databases.stop();
+    await rig.stop();
+  });
+
+  const make = async (
+    bench: Bench,
+    id: string,
+    roles: readonly ['organization-admin' | 'operator' | 'facilities-admin'],
+    more = {},
+  ) =>
+    (
+      await bench.administrators.create(
+        { id, name: '山田太郎', roles, sites: [], breakGlass: false, ...more },
+        commissioner,
+      )
+    ).credentials;
+  const enter = (bench: Bench, administrator: string, { password, oneTimePasswordAddress }: Credentials) => {
+    bench.clock.advance(30_000);
+    const oneTimePassword = oneTimePasswordAddress && shownByApp(oneTimePasswordAddress, bench.clock.utcMs());
+    return bench.signIn.signIn({ administrator, password, ...(oneTimePassword && { oneTimePassword }) });
+  };
+  const tokenOf = async (bench: Bench, administrator: string, credentials: Credentials) => {
+    const outcome = await enter(bench, administrator, credentials);
+    if (outcome.kind !== 'signed-in') throw new Error(outcome.kind);
+    return outcome.token;
+  };
+
+  it('sign in with password and one-time password, and are then known by their token', async () => {
+    const token = await tokenOf(city, 'taro', given);
+    const principal = await city.principals.find(token);
+    expect(principal?.actor).toEqual({ id: 'taro', via: 'session' });
+    expect(principal?.scopes.has('administrators:write')).toBe(true);
+    expect(principal?.groups).toBeUndefined();
+  });
+
+  it('are not known to another organization', async () => {
+    const token = await tokenOf(city, 'taro', given);
+    expect(await university.principals.find(token)).toBeUndefined();
+    expect(await enter(university, 'taro', given)).toEqual({ kind: 'refused' });
+  });
+
+  it.each([
+    ['a wrong password', { password: 'wrong-password-wrong' }, true],
+    ['no one-time password', {}, false],
+    ['one of another moment', {}, true, 600_000],
+  ])('are refused with %s', async (_, wrong, app, later = 0) => {
+    const credentials = await make(city, `one${Object.keys(wrong).length}-${later}`, ['operator']);
+    const [last] = (await city.administrators.list()).slice(-1);
+    city.clock.advance(30_000);
+    const shown = shownByApp(credentials.oneTimePasswordAddress, city.clock.utcMs() + later);
+    const outcome = await city.signIn.signIn({
+      administrator: last?.id ?? '',
+      password: credentials.password,
+      ...wrong,
+      ...(app && { oneTimePassword: shown }),
+    });
+    expect(outcome).toEqual({ kind: 'refused' });
+  });
+
+  it('use a one-time password once', async () => {
+    city.clock.advance(30_000);
+    const oneTimePassword = shownByApp(given.oneTimePasswordAddress, city.clock.utcMs());
+    const request = { administrator: 'taro', password: given.password, oneTimePassword };
+    const outcomes = await Promise.all([city.signIn.signIn(request), city.signIn.signIn(request)]);
+    expect(outcomes.map(({ kind }) => kind).sort()).toEqual(['refused', 'signed-in']);
+    expect(await city.signIn.signIn(request)).toEqual({ kind: 'refused' });
+  });
+
+  it('are locked out after five failures, longer each time, and let in when it is over', async () => {
+    const credentials = await make(city, 'hanako', ['operator']);
+    const wrong = { password: 'wrong-password-wrong' };
+    for (let tries = 0; tries < 5; tries += 1) await enter(city, 'hanako', { ...credentials, ...wrong });
+    expect(city.alarms).toContainEqual({
+      kind: 'account-locked',
+      organization: 'city',
+      administrator: 'hanako',
+    });
+    city.clock.advance(-30_000 + 29_000);
+    expect(
+      await city.signIn.signIn({
+        administrator: 'hanako',
+        password: credentials.password,
+        oneTimePassword: shownByApp(credentials.oneTimePasswordAddress, city.clock.utcMs()),
+      }),
+    ).toEqual({ kind: 'refused' });
+    expect((await enter(city, 'hanako', credentials)).kind).toBe('signed-in');
+  });
+
+  it('gain nothing by trying many at once', async () => {
+    const credentials = await make(city, 'jiro', ['operator']);
+    const wrong = { administrator: 'jiro', password: 'wrong', oneTimePassword: '000000' };
+    const outcomes = await Promise.all(Array.from({ length: 12 }, () => city.signIn.signIn(wrong)));
+    expect(outcomes.every(({ kind }) => kind === 'refused')).toBe(true);
+    const row = await city.ledger.db
+      .selectFrom('administrators')
+      .select('failures')
+      .where('administrator_id', '=', 'jiro')
+      .executeTakeFirst();
+    // the fifth try locks, so that no more are counted, and none is checked
+    expect(row?.failures).toBe(5);
+    expect(credentials.password).toHaveLength(23);
+  });
+
+  it('lose their sessions when they are switched off, and by time', async () => {
+    const credentials = await make(city, 'saburo', ['operator']);
+    const token = await tokenOf(city, 'saburo', credentials);
+    const revision = (await city.administrators.list()).find(({ id }) => id === 'saburo')?.revision ?? 0;
+    expect(
+      await city.administrators.update('saburo', revision - 1, { enabled: false }, commissioner),
+    ).toBeUndefined();
+    expect(await city.principals.find(token)).toBeDefined();
+    await city.administrators.update('saburo', revision, { enabled: false }, commissioner);
+    expect(await city.principals.find(token)).toBeUndefined();
+    expect(await enter(city, 'saburo', credentials)).toEqual({ kind: 'refused' });
+    const idle = await tokenOf(city, 'taro', given);
+    city.clock.advance(29 * 60_000);
+    expect(await city.principals.find(idle)).toBeDefined();
+    city.clock.advance(31 * 60_000);
+    expect(await city.principals.find(idle)).toBeUndefined();
+  });
+
+  it('cannot leave the organization without anybody who administers it', async () => {
+    const taro = (await city.administrators.list()).find(({ id }) => id === 'taro');
+    const off = city.administrators.update('taro', taro?.revision ?? 0, { enabled: false }, commissioner);
+    await expect(off).rejects.toMatchObject({ code: 'argument-invalid' });
+    const operator = { roles: ['operator' as const] };
+    await expect(
+      city.administrators.update('taro', taro?.revision ?? 0, operator, commissioner),
+    ).rejects.toMatchObject({ code: 'argument-invalid' });
+  });
+
+  it('reach by site what their sites have, and without a site nothing', async () => {
+    const credentials = await make(city, 'shiro', ['facilities-admin'], { sites: ['annex'] });
+    const token = await tokenOf(city, 'shiro', credentials);
+    expect((await city.principals.find(token))?.groups).toEqual(new Set());
+    await city.ledger.db
+      .insertInto('sites')
+      .values({ site_id: 'annex', name: '別館', groups: '["cleaning"]', terminals: '["lobby"]', revision: 1 })
+      .execute();
+    const principal = await city.principals.find(token);
+    expect(principal?.groups).toEqual(new Set(['cleaning']));
+    expect(principal?.terminals).toEqual(new Set(['lobby']));
+    expect(principal?.scopes.has('rules:write')).toBe(false);
+  });
+
+  it('break the glass loudly', async () => {
+    const credentials = await make(city, 'glass', ['organization-admin'], { breakGlass: true });
+    expect(credentials.oneTimePasswordAddress).toBeUndefined();
+    expect((await enter(city, 'glass', credentials)).kind).toBe('signed-in');
+    expect(city.alarms).toContainEqual({
+      kind: 'break-glass-used',
+      organization: 'city',
+      administrator: 'glass',
+    });
+    const journal = new AuditJournal({ db: city.ledger.db as unknown as Kysely<CommonTables> });
+    const [entry] = await journal.page({ before: Number.MAX_SAFE_INTEGER, limit: 1 });
+    expect(entry?.body.action).toBe('break-glass-signed-in');
+  });
+
+  it('make API tokens, which end by time or when they are revoked', async () => {
+    const expiresAtMs = city.clock.utcMs() + 3_600_000;
+    const made = await city.principals.makeApiToken(
+      { name: 'personnel system', scopes: ['imports:write'], expiresAtMs },
+      commissioner,
+    );
+    expect((await city.principals.find(made.token))?.scopes).toEqual(new Set(['imports:write']));
+    expect(await university.principals.find(made.token)).toBeUndefined();
+    expect(await city.principals.revokeApiToken(made.apiToken.id, commissioner)).toBe(true);
+    expect(await city.principals.find(made.token)).toBeUndefined();
+    const other = await city.principals.makeApiToken(
+      { name: 'short', scopes: [], expiresAtMs },
+      commissioner,
+    );
+    city.clock.advance(3_600_000);
+    expect(await city.principals.find(other.token)).toBeUndefined();
+  });
+
+  it('leave no secret in the database', async () => {
+    const token = await tokenOf(city, 'taro', given);
+    const tables = ['administrators', 'sessions', 'api_tokens', 'audit', 'audit_personal'];
+    for (const table of tables) {
+      const { rows } = await sql`select * from ${sql.table(table)}`.execute(city.ledger.db);
+      const text = JSON.stringify(rows, (_, value) =>
+        value?.type === 'Buffer' ? Buffer.from(value.data).toString('latin1') : value,
+      );
+      expect(text).not.toContain(token);
+      expect(text).not.toContain(given.password);
+      expect(text).not.toContain(new URL(given.oneTimePasswordAddress ?? '').searchParams.get('secret'));
+    }
+  });
+
+  describe('the audit journal', () => {
+    const journal = (bench: Bench) =>
+      new AuditJournal({ db: bench.ledger.db as unknown as Kysely<CommonTables> });
+
+    it('verifies, and names what was changed, cut off or taken out', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'kazasu-key-'));
+      const signing = await openDeviceKey(folder);
+      expect(await journal(city).seal(signing, city.clock)).toBe(true);
+      expect(await journal(city).seal(signing, city.clock)).toBe(false);
+      const keys = [signing.publicKey()];
+      const report = await journal(city).verify(keys);
+      expect(report.findings).toEqual([]);
+      expect(report.entries).toBeGreaterThan(20);
+      expect(report.chains[0]?.segments[0]?.signedThrough).toBe(report.entries);
+      const { db } = city.ledger;
+      const third = await db
+        .selectFrom('audit')
+        .selectAll()
+        .where('sequence', '=', 3)
+        .executeTakeFirstOrThrow();
+      const altered = Buffer.from(Buffer.from(third.raw).toString().replace('"by":"', '"by":"x'));
+      await db.updateTable('audit').set({ raw: altered }).where('sequence', '=', 3).execute();
+      expect((await journal(city).verify(keys)).findings).toMatchObject([
+        { kind: 'entry-changed', fromSequence: 3 },
+      ]);
+      await db.deleteFrom('audit').where('sequence', '=', 3).execute();
+      expect((await journal(city).verify(keys)).findings[0]).toMatchObject({
+        kind: 'entries-missing',
+        fromSequence: 3,
+      });
+      await db.insertInto('audit').values(third).execute();
+      expect((await journal(city).verify(keys)).sound).toBe(true);
+      await db.deleteFrom('audit').where('sequence', '>', 10).execute();
+      expect((await journal(city).verify([])).findings.map(({ kind }) => kind)).toContain('end-missing');
+      rmSync(folder, { recursive: true });
+    });
+  });
+});
