@@ -3,6 +3,7 @@ import { readHolderFile } from '#adapters/csv/holder-file.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import type { ImportMode } from '#core/access/holder-row.ts';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
+import type { Reading } from '#core/card/reading.ts';
 
 export const benchRules = siteRulesSchema.parse({
   formatVersion: 1,
@@ -24,6 +25,21 @@ export const benchRules = siteRulesSchema.parse({
   ]).flat(),
 });
 
+/** What the card of a holder reads as. */
+export function readingOf(index: number): Reading {
+  return {
+    organization: 'city',
+    profileId: 'type-a',
+    method: 'type-a',
+    userNumber: userNumber(index),
+    diversifier: diversifier(index).toUpperCase(),
+    assurance: ['mutual-authentication', 'message-authentication', 'pin'],
+    timings: { connectUs: 0, selectUs: 0, authenticateUs: 0, authenticateCardUs: 0, readUs: 0, exchanges: 0 },
+  };
+}
+
+const diversifier = (index: number) => index.toString(16).padStart(16, '0');
+
 export const userNumber = (index: number) => `A${String(index).padStart(8, '0')}`;
 
 /** A list of `count` holders with one card each, valid until `lastYear`, as office software would write it. */
@@ -32,8 +48,9 @@ export function writeHolders(file: string, count: number, lastYear = '2030'): vo
   for (let index = 0; index < count; index += 1) {
     const day = String(1 + (index % 28)).padStart(2, '0');
     const groups = index % 3 === 0 ? 'staff;cleaning' : 'staff';
-    const diversifier = index.toString(16).padStart(16, '0');
-    lines.push(`${userNumber(index)},有効,2026/04/01,${lastYear}-03-${day},${groups},有効,${diversifier}`);
+    lines.push(
+      `${userNumber(index)},有効,2026/04/01,${lastYear}-03-${day},${groups},有効,${diversifier(index)}`,
+    );
   }
   writeFileSync(file, `${lines.join('\r\n')}\r\n`);
 }

@@ -10,7 +10,8 @@ export interface Run {
 }
 
 /** root may read everything: without these it is held to file modes like anybody */
-const asMortal = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search'] : [];
+export const asMortal =
+  process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search'] : [];
 
 /** Runs the command line as a shell does, without a terminal, and bound by file modes. */
 export function kazasu(...words: readonly string[]): Promise<Run> {
