@@ -268,7 +268,7 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
       await settle(april1);
       expect((await holders.find('new'))?.state.cards).toHaveLength(2);
       expect((await holders.find('old'))?.state.cards).toEqual([]);
-      expect((await feed.changesSince(before, 100)).changed.sort()).toEqual(['new', 'old']);
+      expect((await feed.changesSince(before, 100)).changed.toSorted()).toEqual(['new', 'old']);
     });
 
     it('come into force in parts that no one takes for the whole, and go on after a crash', async () => {

@@ -2,7 +2,7 @@ import { scrypt, timingSafeEqual } from 'node:crypto';
 import type { Entropy } from '#ports/entropy.ts';
 
 /** scrypt (RFC 7914): 2^17 x 8 x 128 bytes are 128 MiB for each attempt, as OWASP's Password Storage Cheat Sheet asks. */
-export const passwordCost = { logN: 17, r: 8, p: 1 } as const;
+const productionCost = { logN: 17, r: 8, p: 1 } as const;
 export interface PasswordCost {
   readonly logN: number;
   readonly r: number;
@@ -15,12 +15,6 @@ const saltLength = 16;
 const atOnce = 2;
 const waitingAtMost = 16;
 
-/** Whether a password may be taken: NIST SP 800-63B asks for length and for nothing else of its composition. */
-export function isAcceptablePassword(password: string, minimumLength: number): boolean {
-  const length = [...password.normalize('NFKC')].length;
-  return length >= minimumLength && length <= 256;
-}
-
 /** Makes and checks password hashes, a few at once, since each takes much memory. */
 export class Passwords {
   readonly #cost: PasswordCost;
@@ -28,8 +22,8 @@ export class Passwords {
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  constructor(parts: { readonly cost: PasswordCost; readonly entropy: Entropy }) {
-    this.#cost = parts.cost;
+  constructor(parts: { readonly cost?: PasswordCost; readonly entropy: Entropy }) {
+    this.#cost = parts.cost ?? productionCost;
     this.#entropy = parts.entropy;
   }
 
