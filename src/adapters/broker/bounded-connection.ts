@@ -11,6 +11,8 @@ export interface ConnectionBounds {
   readonly exceeded: (bound: 'packet' | 'waiting') => void;
 }
 
+const lastWordsWithinMs = 2_000;
+
 /**
  * A connection as the broker sees it. The broker's parser would gather packets of any size, and one receiver that takes
  * nothing would hold up what is for all others: either is cut off here.
@@ -35,11 +37,13 @@ export class BoundedConnection extends Duplex {
     this.#socket.resume();
   }
 
-  /** Done at once: what waits is counted, and the broker never stands still for one receiver. */
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#socket.write(chunk);
-    if (this.#socket.writableLength > this.#bounds.waitingBytes) this.#cut('waiting');
-    done();
+    this.#send(chunk, done);
+  }
+
+  /** The parts in which a packet is written go out as one record of TLS. */
+  override _writev(parts: { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this.#send(Buffer.concat(parts.map(({ chunk }) => chunk)), done);
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -47,9 +51,18 @@ export class BoundedConnection extends Duplex {
     done();
   }
 
+  /** What was said last, such as why somebody is refused, is still sent, if it is taken soon. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#socket.destroy();
+    this.#socket.setTimeout(lastWordsWithinMs, () => this.#socket.destroy());
+    this.#socket.destroySoon();
     done(error);
+  }
+
+  /** Done at once: what waits is counted, and the broker never stands still for one receiver. */
+  #send(bytes: Buffer, done: (error?: Error | null) => void): void {
+    this.#socket.write(bytes);
+    if (this.#socket.writableLength > this.#bounds.waitingBytes) this.#cut('waiting');
+    done();
   }
 
   #received(chunk: Buffer): void {
@@ -59,6 +72,7 @@ export class BoundedConnection extends Duplex {
 
   #cut(bound: 'packet' | 'waiting'): void {
     this.#bounds.exceeded(bound);
+    this.#socket.destroy();
     this.destroy();
   }
 }

@@ -10,6 +10,7 @@ import {
   type PublishPacket,
   type Subscription,
 } from 'aedes';
+import { issuanceUsername } from '#core/sync/terminal-identity.ts';
 import { maxPacketBytes } from '#core/sync/topics.ts';
 import { BoundedConnection } from './bounded-connection.ts';
 import { type Peer, peerOf } from './peer.ts';
@@ -97,7 +98,10 @@ export class EmbeddedBroker {
       connectTimeout: handshakeWithinMs,
       keepaliveLimit: longestKeepaliveS,
       maxTopicLevels: topicLevels,
-      preConnect: (client, packet, done) => done(null, this.#connecting(client, packet)),
+      preConnect: (client, packet, done) => {
+        const taken = this.#connecting(client, packet);
+        done(taken ? null : new Error('connection refused'), taken);
+      },
       authenticate: (client, _username, _password, done) => done(this.#refusal(client), true),
       authorizePublish: (client, packet, done) => done(this.#publishRefusal(client, packet)),
       authorizeSubscribe: (client, subscription, done) => done(null, this.#granted(client, subscription)),
@@ -150,9 +154,9 @@ export class EmbeddedBroker {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** How many are served, for metrics. */
-  served(): number {
-    return this.#served.size;
+  /** How many terminals are served. */
+  terminals(): number {
+    return this.#served.size - (this.#served.has(issuanceUsername) ? 1 : 0);
   }
 
   /** Cuts off everybody whose certificate is good no more. */
@@ -222,7 +226,7 @@ export class EmbeddedBroker {
       this.#tell({ kind: 'certificate-refused', username: peer.username });
       return refusal(notAuthorized);
     }
-    const full = this.#served.size >= this.#options.limits.terminals;
+    const full = this.terminals() >= this.#options.limits.terminals;
     if (peer.kind === 'terminal' && full && !this.#served.has(peer.username)) {
       this.#tell({ kind: 'terminals-full', username: peer.username });
       return refusal(serverUnavailable);

@@ -1,8 +1,11 @@
 import { Fault, isFault } from '#core/fault.ts';
 
-/** what OpenSSL and Node call a certificate of the other side that cannot be believed */
+/**
+ * What Node calls a certificate of the other side that cannot be believed; `UNSPECIFIED` are those of OpenSSL's reasons
+ * that it has no name for, such as a name that its authority has no right to.
+ */
 const untrusted =
-  /^(?:CERT_|ERR_TLS_CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH)/;
+  /^(?:UNSPECIFIED$|CERT_|ERR_TLS_CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH)/;
 
 /** Why a connection to a broker failed or ended, for whoever looks after it. */
 export function linkFault(error: unknown, { host, port }: { host: string; port: number }): Fault {

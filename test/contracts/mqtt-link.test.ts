@@ -1,0 +1,159 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EmbeddedBroker } from '#adapters/broker/embedded-broker.ts';
+import type { TlsCredentials } from '#adapters/mqtt/credentials.ts';
+import { TerminalBus } from '#adapters/mqtt/terminal-bus.ts';
+import { SystemClock } from '#adapters/os/clock.ts';
+import { certificatePem } from '#adapters/x509/pem.ts';
+import type { BusState } from '#ports/message-bus.ts';
+import { forgedCredentials } from '../trust/forged.ts';
+import { TestKey } from '../trust/test-key.ts';
+import { makePki, order, organizationPki, type TestPki, terminalCredentials } from '../trust/test-pki.ts';
+import { EmbeddedBrokerRig } from './embedded-broker-rig.ts';
+import { Seen } from './seen.ts';
+
+const lobby = { organization: 'city', terminal: 'lobby' };
+
+let pki: TestPki;
+beforeAll(async () => {
+  pki = await makePki();
+});
+
+/** What a terminal says first when it looks for a broker at `port`. */
+async function firstState(port: number, credentials: TlsCredentials): Promise<BusState | undefined> {
+  const states = new Seen<BusState>();
+  const bus = new TerminalBus({
+    address: { host: 'localhost', port },
+    identity: lobby,
+    credentials: async () => credentials,
+    clock: new SystemClock(),
+    random: Math.random,
+  });
+  await bus.start({ received: async () => undefined, changed: states.add });
+  await states.atLeast(1);
+  const [state] = states.all;
+  await bus.stop();
+  return state;
+}
+
+describe('what stands where the broker should be', () => {
+  const impostors: readonly [string, () => Promise<TlsCredentials>][] = [
+    ['of an organization’s authority, with the broker’s host name', () => organizationsServer()],
+    ['of another platform', async () => (await makePki()).server],
+    ['for another host', () => otherHost()],
+    ['of a terminal', () => terminalCredentials(pki, lobby)],
+    [
+      'that signs itself',
+      () =>
+        forgedCredentials(
+          { signing: new TestKey(), subject: [{ CN: ['localhost'] }], hosts: ['localhost'] },
+          pki.authorities,
+        ),
+    ],
+  ];
+
+  async function organizationsServer(): Promise<TlsCredentials> {
+    const { authority, key } = organizationPki(pki, 'city');
+    const subject = [{ O: ['city'] }, { CN: ['localhost'] }];
+    return forgedCredentials(
+      { chain: authority.chain(), signing: key, subject, hosts: ['localhost'] },
+      pki.authorities,
+    );
+  }
+  async function otherHost(): Promise<TlsCredentials> {
+    const key = new TestKey();
+    const certificate = await pki.services.issueServer(['broker.example'], order(key.publicKey()));
+    const certificates = certificatePem(certificate, pki.services.chain()[0]);
+    return { certificates, privateKey: key.pem(), authorities: pki.authorities };
+  }
+
+  it.each(impostors)('with a certificate %s is told nothing', async (_what, credentials) => {
+    const broker = new EmbeddedBroker({
+      host: '127.0.0.1',
+      port: 0,
+      credentials: await credentials(),
+      admits: () => true,
+      told: () => undefined,
+      limits: { terminals: 10, handshakes: 10, waitingBytes: 1_048_576 },
+    });
+    await broker.start();
+    const state = await firstState(broker.port(), await terminalCredentials(pki, lobby));
+    await broker.stop();
+    expect(state).toMatchObject({ kind: 'away', fault: { code: 'broker-untrusted' } });
+  });
+});
+
+describe('a terminal’s link', () => {
+  let broker: EmbeddedBrokerRig;
+  beforeEach(async () => {
+    broker = new EmbeddedBrokerRig(pki);
+    await broker.start();
+  });
+  afterEach(() => broker.stop());
+
+  it('says that it is refused, where its certificate is revoked', async () => {
+    const credentials = await terminalCredentials(pki, lobby);
+    await broker.revoke(credentials);
+    expect(await firstState(broker.port(), credentials)).toMatchObject({
+      kind: 'away',
+      fault: { code: 'broker-refused' },
+    });
+  });
+
+  it('says that nothing answers', async () => {
+    const port = broker.port();
+    await broker.stop();
+    expect(await firstState(port, await terminalCredentials(pki, lobby))).toMatchObject({
+      kind: 'away',
+      fault: { code: 'broker-unreachable' },
+    });
+    await broker.start();
+  });
+
+  it('shows the certificate that it has by then, at each connection', async () => {
+    const [old, renewed] = [await terminalCredentials(pki, lobby), await terminalCredentials(pki, lobby)];
+    let shown: TlsCredentials = old;
+    const states = new Seen<BusState>();
+    const bus = new TerminalBus({
+      address: { host: 'localhost', port: broker.port() },
+      identity: lobby,
+      credentials: async () => shown,
+      clock: new SystemClock(),
+      random: Math.random,
+      retry: { firstMs: 20, mostMs: 100 },
+    });
+    await bus.start({ received: async () => undefined, changed: states.add });
+    await states.atLeast(1);
+    shown = renewed;
+    await broker.revoke(old);
+    await states.until((all) => all.filter(({ kind }) => kind === 'connected').length === 2);
+    await bus.stop();
+  });
+
+  it('spreads its tries over a time that grows, up to a limit', async () => {
+    await broker.stop();
+    const delays: number[] = [];
+    const tries = new Seen<number>();
+    const clock = new SystemClock();
+    const bus = new TerminalBus({
+      address: { host: 'localhost', port: broker.port() },
+      identity: lobby,
+      credentials: () => terminalCredentials(pki, lobby),
+      clock: {
+        monotonicUs: () => clock.monotonicUs(),
+        after: (delayMs, action) => {
+          // the time in which a connection must come about is not one of them
+          if (delayMs === 15_000) return () => undefined;
+          delays.push(delayMs);
+          tries.add(delayMs);
+          return clock.after(0, action);
+        },
+      },
+      random: () => 0.25,
+    });
+    await bus.start({ received: async () => undefined, changed: () => undefined });
+    await tries.atLeast(7);
+    await bus.stop();
+    expect(delays.slice(0, 7)).toEqual([500, 1_000, 2_000, 4_000, 7_500, 7_500, 7_500]);
+    await broker.start();
+  });
+});
