@@ -9,7 +9,7 @@ export interface Validity {
 export interface CertificateOrder extends Validity {
   /** SubjectPublicKeyInfo (DER) of an ECDSA P-256 key */
   readonly publicKey: Uint8Array;
-  /** 16 bytes of randomness, upper-case hexadecimal, unique for the authority; as its certificates and lists name it */
+  /** as `newCertificateSerial` makes it */
   readonly serialNumber: string;
 }
 

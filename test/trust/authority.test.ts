@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Authority } from '#adapters/x509/authority.ts';
 import { makeCertificateRequest, readCertificateRequest } from '#adapters/x509/certificate-request.ts';
 import { Fault } from '#core/fault.ts';
+import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
 import { TestKey } from './test-key.ts';
 import { makePki, order, organizationPki, type TestPki, terminalCredentials } from './test-pki.ts';
 
@@ -77,14 +78,35 @@ describe('certificates', () => {
   });
 });
 
+describe('a serial number', () => {
+  it.each([0x00, 0x3f, 0x40, 0x80, 0xff])('reads back as it was given, from %i', async (byte) => {
+    const { authority } = organizationPki(pki, 'city');
+    const serialNumber = newCertificateSerial(new Uint8Array(16).fill(byte));
+    const made = { ...order(new TestKey().publicKey()), serialNumber };
+    const certificate = new X509Certificate(await authority.issueTerminal({ ...made, identity: lobby }));
+    expect(certificate.serialNumber).toBe(serialNumber);
+  });
+
+  it.each(['', '00', '8'.repeat(32), `0${'4'.repeat(31)}`, 'z'.repeat(32)])(
+    '%j is none',
+    async (serialNumber) => {
+      const { authority } = organizationPki(pki, 'city');
+      const made = { ...order(new TestKey().publicKey()), serialNumber };
+      await expect(authority.issueTerminal({ ...made, identity: lobby })).rejects.toThrow();
+    },
+  );
+});
+
 describe('a revocation list', () => {
   it('names what was revoked, when and why, and its number', async () => {
     const { authority, key } = organizationPki(pki, 'city');
     const thisUpdateMs = Date.UTC(2026, 3, 1);
+    const [first, second] = [new Uint8Array(16), new Uint8Array(16).fill(0xff)].map(newCertificateSerial);
+    if (!first || !second) throw new Error('two');
     const der = await authority.issueRevocationList({
       revoked: [
-        { serialNumber: '0A01', revokedAtMs: thisUpdateMs - 1_000, reason: 'key-compromise' },
-        { serialNumber: 'FF02', revokedAtMs: thisUpdateMs - 2_000, reason: 'superseded' },
+        { serialNumber: first, revokedAtMs: thisUpdateMs - 1_000, reason: 'key-compromise' },
+        { serialNumber: second, revokedAtMs: thisUpdateMs - 2_000, reason: 'superseded' },
       ],
       number: 200,
       thisUpdateMs,
@@ -96,9 +118,9 @@ describe('a revocation list', () => {
       [1, thisUpdateMs - 1_000],
       [4, thisUpdateMs - 2_000],
     ]);
-    expect(list.findRevoked('0a01')).not.toBeNull();
-    expect(list.findRevoked('ff02')).not.toBeNull();
-    expect(list.findRevoked('0a02')).toBeNull();
+    expect(list.findRevoked(first)).not.toBeNull();
+    expect(list.findRevoked(second)).not.toBeNull();
+    expect(list.findRevoked(newCertificateSerial(new Uint8Array(16).fill(2)))).toBeNull();
     expect(Buffer.from(list.getExtension('2.5.29.20')?.value ?? new ArrayBuffer()).toString('hex')).toBe(
       '020200c8',
     );

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { TlsCredentials } from '#adapters/mqtt/credentials.ts';
 import { Authority } from '#adapters/x509/authority.ts';
 import { certificatePem } from '#adapters/x509/pem.ts';
-import { toHex } from '#core/bytes/bytes.ts';
+import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
 import { TestKey } from './test-key.ts';
 
@@ -11,7 +11,7 @@ const day = 86_400_000;
 /** What a certificate is made from, with a life around now. */
 export const order = (publicKey: Uint8Array, days = 365) => ({
   publicKey,
-  serialNumber: toHex(randomBytes(16)),
+  serialNumber: newCertificateSerial(randomBytes(16)),
   notBeforeMs: Date.now() - 3_600_000,
   notAfterMs: Date.now() + days * day,
 });

@@ -20,6 +20,7 @@ import {
 import { toHex } from '#core/bytes/bytes.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { Fault } from '#core/fault.ts';
+import { certificateSerial } from '#core/sync/certificate-serial.ts';
 import type {
   CertificateIssue,
   CertificateOrder,
@@ -144,7 +145,7 @@ export class Authority implements CertificateIssue {
         thisUpdate: new Date(order.thisUpdateMs),
         nextUpdate: new Date(order.nextUpdateMs),
         entries: order.revoked.map(({ serialNumber, revokedAtMs, reason }) => ({
-          serialNumber,
+          serialNumber: certificateSerial.parse(serialNumber),
           revocationDate: new Date(revokedAtMs),
           reason: reasons[reason],
         })),
@@ -168,6 +169,7 @@ export class Authority implements CertificateIssue {
 }
 
 async function sign(contents: Contents, issuer: Name, signing: Signing): Promise<Uint8Array> {
+  certificateSerial.parse(contents.serialNumber);
   const { keys, crypto } = signingKey(signing);
   const certificate = await X509CertificateGenerator.create(
     {
