@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
-import type { AccessMemory, KeptFacts, SharedFacts } from '#core/access/access-memory.ts';
+import type { AccessMemory } from '#core/access/access-memory.ts';
 import type { StateChange } from '#core/access/access-state.ts';
+import type { KeptFacts } from '#core/access/kept-facts.ts';
 import type { DecisionTime } from '#core/access/rule.ts';
+import type { SharedFacts } from '#core/access/terminal-facts.ts';
 import { isFault } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import {

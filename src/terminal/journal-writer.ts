@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import type { KeptFacts } from '#core/access/access-memory.ts';
 import { type Facts, factOf } from '#core/access/access-state.ts';
+import type { KeptFacts } from '#core/access/kept-facts.ts';
 import { floorAfter, floorAt, type TimeFloor, timeFloorSchema } from '#core/access/time-floor.ts';
 import { isFault } from '#core/fault.ts';
 import type { JournalHead, JournalKind, JournalRecord, JsonValue } from '#core/journal/record.ts';

@@ -1,6 +1,7 @@
-import type { AccessMemory, FactsView, FoundFacts, KeptFacts } from '#core/access/access-memory.ts';
+import type { AccessMemory, FactsView, FoundFacts } from '#core/access/access-memory.ts';
 import { decide, effectiveMs } from '#core/access/decide.ts';
 import type { Decision, DecisionBasis, DenialReason, TapAlarm } from '#core/access/decision.ts';
+import type { KeptFacts } from '#core/access/kept-facts.ts';
 import type { PolicySlice } from '#core/access/policy.ts';
 import type { DecisionTime } from '#core/access/rule.ts';
 import { afterFailure } from '#core/access/rules/lock-out.ts';

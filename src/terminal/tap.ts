@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import type { KeptFacts } from '#core/access/access-memory.ts';
 import { effectiveMs } from '#core/access/decide.ts';
 import type { Decision, DecisionBasis, DenialReason, TapAlarm } from '#core/access/decision.ts';
+import type { KeptFacts } from '#core/access/kept-facts.ts';
 import type { CardOutcome, Reading } from '#core/card/reading.ts';
 import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { PresentedCard } from '#ports/card-reader.ts';

@@ -1,8 +1,9 @@
 import type { JsonValue } from '#core/journal/record.ts';
-import { AccessMemory, type FactsView, type FoundFacts, type KeptFacts } from './access-memory.ts';
+import { AccessMemory, type FactsView, type FoundFacts } from './access-memory.ts';
 import { decide, effectiveMs } from './decide.ts';
 import type { Decision } from './decision.ts';
 import type { Unused } from './fact-kinds.ts';
+import type { KeptFacts } from './kept-facts.ts';
 import type { PolicySlice } from './policy.ts';
 import type { RecordedTap, recordedCondition } from './recorded-tap.ts';
 import type { DecisionTime } from './rule.ts';

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { AccessMemory, type FactsView, type KeptFacts } from '#core/access/access-memory.ts';
+import { AccessMemory, type FactsView } from '#core/access/access-memory.ts';
 import type { StateChange } from '#core/access/access-state.ts';
 import type { Unused } from '#core/access/fact-kinds.ts';
+import type { KeptFacts } from '#core/access/kept-facts.ts';
 import { declareCondition } from '#core/access/site-state.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 
@@ -277,6 +278,36 @@ describe('when the door did not obey', () => {
     expect(rig.memory.shared('hold/front')).toBeUndefined();
     back.durable();
     expect(rig.memory.shared('hold/front')).toBe('toggle');
+  });
+});
+
+describe('what is declared', () => {
+  const lockdown = { key: 'site/lockdown', value: {} };
+
+  test('while its end is on the way to the disk holds after that end', () => {
+    const rig = new Rig();
+    rig.memory.declare(() => [lockdown]).durable();
+    const ending = rig.tap([{ key: 'site/lockdown' }, { key: 'other', value: 1 }]);
+    const again = rig.memory.declare((state) => [declareCondition('lockdown', state)]);
+    expect(rig.memory.shared('site/lockdown')).toEqual({});
+    ending.durable();
+    expect(rig.memory.shared('site/lockdown')).toEqual({});
+    expect(rig.view().shared('other')).toBe(1);
+    again.durable();
+    expect(rig.memory.shared('site/lockdown')).toEqual({});
+  });
+
+  test('is ended on the disk only once it is there; whoever but reads it waits for nothing', async () => {
+    const rig = new Rig();
+    const declared = rig.memory.declare(() => [lockdown]);
+    const view = rig.view();
+    expect(view.shared('site/lockdown')).toEqual({});
+    expect(view.unsettled([])).toBeUndefined();
+    const waiting = view.unsettled([{ key: 'site/lockdown' }]);
+    expect(waiting).toBeInstanceOf(Promise);
+    declared.durable();
+    await waiting;
+    expect(view.unsettled([{ key: 'site/lockdown' }])).toBeUndefined();
   });
 });
 
