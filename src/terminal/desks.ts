@@ -28,6 +28,8 @@ export interface ReaderSettings {
   /** zones the reader leads from and to, where the configuration names them */
   readonly from?: string;
   readonly to?: string;
+  /** zones that its door belongs to beside those */
+  readonly zones?: readonly string[] | undefined;
   /** what taps here are for besides the door */
   readonly service?: ServiceRequest;
   /** absent: how long cards take to authenticate is not watched */
@@ -106,12 +108,12 @@ export class Desks {
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
-  #build(reader: ReaderSettings): ReaderDesk {
+  #build(configured: ReaderSettings): ReaderDesk {
     const { settings, doors, indicators, pinPads, log, observe, ...parts } = this.#parts;
-    const { readerId, doorId } = reader;
-    if (!settings.doors.some((door) => door.doorId === doorId)) {
-      throw new Error(`reader ${readerId} serves door ${doorId}, which is not configured`);
-    }
+    const { readerId, doorId } = configured;
+    const door = settings.doors.find((one) => one.doorId === doorId);
+    if (!door) throw new Error(`reader ${readerId} serves door ${doorId}, which is not configured`);
+    const reader = { ...configured, zones: door.zones };
     return new ReaderDesk({
       ...parts,
       settings,
@@ -169,10 +171,10 @@ export class Desks {
   }
 }
 
-function grantOf(tapId: string, { obligations, basis }: Granted, { from, to }: ReaderSettings): Grant {
+function grantOf(tapId: string, { obligations, basis }: Granted, { from, to, zones }: ReaderSettings): Grant {
   const passed = (name: string) =>
     basis.path.some(({ rule, verdict }) => rule === name && verdict === 'passed');
-  const way = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
+  const way = { ...(from !== undefined && { from }), ...(to !== undefined && { to }), zones };
   const longer = obligations.longer ?? false;
   return { tapId, longer, exempt: passed('lockdown'), ...(!passed('evacuation') && { way }) };
 }

@@ -13,6 +13,7 @@ import {
   initialDoorState,
 } from '#core/access/door-state.ts';
 import { modeWithin, type Refusal, refusalOf, type Surroundings } from '#core/access/interlock.ts';
+import type { TapRequest } from '#core/access/rule.ts';
 import { type FaultRecord, isFault, toFaultRecord } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
@@ -28,7 +29,7 @@ export interface Grant {
   /** lockdown does not keep this holder out */
   readonly exempt: boolean;
   /** where the tap leads; absent where the holder may come into what is being evacuated */
-  readonly way?: { readonly from?: string; readonly to?: string };
+  readonly way?: Pick<TapRequest, 'from' | 'to' | 'zones'>;
   /** in milliseconds, where the settings of the door do not say how long */
   readonly openMs?: number;
 }

@@ -229,13 +229,17 @@ function factsOf({ slice, facts, asked }: Found): FoundFacts {
   return { holderId: slice.holder?.holderId, facts, asked };
 }
 
-function requestOf({ reader: { doorId, readerId, from, to, service } }: TapDecisionParts, tapId: string) {
+function requestOf(
+  { reader: { doorId, readerId, from, to, zones, service } }: TapDecisionParts,
+  tapId: string,
+) {
   return {
     doorId,
     readerId,
     tapId,
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
+    ...(zones && zones.length > 0 && { zones }),
     ...(service && { service }),
   };
 }

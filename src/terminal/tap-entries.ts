@@ -49,6 +49,7 @@ export function decisionEntry(reader: ReaderSettings, card: PresentedCard, resul
   const body: { [key: string]: JsonValue } = { door: reader.doorId, reader: reader.readerId };
   if (reader.from !== undefined) body.from = reader.from;
   if (reader.to !== undefined) body.to = reader.to;
+  if (reader.zones && reader.zones.length > 0) body.zones = [...reader.zones];
   if (reader.service) {
     const { id, action, item } = reader.service;
     body.service = { id, ...(action && { action }), ...(item !== undefined && { item }) };

@@ -30,6 +30,15 @@ async function begin(
   await bench.settle();
 }
 
+/** Ends the terminal and begins another on the same journal, whose facts may have been changed meanwhile. */
+async function restart(settings: Partial<TerminalSettings>): Promise<void> {
+  const { journal, terminal } = bench;
+  await terminal.stop();
+  bench = new Bench({ settings, journal });
+  await bench.terminal.start();
+  await bench.settle();
+}
+
 /** The rules of door-1 from now on, for taps and without. */
 function ruled(door: Omit<DoorInput, 'id'>, rest: Parameters<typeof doorRules>[1] = {}): void {
   const input = { id: 'door-1', assurance: ['mutual-authentication' as const], ...door };
@@ -101,6 +110,42 @@ describe('a door with an unlock schedule', () => {
     bench.policy.installed = undefined;
     await bench.clock.advanceAsync(minuteMs);
     expect(bench.locked()).toBe(true);
+  });
+});
+
+describe('the zones of a door whose reader names none', () => {
+  const settings = {
+    doors: ['door-1', 'door-2'].map((doorId) => ({
+      doorId,
+      settings: doorSettingsSchema.parse({}),
+      zones: doorId === 'door-1' ? ['lab'] : [],
+    })),
+  };
+  const exempt = { zones: [{ id: 'lab' }], lockdown: { exempt: ['staff'] } };
+  const results = () => bodies('decision').map(({ reason, result }) => reason ?? result);
+
+  it('are entered by nobody while they are evacuated', async () => {
+    await begin(settings);
+    ruled({}, exempt);
+    bench.journal.facts.set('', new Map([['site/evacuation', { zones: ['lab'] }]]));
+    await restart(settings);
+    ruled({}, exempt);
+    await bench.tap();
+    expect(results()).toEqual(['evacuation']);
+    expect(bodies('decision')[0]).toMatchObject({ zones: ['lab'] });
+    expect(bench.locked()).toBe(true);
+  });
+
+  it('are open to whom their lockdown does not keep out, and closed to others', async () => {
+    await begin(settings);
+    bench.journal.facts.set('', new Map([['site/lockdown', { zones: ['lab'] }]]));
+    await restart(settings);
+    ruled({}, exempt);
+    await bench.tap();
+    expect(bench.locked()).toBe(false);
+    ruled({}, { zones: [{ id: 'lab' }] });
+    await bench.tap();
+    expect(results()).toEqual(['granted', 'lockdown']);
   });
 });
 

@@ -11,6 +11,7 @@ const bodySchema = z.looseObject({
   reader: z.string(),
   from: z.string().optional(),
   to: z.string().optional(),
+  zones: z.array(z.string()).optional(),
   service: z
     .looseObject({
       id: z.string(),
@@ -120,7 +121,7 @@ export function recordedTap(
   if (!card || !time || beyondRules.has(reason as DenialReason)) return 'beyond';
   const { userNumber, diversifier } = personal;
   if (userNumber === undefined) return 'erased';
-  const { door: doorId, reader: readerId, from, to, service, basis } = decision;
+  const { door: doorId, reader: readerId, from, to, zones, service, basis } = decision;
   const duress = basis?.path.some(({ rule }) => rule === 'duress');
   return {
     reading: {
@@ -146,6 +147,7 @@ export function recordedTap(
       tapId: entry.tapId ?? '',
       ...(from === undefined ? {} : { from }),
       ...(to === undefined ? {} : { to }),
+      ...(zones && { zones }),
       ...(service && { service }),
       ...(duress && { duress }),
     },

@@ -27,6 +27,8 @@ export interface TapRequest {
   /** zones the reader leads from and to, where the terminal's configuration names them */
   readonly from?: string;
   readonly to?: string;
+  /** zones that the door belongs to beside those */
+  readonly zones?: readonly string[] | undefined;
   /** what the tap is for besides the door, where it is for anything */
   readonly service?: ServiceRequest;
   /** the holder added the digit of duress to the PIN */

@@ -14,7 +14,8 @@ export const evacuationConfig = z
 /**
  * Nobody but exempt groups enters what is being evacuated, or where there is fire. Whoever is in a zone may leave it, and
  * go from one evacuated zone into another: which of them is on the way out, nobody has said. A zone that the policy
- * does not have is outside of all zones; a reader that leads from there, or nowhere known, is an entrance.
+ * does not have is outside of all zones; a reader that leads from there, or nowhere known, is an entrance: into the zones
+ * of its door where it names none itself.
  */
 export const evacuation: Rule = {
   name: 'evacuation',
@@ -27,16 +28,17 @@ export const evacuation: Rule = {
   },
 };
 
-type Way = Pick<Tap['request'], 'from' | 'to'>;
+type Way = Pick<Tap['request'], 'from' | 'to' | 'zones'>;
 type Zones = Pick<DoorRules, 'zones'>;
 
-/** Whether whoever goes `from` one zone `to` another comes into what is being evacuated. */
+/** Whether whoever goes this way comes into what is being evacuated. */
 export function entersEvacuated(way: Way, rules: Zones, state: Pick<AccessState, 'shared'>): boolean {
-  const { from, to } = way;
-  const evacuated = (zone: string | undefined) =>
-    conditionHolds('evacuation', [zone], state) || conditionHolds('fire', [zone], state);
+  const { from, to, zones = [] } = way;
+  const evacuated = (...zones: readonly (string | undefined)[]) =>
+    conditionHolds('evacuation', zones, state) || conditionHolds('fire', zones, state);
   const leaves = leadsOut(way, rules) || (isZone(from, rules) && evacuated(from));
-  return !leaves && evacuated(to);
+  const nowhereKnown = from === undefined && to === undefined;
+  return !leaves && evacuated(to, ...(nowhereKnown ? zones : []));
 }
 
 /** Whether the way leads out of all zones of the policy; of one that is named on neither side, nobody knows. */

@@ -4,11 +4,11 @@ import { type DoorPolicy, scheduleOf } from '#core/access/policy.ts';
 import type { DecisionTime, Rule, Tap, Used } from '#core/access/rule.ts';
 import { groupIds, id } from '#core/access/rule-config.ts';
 import { inForce, inForceSince } from '#core/access/schedule.ts';
-import { conditionHolds } from '#core/access/site-state.ts';
 import { permittedBy, timeUnknown } from '#core/access/time-unknown.ts';
 import { duration } from '#core/config/duration.ts';
 import { leadsOut } from './evacuation.ts';
 import { groupAmong } from './holder-groups.ts';
+import { isLockedDown } from './lockdown.ts';
 import { permittedFloors } from './permission.ts';
 import { ageingMs, policyStanding } from './policy-age.ts';
 
@@ -141,10 +141,6 @@ export const hold: Rule = {
 /** Whether this tap, if granted, ends what holds the door unlocked: it unlocks nothing, and nobody passes. */
 export function endsHold(tap: Tap): boolean {
   return !isLockedDown(tap) && togglingGroup(tap) !== undefined && standingHold(atDoor(tap)) !== undefined;
-}
-
-function isLockedDown({ request, state }: Tap): boolean {
-  return conditionHolds('lockdown', [request.from, request.to], state);
 }
 
 function togglingGroup({ slice }: Tap): string | undefined {
