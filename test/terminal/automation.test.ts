@@ -71,6 +71,37 @@ describe('a lockdown of some zones', () => {
   });
 });
 
+describe('a condition of the site that cannot be read', () => {
+  const rules: Rules = [
+    { when: { input: 'panel', is: 'on' }, do: [{ condition: 'fire', set: 'on', zones: ['lab'] }] },
+    { when: { input: 'panic', is: 'on' }, do: [{ condition: 'lockdown', set: 'on', zones: ['lab'] }] },
+    { when: { input: 'panic', is: 'off' }, do: [{ condition: 'lockdown', set: 'off', zones: ['lab'] }] },
+    { when: { input: 'key', is: 'on' }, do: [{ condition: 'lockdown', set: 'off' }] },
+  ];
+  const torn = () => {
+    const journal = new MemoryJournal();
+    const nonsense: JsonValue = { zone: 'all' };
+    const conditions = ['site/fire', 'site/lockdown'].map((key): [string, JsonValue] => [key, nonsense]);
+    journal.facts.set('', new Map([...conditions, ['input/panic', true]]));
+    return journal;
+  };
+
+  it('is as an input declares it, of a lockdown everywhere', async () => {
+    await begin(rules, torn());
+    await set('panel', true);
+    await set('panic', true);
+    expect([fact('site/fire'), fact('site/lockdown')]).toEqual([{ zones: ['lab'] }, {}]);
+  });
+
+  it('stands until it is ended for the whole site', async () => {
+    await begin(rules, torn());
+    expect(fact('input/panic')).toBe(false);
+    expect(fact('site/lockdown')).toEqual({ zone: 'all' });
+    await set('key', true);
+    expect(fact('site/lockdown')).toBeUndefined();
+  });
+});
+
 describe('a restart', () => {
   const rules: Rules = [
     { when: { input: 'key', is: 'on' }, do: [{ condition: 'lockdown', set: 'on' }] },

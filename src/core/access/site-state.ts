@@ -31,21 +31,25 @@ export function threatLevel(state: Shared): number {
   return factOf(threatSchema, 'site/threat', state.shared('site/threat')) ?? 0;
 }
 
-/** Declares `condition` in `zones` (without them: everywhere) beside where it holds already. */
+/**
+ * Declares `condition` in `zones` (without them: everywhere) beside where it holds already. Of a fact that cannot be
+ * read nobody knows where that is: a lockdown is then one of the whole site, and of the others what is declared counts.
+ */
 export function declareCondition(
   condition: SiteCondition,
   state: Shared,
   zones?: readonly string[],
 ): StateChange {
   const key = `site/${condition}`;
-  const fact = declaredOf(condition, state);
+  const { success, data } = storedAs(condition, state);
+  const fact = !success && condition === 'lockdown' ? {} : data;
   if (!zones || (fact && !fact.zones)) return { key, value: {} };
   return { key, value: { zones: [...new Set([...(fact?.zones ?? []), ...zones])].toSorted() } };
 }
 
 /**
- * Ends `condition` in `zones` (without them: everywhere). What was declared for the whole site holds until it is ended
- * for the whole site.
+ * Ends `condition` in `zones` (without them: everywhere). What was declared for the whole site, and what cannot be
+ * read, holds until it is ended for the whole site.
  */
 export function endCondition(
   condition: SiteCondition,
@@ -53,11 +57,16 @@ export function endCondition(
   zones?: readonly string[],
 ): StateChange {
   const key = `site/${condition}`;
-  const fact = declaredOf(condition, state);
-  if (!zones || !fact) return { key };
-  if (!fact.zones) return { key, value: {} };
-  const left = fact.zones.filter((zone) => !zones.includes(zone));
+  const before = state.shared(key);
+  const zonesBefore = storedAs(condition, state).data?.zones;
+  if (!zones || before === undefined) return { key };
+  if (!zonesBefore) return { key, value: before };
+  const left = zonesBefore.filter((zone) => !zones.includes(zone));
   return left.length === 0 ? { key } : { key, value: { zones: left } };
+}
+
+function storedAs(condition: SiteCondition, state: Shared) {
+  return conditionSchema.optional().safeParse(state.shared(`site/${condition}`));
 }
 
 function declaredOf(condition: SiteCondition, state: Shared): z.output<typeof conditionSchema> | undefined {
