@@ -131,7 +131,9 @@ export class DoorController {
     if (state === this.state && effects.length === 0) return;
     this.state = state;
     for (const effect of effects) this.#carryOut(effect);
-    this.#parts.changed(doorStateName(state), state.strike.kind === 'locked');
+    this.#parts.changed(doorStateName(this.state), this.state.strike.kind === 'locked');
+    // rules may answer by moving this very door: only once all of this is done
+    for (const effect of effects) if (effect.kind === 'record') this.#parts.happened(effect.event);
   }
 
   #carryOut(effect: DoorEffect): void {
@@ -159,7 +161,6 @@ export class DoorController {
         return indicate(effect.indication);
       case 'record': {
         const { kind: _, tapId, ...event } = effect;
-        this.#parts.happened(effect.event);
         const body: { [key: string]: JsonValue } = { ...place, ...event };
         if (tapId === undefined) return journal.note({ kind: 'door', body });
         const occurrence = { kind: 'door' as const, tapId, body };

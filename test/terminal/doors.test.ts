@@ -149,6 +149,19 @@ describe('the zones of a door whose reader names none', () => {
   });
 });
 
+it('a door whose opening has rules hold it unlocked may stand open', async () => {
+  const opened = { event: 'opened' as const, door: 'door-1' };
+  const rules = [{ when: opened, do: [{ condition: 'evacuation' as const, set: 'on' as const }] }];
+  await begin({ automation: { rules, inputs: [], outputs: [] } });
+  ruled({ inEvacuation: 'unlock' });
+  await bench.clock.advanceAsync(minuteMs);
+  await bench.tap();
+  bench.doors.get('door-1')?.push();
+  await bench.clock.advanceAsync(10 * minuteMs);
+  expect(events()).toEqual(['opened', 'held-unlocked']);
+  expect(bodies('alarm')).toEqual([]);
+});
+
 describe('a card that holds a door unlocked', () => {
   it('toggles, durable first; the second card locks at once; a restart keeps what was toggled', async () => {
     await begin();
