@@ -9,8 +9,8 @@ import { duration } from '#core/config/duration.ts';
 import { leadsOut } from './evacuation.ts';
 import { groupAmong } from './holder-groups.ts';
 import { isLockedDown } from './lockdown.ts';
-import { permittedFloors } from './permission.ts';
 import { ageingMs, policyStanding } from './policy-age.ts';
+import { floorsOfBoth } from './two-person.ts';
 
 /**
  * What holds a door unlocked for everybody, in its section of the rules:
@@ -160,7 +160,7 @@ interface Found {
 function begun(tap: Tap): Found | undefined {
   const { slice, request, time, timeMs } = tap;
   const { toggle, timedHold } = slice.rules.door ?? {};
-  const floors = permittedFloors(tap);
+  const floors = floorsOfBoth(tap);
   const found = (group: string, value: { readonly kind: string } & Used, used: Used = {}): Found => {
     const change = { key: holdKey(request.doorId), value: { ...value, ...(floors && { floors }) } };
     return { used: { group, hold: value.kind, ...used }, changes: [{ ...change, ifObeyed: true }] };

@@ -5,6 +5,8 @@ import type { Rule, Tap } from '#core/access/rule.ts';
 import { id } from '#core/access/rule-config.ts';
 import { demandedBy } from '#core/access/time-unknown.ts';
 import { duration } from '#core/config/duration.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import { permittedFloors } from './permission.ts';
 
 export const twoPersonConfig = z
   .strictObject({
@@ -19,12 +21,16 @@ export const waitingSchema = z.strictObject({
   tapId: z.string(),
   since: momentSchema,
   policyVersion: z.int().min(0),
+  /** of an elevator: the floors this tap alone would free; all of them where absent */
+  floors: z.array(z.string()).optional(),
 });
 
 /** What is remembered of a tap that another may follow. */
-export function waitingOf(tap: Tap): z.output<typeof waitingSchema> {
+export function waitingOf(tap: Tap): JsonValue {
   const { request, slice } = tap;
-  return { tapId: request.tapId, since: { ...momentOf(tap) }, policyVersion: slice.version.number };
+  const floors = permittedFloors(tap);
+  const waiting = { tapId: request.tapId, since: { ...momentOf(tap) }, policyVersion: slice.version.number };
+  return { ...waiting, ...(floors && { floors: [...floors] }) };
 }
 
 /**
@@ -43,7 +49,8 @@ export function waitingAt(
 
 /**
  * Two different holders, each of whom could pass alone but for this rule, tap one after the other: the first waits and
- * is recorded, the second opens for both. Windows are this boot's, at one terminal: a reboot ends them.
+ * is recorded, the second opens for both, of an elevator the floors that each may go to. Windows are this boot's, at one
+ * terminal: a reboot ends them.
  */
 export const twoPerson: Rule = {
   name: 'two-person',
@@ -52,8 +59,11 @@ export const twoPerson: Rule = {
     if (!config) return undefined;
     const key = keyOf(tap);
     if (firstOfTwo(tap)) {
-      const waiting = waitingAt(key, config.within, tap);
-      return { kind: 'passed', used: { with: waiting?.tapId ?? '' }, changes: [{ key, ifObeyed: true }] };
+      const used = { with: waitingAt(key, config.within, tap)?.tapId ?? '' };
+      const floors = floorsOfBoth(tap);
+      if (floors?.length === 0) return { kind: 'denied', reason: 'no-permission', used };
+      const obligations = floors && { obligations: { floors } };
+      return { kind: 'passed', used, changes: [{ key, ifObeyed: true }], ...obligations };
     }
     return { kind: 'waits', reason: 'second-person', changes: [{ key, value: waitingOf(tap) }] };
   },
@@ -66,6 +76,16 @@ export function firstOfTwo(tap: Tap): Companion | undefined {
   if (!waiting) return undefined;
   const companion = tap.state.companion(waiting.tapId);
   return companion?.holderId === tap.slice.holder?.holderId ? undefined : companion;
+}
+
+/** Of an elevator: the floors that this tap, and whoever tapped first for it, free together; undefined for all. */
+export function floorsOfBoth(tap: Tap): readonly string[] | undefined {
+  const mine = permittedFloors(tap);
+  const config = askedOf(tap);
+  const first = config && firstOfTwo(tap) && waitingAt(keyOf(tap), config.within, tap);
+  return first?.floors && mine
+    ? mine.filter((floor) => first.floors?.includes(floor))
+    : (mine ?? first?.floors);
 }
 
 function askedOf(tap: Tap): z.output<typeof twoPersonConfig> {

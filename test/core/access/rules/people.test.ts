@@ -4,7 +4,7 @@ import type { DenialReason } from '#core/access/decision.ts';
 import { padDigits, takeDuressDigit } from '#core/access/rules/duress.ts';
 import { afterFailure } from '#core/access/rules/lock-out.ts';
 import { doorRules } from '../../../policy-slices.ts';
-import { hourMs, minuteMs, mondayMs, RuleBench } from './rule-bench.ts';
+import { hourMs, minuteMs, mondayMs, outcomeOf, RuleBench } from './rule-bench.ts';
 
 const a = { holderId: 'a' };
 const b = { holderId: 'b' };
@@ -162,6 +162,33 @@ describe('an escort', () => {
 
   it('needs none who is in both kinds of group', () => {
     expect(bench().outcome({ groups: ['visitor', 'staff'] })).toBe('granted');
+  });
+});
+
+describe('two persons at an elevator', () => {
+  const permissions = [
+    { group: 'one', door: 'front', floors: ['1', '2'] },
+    { group: 'two', door: 'front', floors: ['2', '3'] },
+    { group: 'three', door: 'front', floors: ['3'] },
+    { group: 'all', door: 'front' },
+  ];
+  const bench = () =>
+    new RuleBench({ groups: ['one', 'two', 'three', 'all'], permissions }, { twoPerson: {} });
+  const floors = (first: string, second: string) => {
+    const elevator = bench();
+    elevator.tap({ holderId: 'h1', groups: [first] });
+    const decision = elevator.tap({ holderId: 'h2', groups: [second] });
+    return decision.kind === 'granted' ? decision.obligations.floors : outcomeOf(decision);
+  };
+
+  it.each([
+    ['one', 'two', ['2']],
+    ['one', 'all', ['1', '2']],
+    ['all', 'one', ['1', '2']],
+    ['all', 'all', undefined],
+    ['one', 'three', 'no-permission'],
+  ])('free what each of them may: %s and %s', (first, second, freed) => {
+    expect(floors(first, second)).toEqual(freed);
   });
 });
 
