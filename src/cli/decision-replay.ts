@@ -4,9 +4,9 @@ import type { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
 import { type Decision, denialReasons } from '#core/access/decision.ts';
 import type { Unused } from '#core/access/fact-kinds.ts';
 import { parseLimit } from '#core/access/holder-dates.ts';
+import { forgottenHolder, recordedDeclaration } from '#core/access/recorded-change.ts';
 import {
   type RecordedDecision,
-  recordedCondition,
   recordedDecision,
   recordedTap,
   recordedTime,
@@ -57,7 +57,7 @@ export function registerDecisionReplay(decision: Command): void {
   )
     .addHelpText(
       'after',
-      '\nRules that remember (anti-passback, uses …) begin with the first entry of the journal, knowing nothing, so that\nthey have caught up by --from. Conditions of the site and failed cards count as they were recorded. A tap whose personal values have been erased cannot be decided again.',
+      '\nRules that remember (anti-passback, uses …) begin with the first entry of the journal, knowing nothing, so that\nthey have caught up by --from. Conditions of the site, zones and positions that a command forgot, and failed cards count as they were recorded. A tap whose personal values have been erased cannot be decided again.',
     )
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<ReplayOptions>();
@@ -86,11 +86,13 @@ async function replay(options: ReplayOptions, policy: PolicyReader, timeZone: st
       again ??= new Replay({ terminal: entry.terminal });
       const unused = unusedBy(entry);
       if (unused) again.notPassed(entry.tapId ?? '', unused);
-      const condition = recordedCondition(entry);
-      if (condition) again.declare(condition);
+      const declaration = recordedDeclaration(entry);
+      if (declaration) again.declare(declaration);
+      const personal = Object.fromEntries(item.personal.map(({ field, value }) => [field, value]));
+      const forgotten = forgottenHolder(entry, personal);
+      if (forgotten !== undefined) again.forget(forgotten);
       const recorded = recordedDecision(entry);
       if (!recorded || recorded.result === 'hold-again') continue;
-      const personal = Object.fromEntries(item.personal.map(({ field, value }) => [field, value]));
       const outcome = decideAgain({ again, policy }, entry, recorded, personal);
       if (entry.atMs >= fromMs && entry.atMs < toMs) count(report, entry, recorded, outcome);
     }

@@ -26,6 +26,7 @@ import { type Actuation, DoorController, type Grant } from './door-controller.ts
 import type { TerminalEvent } from './events.ts';
 import type { JournalWriter } from './journal-writer.ts';
 import type { Passages } from './passages.ts';
+import type { PolicyWatch } from './policy-watch.ts';
 
 /** One door of the configuration. */
 export interface DoorEntry {
@@ -52,6 +53,7 @@ export interface DoorsParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly time: () => DecisionTime;
+  readonly policyWatch: PolicyWatch;
   readonly observe: (event: TerminalEvent) => void;
   readonly happened: (event: DoorEvent, doorId: string) => void;
   readonly tampered: (doorId: string) => void;
@@ -120,7 +122,9 @@ export class Doors {
     this.refresh();
     const time = this.#parts.time();
     for (const { doorId } of this.#parts.entries) {
-      this.#ageing.look(doorId, this.#policies.get(doorId), ageingMs(time));
+      const policy = this.#policies.get(doorId);
+      this.#ageing.look(doorId, policy, ageingMs(time));
+      this.#parts.policyWatch.look(doorId, policy);
     }
     const looks = this.#parts.entries.map(({ doorId }) => this.#nextLookMs(doorId, time));
     this.#cancelLook?.();

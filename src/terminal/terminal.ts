@@ -21,6 +21,7 @@ import { type DoorEntry, Doors } from './doors.ts';
 import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { Passages } from './passages.ts';
+import { PolicyWatch } from './policy-watch.ts';
 import { SureTime } from './sure-time.ts';
 import { TamperAnswer } from './tamper-answer.ts';
 import { timeOf } from './tap-decision.ts';
@@ -235,6 +236,7 @@ class RunningTerminal implements Terminal {
       clock,
       log,
       time: () => timeOf({ clock, journal: this.#journal }),
+      policyWatch: new PolicyWatch({ settings: this.#settings, journal: this.#journal, log }),
       observe: (event) => this.#observe(event),
       happened: (event, doorId) => this.#happened(event, doorId),
       tampered: (doorId) => this.#tamper.opened(doorId),

@@ -13,6 +13,7 @@ import { Replay } from '#core/access/replay.ts';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
 import type { Reading } from '#core/card/reading.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
+import type { JsonValue } from '#core/journal/record.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { decisionEntry } from '#terminal/tap-entries.ts';
 import { kazasu } from './kazasu.ts';
@@ -254,13 +255,19 @@ test('a replay knows the conditions of the site and the failures of cards that w
     method: 'type-a',
     assurance: ['mutual-authentication', 'message-authentication'],
   };
-  const denied = (reason: string) => ({
+  const into = { from: 'street', to: 'lab' };
+  const denied = (reason: string, way: { readonly [key: string]: string } = {}) => ({
     ...told,
     kind: 'decision' as const,
     tapId: reason.padStart(32, '0'),
-    body: { door: 'front', reader: 'gate', result: 'denied', reason, basis, card },
+    body: { door: 'front', reader: 'gate', result: 'denied', reason, basis, card, ...way },
     personal: { userNumber: '00000002' },
   });
+  const granted = (way: { readonly [key: string]: string }) => {
+    const { body, ...entry } = denied('granted', way);
+    const { reason, ...rest } = body;
+    return { ...entry, body: { ...rest, result: 'granted' } };
+  };
   const lockdown = (on: boolean) => ({
     ...told,
     kind: 'automation' as const,
@@ -271,10 +278,26 @@ test('a replay knows the conditions of the site and the failures of cards that w
     kind: 'decision' as const,
     body: { door: 'front', reader: 'gate', result: 'denied', reason: 'card-refused', basis },
   };
+  const command = (kind: string, more: { readonly [key: string]: JsonValue } = {}) => ({
+    ...told,
+    kind: 'command' as const,
+    body: { id: kind, command: kind, via: 'local', outcome: 'done', ...more },
+    personal: { issuedBy: 'abe', reason: 'drill', holder: 'abe' },
+  });
   await store.append([
     lockdown(true),
     denied('lockdown'),
     lockdown(false),
+    command('lockdown', { zones: ['lab'] }),
+    denied('lockdown', into),
+    command('end-lockdown', { zones: ['lab'], outcome: 'expired' }),
+    denied('lockdown', into),
+    command('end-lockdown', { zones: ['lab'] }),
+    denied('already-inside', into),
+    command('reset-position'),
+    granted(into),
+    command('reset-zone', { zone: 'lab' }),
+    granted(into),
     { ...told, kind: 'automation', body: { threatLevel: 2 } },
     denied('clearance-insufficient'),
     { ...told, kind: 'automation', body: { threatLevel: 0 } },
@@ -291,7 +314,7 @@ test('a replay knows the conditions of the site and the failures of cards that w
     '--holders',
     policy,
   );
-  expect(out).toBe('10 taps: 8 the same, 0 otherwise, 2 decided by no rule, 0 erased\n');
+  expect(out).toBe('15 taps: 13 the same, 0 otherwise, 2 decided by no rule, 0 erased\n');
 });
 
 test('a tap under duress is decided again as one', async () => {
@@ -320,7 +343,7 @@ test('rules in YAML are tried with public holidays', async () => {
     '--holders',
     policy,
   );
-  expect(out).toContain('6 the same, 2 otherwise');
+  expect(out).toContain('11 the same, 2 otherwise');
 });
 
 test('a tap that has been erased is counted apart', async () => {

@@ -4,7 +4,6 @@ import type { JournalEntry } from '#core/journal/entry.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import { type DenialReason, denialReasons, waitReasons } from './decision.ts';
 import type { DecisionTime, TapRequest } from './rule.ts';
-import { siteConditions } from './site-state.ts';
 
 const bodySchema = z.looseObject({
   door: z.string(),
@@ -64,20 +63,6 @@ export interface RecordedTap {
   readonly reading: Reading;
   readonly request: TapRequest;
   readonly time: DecisionTime;
-}
-
-const conditionBodySchema = z.union([
-  z.object({
-    condition: z.enum(siteConditions),
-    on: z.boolean(),
-    zones: z.array(z.string()).optional(),
-  }),
-  z.object({ threatLevel: z.int().min(0) }),
-]);
-
-/** The condition of the site that `entry` records as declared or ended, or its threat level; undefined for any other entry. */
-export function recordedCondition(entry: JournalEntry): z.output<typeof conditionBodySchema> | undefined {
-  return entry.kind === 'automation' ? conditionBodySchema.safeParse(entry.body).data : undefined;
 }
 
 /** The time a decision was made with; undefined where none was made. */

@@ -5,10 +5,11 @@ import type { Decision } from './decision.ts';
 import type { Unused } from './fact-kinds.ts';
 import type { KeptFacts } from './kept-facts.ts';
 import type { PolicySlice } from './policy.ts';
-import type { RecordedTap, recordedCondition } from './recorded-tap.ts';
+import type { RecordedTap } from './recorded-tap.ts';
 import type { DecisionTime } from './rule.ts';
 import { afterFailure } from './rules/lock-out.ts';
-import { declareCondition, endCondition, setThreatLevel } from './site-state.ts';
+import { forgetPosition } from './rules/position.ts';
+import type { Declaration } from './terminal-facts.ts';
 
 /** A tap that the card or its holder failed; `holderId` only of a card that has proven itself. */
 type Failure = Pick<Parameters<typeof afterFailure>[0], 'rules' | 'reason' | 'readerId' | 'holderId'> & {
@@ -49,15 +50,16 @@ export class Replay {
     this.#apply(this.#memory.keep('', changes, found));
   }
 
-  /** A condition of the site began or ended, everywhere or in zones, or its threat level changed. */
-  declare(recorded: NonNullable<ReturnType<typeof recordedCondition>>): void {
-    this.#apply(
-      this.#memory.declare((state) => {
-        if ('threatLevel' in recorded) return [setThreatLevel(recorded.threatLevel)];
-        const { condition, on, zones } = recorded;
-        return [(on ? declareCondition : endCondition)(condition, state, zones)];
-      }),
-    );
+  /** Something of the terminal as a whole was declared, or ended. */
+  declare(make: Declaration): void {
+    this.#apply(this.#memory.declare(make));
+  }
+
+  /** A command forgot where this holder is. */
+  forget(holderId: string): void {
+    const found = this.#found(holderId);
+    const state = this.#view(found);
+    this.#apply(this.#memory.keep('', forgetPosition(holderId, state.holder('at'), state), found));
   }
 
   /** The grant of this tap went unused. */

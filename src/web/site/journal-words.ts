@@ -84,6 +84,10 @@ const sayings: { readonly [key: string]: Said } = {
     text: { ja: '許可が長く更新されていない', en: 'Policy ageing unconfirmed' },
     tone: 'warn',
   },
+  'alarm/policy-lacks': {
+    text: { ja: '設定にある名前が許可にない', en: 'Policy lacks names of the configuration' },
+    tone: 'warn',
+  },
   'alarm/held-open': { text: { ja: '開け放し警報', en: 'Held-open alarm' }, tone: 'warn' },
   'alarm/held-open-pre-alarm': { text: { ja: '開け放し予告', en: 'Held-open warning' }, tone: 'warn' },
   'reader/ready': { text: { ja: 'リーダー使用可', en: 'Reader ready' } },

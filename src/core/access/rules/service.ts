@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Rule, Tap, Verdict } from '#core/access/rule.ts';
+import type { Rule, ServiceRequest, Tap, Verdict } from '#core/access/rule.ts';
 import { endsHold } from './hold.ts';
-import { attendance, attendanceConfig } from './services/attendance.ts';
-import { loan, loanConfig } from './services/loan.ts';
+import { attendance, attendanceConfig, isPunch } from './services/attendance.ts';
+import { isLoan, loan, loanConfig } from './services/loan.ts';
 import { once, onceConfig } from './services/once.ts';
 import { uses, usesConfig } from './services/uses.ts';
 
@@ -30,6 +30,14 @@ export const service: Rule = {
     return checkKind(tap, config, holder.holderId);
   },
 };
+
+/** Whether one of `services` can be asked for this at all. */
+export function isServed(asked: ServiceRequest, services: readonly ServiceConfig[]): boolean {
+  const config = services.find(({ id }) => id === asked.id);
+  if (config?.kind === 'attendance') return isPunch(asked);
+  if (config?.kind === 'loan') return isLoan(asked);
+  return config !== undefined;
+}
 
 function checkKind(tap: Tap, config: ServiceConfig, holderId: string): Verdict {
   switch (config.kind) {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { factOf } from '#core/access/access-state.ts';
 import { isWithin, momentOf, momentSchema } from '#core/access/moment.ts';
-import type { Tap, Verdict } from '#core/access/rule.ts';
+import type { ServiceRequest, Tap, Verdict } from '#core/access/rule.ts';
 import { id } from '#core/access/rule-config.ts';
 import { duration } from '#core/config/duration.ts';
 
@@ -26,8 +26,9 @@ export function attendance(
 ): Verdict {
   const key = attendanceKey(service);
   const known = factOf(attendanceSchema, key, tap.state.holder(key));
-  const asked = tap.request.service?.action;
-  if (asked === 'lend' || asked === 'return') return { kind: 'denied', reason: 'service-unknown' };
+  const request = tap.request.service;
+  if (request && !isPunch(request)) return { kind: 'denied', reason: 'service-unknown' };
+  const asked = request?.action;
   const same = asked === undefined || asked === known?.last;
   if (known && same && isWithin(doubles, known.since, tap)) {
     const result = { id: service, result: 'double' } as const;
@@ -45,6 +46,13 @@ export function attendance(
 /** Under which key it is kept whether a holder is in or out. */
 export function attendanceKey(service: string): string {
   return `attendance/${service}`;
+}
+
+/** Whether `asked` is for coming or going. */
+export function isPunch(
+  asked: ServiceRequest,
+): asked is ServiceRequest & { readonly action?: 'in' | 'out' | undefined } {
+  return asked.action !== 'lend' && asked.action !== 'return';
 }
 
 /** One coming or going as it was recorded; milliseconds UTC. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { factOf } from '#core/access/access-state.ts';
 import { counted, hasRoom, partsSchema, standsApart, total } from '#core/access/counting.ts';
-import type { Tap, Verdict } from '#core/access/rule.ts';
+import type { ServiceRequest, Tap, Verdict } from '#core/access/rule.ts';
 import { countScope, id } from '#core/access/rule-config.ts';
 
 export const loanConfig = z.strictObject({
@@ -22,9 +22,9 @@ export const loansSchema = partsSchema;
 /** Loans: what is out is lent to nobody else, a holder has at most so many, and only who has an item returns it. */
 export function loan(tap: Tap, config: z.output<typeof loanConfig>, holderId: string): Verdict {
   const { id: service, limit, scope } = config;
-  const { action, item } = tap.request.service ?? {};
-  if (item === undefined || (action !== 'lend' && action !== 'return'))
-    return { kind: 'denied', reason: 'service-unknown', used: { service } };
+  const asked = tap.request.service;
+  if (!asked || !isLoan(asked)) return { kind: 'denied', reason: 'service-unknown', used: { service } };
+  const { action, item } = asked;
   const itemKey = `loan/${service}/${item}`;
   const countKey = `loans/${service}`;
   const last = factOf(itemSchema, itemKey, tap.state.shared(itemKey));
@@ -62,4 +62,11 @@ export function loan(tap: Tap, config: z.output<typeof loanConfig>, holderId: st
       { key: countKey, holderId, ifObeyed, ...(nothingLeft ? {} : { value: count }) },
     ],
   };
+}
+
+/** Whether `asked` says which item is to be lent or given back. */
+export function isLoan(
+  asked: ServiceRequest,
+): asked is ServiceRequest & { readonly action: 'lend' | 'return'; readonly item: string } {
+  return asked.item !== undefined && (asked.action === 'lend' || asked.action === 'return');
 }
