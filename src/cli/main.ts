@@ -10,6 +10,13 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['', 'site', async () => (await import('./site.ts')).registerSite],
   ['', 'readers', async () => (await import('./readers.ts')).registerReaders],
   ['terminal', 'run', async () => (await import('./terminal-run.ts')).registerTerminalRun],
+  ['terminal', 'identify', async () => (await import('./terminal-commands.ts')).registerTerminalIdentify],
+  [
+    'terminal',
+    'diagnostics',
+    async () => (await import('./terminal-commands.ts')).registerTerminalDiagnostics,
+  ],
+  ['terminal', 'restart', async () => (await import('./terminal-commands.ts')).registerTerminalRestart],
   ['card', 'emulate', async () => (await import('./card-emulate.ts')).registerCardEmulate],
   ['card', 'read', async () => (await import('./card-read.ts')).registerCardRead],
   ['card', 'trace', async () => (await import('./card-trace.ts')).registerCardTrace],
@@ -38,17 +45,34 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['keys', 'install-cards', async () => (await import('./keys-install-cards.ts')).registerKeysInstallCards],
   ['keys', 'lost', async () => (await import('./keys-lost.ts')).registerKeysLost],
   ['door', 'lock', async () => (await import('./door-lock.ts')).registerDoorLock],
+  ['door', 'unlock', async () => (await import('./door-commands.ts')).registerDoorUnlock],
+  ['door', 'hold', async () => (await import('./door-commands.ts')).registerDoorHold],
+  ['door', 'resume', async () => (await import('./door-commands.ts')).registerDoorResume],
+  ['condition', 'begin', async () => (await import('./condition-commands.ts')).registerConditionBegin],
+  ['condition', 'end', async () => (await import('./condition-commands.ts')).registerConditionEnd],
+  ['condition', 'threat', async () => (await import('./condition-commands.ts')).registerConditionThreat],
+  ['zone', 'roll-call', async () => (await import('./people-commands.ts')).registerZoneRollCall],
+  ['zone', 'reset', async () => (await import('./people-commands.ts')).registerZoneReset],
+  [
+    'holder',
+    'reset-position',
+    async () => (await import('./people-commands.ts')).registerHolderResetPosition,
+  ],
+  ['holder', 'attendance', async () => (await import('./people-commands.ts')).registerHolderAttendance],
 ];
 
 const groups: Readonly<Record<string, string>> = {
-  terminal: 'Run a terminal',
+  terminal: 'Run a terminal, find it, look into it, restart it',
   card: 'Read cards, change a PIN, find out what is wrong with a card, emulate one',
   policy: 'Permissions: import and look up',
   decision: 'Why taps were decided as they were, and how another policy would decide them',
   journal: 'The record of what happened: list, verify, export, erase',
   config: 'Check configurations, list the parameters of a terminal',
   keys: 'Master keys in a vault, and the keys of cards at a terminal',
-  door: 'The hardware of doors',
+  door: 'Unlock doors, hold them unlocked, lock their hardware',
+  condition: 'Lockdown, evacuation, threat level',
+  zone: 'Who is in which zone',
+  holder: 'What a terminal remembers of a holder',
 };
 
 async function buildProgram(words: readonly string[], print: (text: string) => void): Promise<Command> {

@@ -56,8 +56,10 @@ export const faultCodes = [
   'profile-invalid',
   'file-unreadable',
   'argument-invalid',
+  'command-refused',
   // processes and time
   'process-lost',
+  'terminal-absent',
   'deadline-exceeded',
 ] as const;
 

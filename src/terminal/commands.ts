@@ -61,7 +61,9 @@ interface Given {
 /** Carries out the commands for one terminal: each is recorded with who, why and what came of it, and is done once. */
 export class Commands implements CommandExecution {
   readonly #parts: CommandsParts;
-  readonly #running = new Set<string>();
+  /** by the id */
+  readonly #running = new Map<string, Promise<CommandAnswer>>();
+  #stopped = false;
 
   constructor(parts: CommandsParts) {
     this.#parts = parts;
@@ -70,18 +72,23 @@ export class Commands implements CommandExecution {
   async execute(command: Command, via: CommandOrigin): Promise<CommandResult> {
     const { id } = command;
     const given: Given = { command, via, receivedMs: this.#parts.time().monotonicMs };
-    if (this.#running.has(id)) {
-      this.#note(given, { outcome: 'replayed' });
-      return resultOf(id, { outcome: 'replayed' });
-    }
-    this.#running.add(id);
+    if (this.#stopped) return resultOf(id, { outcome: 'unavailable' });
+    if (this.#running.has(id)) return resultOf(id, this.#note(given, { outcome: 'replayed' }));
+    const answering = this.#answer(given);
+    this.#running.set(id, answering);
     try {
-      const answer = await this.#answer(given);
+      const answer = await answering;
       this.#parts.log.info({ command: command.action.kind, via, outcome: answer.outcome }, 'command');
       return resultOf(id, answer);
     } finally {
       this.#running.delete(id);
     }
+  }
+
+  /** Takes no more; resolves when those that go on have ended, which the disk may keep waiting. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.allSettled(this.#running.values());
   }
 
   async #answer(given: Given): Promise<CommandAnswer> {
@@ -95,8 +102,8 @@ export class Commands implements CommandExecution {
       const before = takenCommand(id, memory);
       if (before) return this.#note(given, { outcome: 'replayed', ...first(before.outcome) });
       if (memory.sharedUnder(takenPrefix).length >= rememberedLimit) {
-        const forgotten = this.#forgotten();
-        if (forgotten.length === 0) return this.#note(given, { outcome: 'busy' });
+        // what nobody could have meant fills no journal either
+        if (this.#forgotten().length === 0) return { outcome: 'busy' };
       }
       return isInquiry(action) ? await this.#inquire(given, action) : await this.#record(given, action);
     } catch (error) {

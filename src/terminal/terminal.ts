@@ -96,7 +96,7 @@ class RunningTerminal implements Terminal {
   readonly #tamper: TamperAnswer;
   readonly #desks: Desks;
   readonly #sure: SureTime;
-  readonly commands: CommandExecution;
+  readonly commands: Commands;
   #cancelWatch: CancelTimer | undefined;
   #factsLoaded = false;
 
@@ -193,7 +193,7 @@ class RunningTerminal implements Terminal {
     };
     await end([readers]);
     // doors lock while taps come to their end, which may wait for the disk: what is decided by then opens nothing
-    await end([this.#doors, this.#automation, this.#desks]);
+    await end([this.#doors, this.#automation, this.#desks, this.commands]);
     await end(pinPads.values());
     await this.#tamper.settled();
     this.#passages.stop();

@@ -36,6 +36,24 @@ export function sharedFacts(db: Sqlite): Facts {
   return readFacts(factsOf(db), everybody);
 }
 
+/** The facts of one holder. */
+export function factsOfHolder(db: Sqlite, holderId: string): Facts {
+  return readFacts(factsOf(db), holderId);
+}
+
+/** The fact `key` of each holder who has it, one after the other. */
+export function* eachHolders(
+  db: Sqlite,
+  key: string,
+): Iterable<{ readonly holderId: string; readonly value: JsonValue }> {
+  const rows = db
+    .prepare<[string, string], { holderId: string; value: string }>(
+      'SELECT holder_id AS holderId, value FROM facts WHERE key = ? AND holder_id <> ?',
+    )
+    .iterate(key, everybody);
+  for (const { holderId, value } of rows) yield { holderId, value: JSON.parse(value) as JsonValue };
+}
+
 /** The facts of each holder of whom there are any. */
 export function* holderFacts(db: Sqlite): Iterable<readonly [holderId: string, facts: Facts]> {
   const holders = db

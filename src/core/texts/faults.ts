@@ -48,6 +48,8 @@ export const faultMeanings: { readonly [code in FaultCode]: string } = {
   'profile-invalid': 'カードプロファイルに誤りがある',
   'file-unreadable': 'ファイルを読めない',
   'argument-invalid': '指定に誤りがある',
+  'command-refused': '端末が指示を実行しない',
+  'terminal-absent': '端末プログラムが動作していない',
   'process-lost': 'プロセスが停止した',
   'deadline-exceeded': '制限時間を超えた',
 };
