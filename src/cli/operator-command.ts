@@ -45,7 +45,7 @@ export function operatorOptions(command: Command): Command {
 export async function operate(
   command: Command,
   action: CommandAction,
-  text?: (result: CommandResult) => string,
+  text?: (result: CommandResult, language: Language) => string,
 ): Promise<void> {
   const { reason, socket, language, json = false } = command.optsWithGlobals<OperatorOptions>();
   const result = await giveCommand(socket, commandOf(action, reason), answerWithinMs);
@@ -53,12 +53,13 @@ export async function operate(
   if (outcome === 'done') {
     const { format: _, ...told } = result;
     const words =
-      text?.(result) ?? `${commandKindText(action.kind, language)}: ${commandOutcomeText(outcome, language)}`;
+      text?.(result, language) ??
+      `${commandKindText(action.kind, language)}: ${commandOutcomeText(outcome, language)}`;
     createOutput(json).result(told, words);
     return;
   }
   process.exitCode = refusedCode;
-  const names = known ? ` (${known.join(', ')})` : '';
+  const names = known && known.length > 0 ? ` (${known.join(', ')})` : '';
   const cause = fault === undefined ? '' : ` (${fault})`;
   const message = `${commandKindText(action.kind, language)}: ${commandOutcomeText(outcome, language)}${names}${cause}`;
   if (json) {

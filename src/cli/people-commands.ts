@@ -2,6 +2,7 @@ import { Argument, type Command } from 'commander';
 import { isTimeZone } from '#core/access/time-zone.ts';
 import { Fault } from '#core/fault.ts';
 import type { RollCall } from '#core/sync/command.ts';
+import type { Text } from '#core/texts/language.ts';
 import { localTime } from './local-time.ts';
 import { moment, operate, operatorOptions } from './operator-command.ts';
 
@@ -17,7 +18,9 @@ export function registerZoneRollCall(zone: Command): void {
     if (!isTimeZone(timeZone))
       throw new Fault('argument-invalid', `"${timeZone}" is no time zone; write one such as Asia/Tokyo`);
     const action = { kind: 'roll-call' as const, ...(id !== undefined && { zone: id }) };
-    await operate(command, action, ({ rollCall = [] }) => rollText(rollCall, timeZone));
+    await operate(command, action, ({ rollCall = [] }, language) =>
+      rollCall.length === 0 ? nobody[language] : rollText(rollCall, timeZone),
+    );
   });
 }
 
@@ -64,6 +67,8 @@ export function registerHolderAttendance(holder: Command): void {
     },
   );
 }
+
+const nobody: Text = { ja: '在室者の記録はない', en: 'Nobody is known to be inside' };
 
 function rollText(roll: RollCall, timeZone: string): string {
   return roll

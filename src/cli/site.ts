@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
 import { Fault } from '#core/fault.ts';
@@ -54,6 +54,7 @@ async function runSite(
       `The simulated building is open: ${site.url}`,
       `Card link: ${site.cardLink.remark}`,
       `Data: ${dataDirectory}`,
+      `Commands: scripts/kazasu door unlock front --reason TEXT --socket ${relative('', join(dataDirectory, 'control.sock'))}`,
       'Stop it with Ctrl-C.',
     ].join('\n'),
   );

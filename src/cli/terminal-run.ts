@@ -5,12 +5,13 @@ export function registerTerminalRun(terminal: Command): void {
     .command('run')
     .description('Run the terminal of this device until stopped (SIGTERM or Ctrl-C)')
     .requiredOption('--config <file>', 'Configuration, such as /etc/kazasu/terminal.yaml')
+    .option('--control <socket>', 'Take commands of operators at this Unix socket')
     .addHelpText(
       'after',
       '\nThe systemd unit kazasu-terminal.service runs this command; two terminals never share a state directory.',
     )
-    .action(async ({ config }: { config: string }) => {
+    .action(async ({ config, control }: { config: string; control?: string }) => {
       const { runTerminal } = await import('#terminal/main.ts');
-      await runTerminal(config);
+      await runTerminal(config, control);
     });
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { destination, type Logger, pino } from 'pino';
+import { ControlSocket } from '#adapters/control/control-socket.ts';
 import { Keypad } from '#adapters/hid/keypad.ts';
 import { hidSysfs } from '#adapters/hid/keypad-sysfs.ts';
 import { nodeHid } from '#adapters/hid/node-hid.ts';
@@ -10,6 +11,7 @@ import { SystemClock } from '#adapters/os/clock.ts';
 import { swapRemark } from '#adapters/os/swap.ts';
 import { PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
 import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
+import { HolderFactsStore } from '#adapters/sqlite/holder-facts-store.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { ServiceNotifier } from '#adapters/systemd/notify.ts';
@@ -19,11 +21,15 @@ import { Fault, isFault } from '#core/fault.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import { type LoadedConfig, loadTerminalConfig, terminalSettings } from './config.ts';
+import { deviceOf } from './device.ts';
 import { KeyWatch } from './key-watch.ts';
+import { listen } from './listen.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 /** how often the tap loop is asked whether it turns */
 const aliveEveryMs = 2_000;
+/** how long the answer to the command to restart has to leave */
+const restartAfterMs = 500;
 const moduleOf = (specifier: string) => fileURLToPath(import.meta.resolve(specifier));
 
 /** No card is read with keys where no profile has any. */
@@ -35,9 +41,9 @@ const noKeys: KeyDerivation = {
 
 /**
  * Runs the terminal that `configFile` describes until SIGTERM or SIGINT. Rejects with a Fault when the configuration
- * is wrong or a database must not be touched.
+ * is wrong or a database must not be touched. `control` is the socket where it takes commands of operators, if any.
  */
-export async function runTerminal(configFile: string): Promise<void> {
+export async function runTerminal(configFile: string, control?: string): Promise<void> {
   const loaded = await loadTerminalConfig(configFile);
   const clock = new SystemClock();
   const log = pino(
@@ -57,10 +63,13 @@ export async function runTerminal(configFile: string): Promise<void> {
   });
   const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch });
   const stopped = stopSignal();
+  const channel = control === undefined ? undefined : new ControlSocket({ path: control, log });
   await doors.start();
   try {
     keyWatch?.start();
     await terminal.start();
+    const { commands } = terminal;
+    if (channel) await listen({ channel, commands, terminalId: loaded.config.terminal, clock, log });
     ready = true;
     await notifier.ready(statusText(loaded, keyWatch));
     const feeding = setInterval(() => {
@@ -70,6 +79,7 @@ export async function runTerminal(configFile: string): Promise<void> {
     clearInterval(feeding);
     ready = false;
     await notifier.stopping();
+    await channel?.stop();
     await terminal.stop();
   } finally {
     await Promise.all([doors.stop(), keyWatch?.stop()]);
@@ -152,6 +162,11 @@ async function buildTerminal(
       }),
       clock,
       log,
+      holders: new HolderFactsStore({ file: join(config.stateDirectory, 'journal.sqlite') }),
+      device: deviceOf(loaded, {
+        keys: () => keyWatch?.status(),
+        restart: () => clock.after(restartAfterMs, () => process.kill(process.pid, 'SIGTERM')),
+      }),
       ...(keyWatch?.erasure && { keyErasure: keyWatch.erasure }),
     },
     terminalSettings(loaded),
@@ -175,10 +190,11 @@ function stopSignal(): Promise<NodeJS.Signals> {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { config: { type: 'string' } } });
+  const { values } = parseArgs({ options: { config: { type: 'string' }, control: { type: 'string' } } });
   try {
-    if (values.config === undefined) throw new Fault('argument-invalid', 'usage: main.ts --config FILE');
-    await runTerminal(values.config);
+    if (values.config === undefined)
+      throw new Fault('argument-invalid', 'usage: main.ts --config FILE [--control SOCKET]');
+    await runTerminal(values.config, values.control);
   } catch (error) {
     process.stderr.write(`kazasu: ${isFault(error) ? `${error.code}: ${error.message}` : String(error)}\n`);
     process.exitCode = 1;

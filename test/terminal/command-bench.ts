@@ -1,10 +1,12 @@
 import { type Command, type CommandAction, type CommandResult, commandSchema } from '#core/sync/command.ts';
 import type { Bench } from './terminal-fixture.ts';
 
+/** over all benches of a file: a terminal that is started again gets none that another one had */
+let given = 0;
+
 /** Gives commands to the terminal of a bench, each with an id of its own. */
 export class CommandBench {
   readonly bench: Bench;
-  #given = 0;
 
   constructor(bench: Bench) {
     this.bench = bench;
@@ -12,11 +14,11 @@ export class CommandBench {
 
   /** A command for this terminal, good for a minute from now on; `changes` spoils it. */
   command(action: CommandAction, changes: Partial<Command> = {}): Command {
-    this.#given += 1;
+    given += 1;
     const nowMs = this.bench.clock.utcMs();
     return commandSchema.parse({
       format: 1,
-      id: this.#given.toString(16).padStart(32, 'c'),
+      id: given.toString(16).padStart(32, 'c'),
       terminal: 'test',
       issuedBy: 'desk 3',
       reason: 'visitor with an escort',

@@ -2,10 +2,12 @@ import { pino } from 'pino';
 import type { Facts } from '#core/access/access-state.ts';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
 import type { DoorPolicy, DoorRules, PolicySlice, PolicyVersion } from '#core/access/policy.ts';
+import { rollCall } from '#core/access/rules/position.ts';
 import type { CardOutcome, PinOutcome, Reading } from '#core/card/reading.ts';
 import { Fault } from '#core/fault.ts';
 import type { JournalHead, JournalRecord, JsonValue } from '#core/journal/record.ts';
 import type { CardReaderEvents, CardReaders, PresentedCard } from '#ports/card-reader.ts';
+import type { HolderFacts } from '#ports/holder-facts.ts';
 import type { Indication } from '#ports/indicator.ts';
 import type { JournalAppend, JournalSpace } from '#ports/journal-append.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
@@ -188,6 +190,32 @@ export class HeldCard implements PresentedCard {
   }
 }
 
+/** What a journal in memory knows of holders. */
+function holdersIn(journal: MemoryJournal): HolderFacts {
+  const answer = async <T>(value: T): Promise<T> => {
+    if (journal.fault?.code === 'database-invalid') throw journal.fault;
+    return value;
+  };
+  return {
+    of: (holderId) => answer(new Map(journal.facts.get(holderId))),
+    whereabouts: (zone) => {
+      const at = [...journal.facts].flatMap(([holderId, facts]) => {
+        const value = facts.get('at');
+        return holderId === '' || value === undefined ? [] : [{ holderId, value }];
+      });
+      const called = rollCall(at, { shared: (key) => journal.facts.get('')?.get(key) });
+      return answer(
+        [...called]
+          .filter(([name]) => zone === undefined || zone === name)
+          .map(([name, inside]) => ({
+            zone: name,
+            holders: inside.map(({ holderId, sinceMs }) => ({ holder: holderId, sinceMs })),
+          })),
+      );
+    },
+  };
+}
+
 export const noon = Date.UTC(2026, 10, 16, 3);
 
 export interface BenchOptions {
@@ -218,6 +246,8 @@ export class Bench {
   /** by the id of the hardware */
   readonly doors: ReadonlyMap<string, SimulatedDoor>;
   readonly terminal: Terminal;
+  /** how often the terminal asked for its own restart */
+  restarts = 0;
   #taps = 0;
 
   constructor({
@@ -250,6 +280,13 @@ export class Bench {
         journal: this.journal,
         clock: this.clock,
         log: pino({ level: 'silent' }),
+        holders: holdersIn(this.journal),
+        device: {
+          about: () => ({ versions: { kazasu: '0' }, parameters: [], keys: 'keys sealed' }),
+          restart: () => {
+            this.restarts += 1;
+          },
+        },
         ...(keyErasure && { keyErasure }),
       },
       {

@@ -19,6 +19,8 @@ export interface ControlSocketParts {
   readonly answerWithinMs?: number;
 }
 
+/** how many are told at once that they come in vain; beyond that a connection is cut, so that files to open remain */
+const turnedAwayLimit = 64;
 /** how long an answer may stay unread, and how long a connection stays after it was, in milliseconds */
 const unreadAfterMs = 30_000;
 const lingerMs = 500;
@@ -50,6 +52,7 @@ export class ControlSocket implements ControlChannel {
       server.listen(path, resolve);
     });
     server.on('error', (error) => log.error({ err: error }, 'the control channel failed'));
+    server.maxConnections = this.#parts.connections + turnedAwayLimit;
     this.#server = server;
     chmodSync(path, 0o660);
   }
@@ -66,10 +69,10 @@ export class ControlSocket implements ControlChannel {
     const { connections, sayWithinMs } = this.#parts;
     socket.on('error', () => socket.destroy());
     if (this.#sockets.size >= connections) {
-      // not read at all: turning many away must cost less than serving one
-      socket.end(errorLine('command-refused', 'too many commands are being given at once; try again'));
-      socket.destroySoon();
-      return;
+      return end(
+        socket,
+        errorLine('command-refused', 'too many commands are being given at once; try again'),
+      );
     }
     this.#sockets.add(socket);
     socket.on('close', () => this.#sockets.delete(socket));

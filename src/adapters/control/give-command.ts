@@ -56,6 +56,8 @@ function unreachable(path: string, error: NodeJS.ErrnoException): Fault {
     case 'ENOENT':
     case 'ECONNREFUSED':
       return new Fault('terminal-absent', `no terminal listens at ${path}; is it running?`, { cause: error });
+    case 'EAGAIN':
+      return new Fault('command-refused', 'too many commands are being given at once; try again');
     case 'EACCES':
     case 'EPERM':
       return new Fault(

@@ -14,7 +14,7 @@ const words = (length: number) =>
   z
     .string()
     .trim()
-    .min(1)
+    .min(1, 'must not be empty')
     .max(length)
     .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u, 'must be one line of plain text');
 const zones = z.array(named).min(1).max(1_000).optional();

@@ -1,3 +1,4 @@
+import type { JsonValue } from '#core/journal/record.ts';
 import type { CommandKind, CommandOutcome } from '#core/sync/command.ts';
 import type { Language, Text } from './language.ts';
 
@@ -63,4 +64,20 @@ export function commandKindText(kind: CommandKind, language: Language): string {
 
 export function commandOutcomeText(outcome: CommandOutcome, language: Language): string {
   return outcomes[outcome][language];
+}
+
+/** The words of what an entry of the journal tells of a command; names that this version does not know say nothing. */
+export function commandEntryTexts(
+  { command, outcome }: { readonly [member: string]: JsonValue },
+  language: Language,
+): readonly string[] {
+  const texts: readonly (Text | undefined)[] = [
+    isKey(kinds, command) ? kinds[command] : undefined,
+    isKey(outcomes, outcome) ? outcomes[outcome] : undefined,
+  ];
+  return texts.flatMap((text) => text?.[language] ?? []);
+}
+
+function isKey<T extends object>(table: T, name: JsonValue | undefined): name is keyof T & string {
+  return typeof name === 'string' && Object.hasOwn(table, name);
 }

@@ -1,5 +1,9 @@
+import { join, relative } from 'node:path';
+import { ControlSocket } from '#adapters/control/control-socket.ts';
+import { HolderFactsStore } from '#adapters/sqlite/holder-facts-store.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import type { JournalHead } from '#core/journal/record.ts';
+import { listen } from '#terminal/listen.ts';
 import { createTerminal } from '#terminal/terminal.ts';
 import type { CardLink } from './card-link.ts';
 import { StoredJournalPages } from './journal-pages.ts';
@@ -93,17 +97,37 @@ async function assemble(
     building.observe(event);
   };
   const { doors, indicators } = guard;
+  const holders = new HolderFactsStore({ file: join(dataDirectory, 'journal.sqlite') });
   const terminal = createTerminal(
-    { readers, doors, indicators, pinPads: pads, policy: policy.lookup, journal, clock, log, observe },
+    {
+      readers,
+      doors,
+      indicators,
+      pinPads: pads,
+      policy: policy.lookup,
+      journal,
+      clock,
+      log,
+      holders,
+      observe,
+    },
     settings,
   );
+  // relative, since the path of a socket has 107 bytes at most
+  const control = new ControlSocket({
+    path: relative(process.cwd(), join(dataDirectory, 'control.sock')),
+    log,
+  });
   const server = new SiteServer({ building, pagesDirectory, runId: toHex(entropy.bytes(8)), log });
   // ended in the reverse order: pages first, then cards, then the terminal, which still reads and records
   whenStopping(() => pages.stop());
   whenStopping(() => terminal.stop());
   whenStopping(async () => building.stop());
   whenStopping(() => server.stop());
+  whenStopping(() => control.stop());
   const url = await server.start(port);
   await terminal.start();
+  const { terminalId } = settings;
+  await listen({ channel: control, commands: terminal.commands, terminalId, clock, log });
   return { url, cardLink: link };
 }

@@ -1,5 +1,6 @@
 import { denialReasons } from '#core/access/decision.ts';
 import { type AccessMethod, accessMethods } from '#core/card/reading.ts';
+import { commandEntryTexts } from '#core/texts/commands.ts';
 import { reasonText } from '#core/texts/decisions.ts';
 import type { Language, Text } from '#core/texts/language.ts';
 import type { JournalEntryView, Snapshot } from './api.ts';
@@ -27,6 +28,7 @@ const kinds: { readonly [kind: string]: { readonly text: Text; readonly icon: Ic
   alarm: { text: { ja: '警報', en: 'Alarm' }, icon: 'alarm' },
   automation: { text: { ja: '入出力', en: 'Inputs and outputs' }, icon: 'terminal' },
   timing: { text: { ja: '応答時間', en: 'Answer time' }, icon: 'clock' },
+  command: { text: { ja: '指示', en: 'Command' }, icon: 'terminal' },
 };
 
 /** by `kind/what`, where what is the result, event, alarm or state that the body names */
@@ -124,6 +126,7 @@ export function describe(entry: JournalEntryView, language: Language, site: Snap
     denied ? deniedWords(language) : (said?.text[language] ?? (typeof what === 'string' ? what : '')),
     reason ? reasonText(reason, language, 'operator') : '',
     methodOf(body.card),
+    ...(kind === 'command' ? commandEntryTexts(body, language) : []),
     kind === 'alarm' && typeof body.on === 'boolean' ? alarmStates[body.on ? 'on' : 'off'][language] : '',
   ];
   const ended = kind === 'alarm' && body.on === false;

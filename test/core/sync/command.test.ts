@@ -9,7 +9,7 @@ import {
   localCommandSchema,
   resultOf,
 } from '#core/sync/command.ts';
-import { commandKindText, commandOutcomeText } from '#core/texts/commands.ts';
+import { commandEntryTexts, commandKindText, commandOutcomeText } from '#core/texts/commands.ts';
 
 const given = {
   format: 1,
@@ -74,5 +74,8 @@ describe('a result', () => {
   it('names the command in both languages', () => {
     expect(commandKindText('roll-call', 'ja')).toBe('点呼');
     expect(commandKindText('roll-call', 'en')).toBe('Roll call');
+    const entry = { command: 'roll-call', outcome: 'done' };
+    expect(commandEntryTexts(entry, 'en')).toEqual(['Roll call', 'Done']);
+    expect(commandEntryTexts({ command: 'toString', outcome: 'accepted' }, 'en')).toEqual([]);
   });
 });
