@@ -46,6 +46,8 @@ interface Pause {
   readonly off?: string;
   /** what a clock without battery shows afterwards; it is not trusted then */
   readonly clock?: string;
+  /** what happens without power */
+  readonly meanwhile?: () => void;
 }
 
 /** How a tap ended, and the entry of its decision as the disk has it. */
@@ -341,8 +343,9 @@ export class Building {
     return door;
   }
 
-  async #powerOn({ off = '1 min', clock }: Pause): Promise<void> {
+  async #powerOn({ off = '1 min', clock, meanwhile }: Pause): Promise<void> {
     if (!this.#parts) throw new Error('the building is not open');
+    meanwhile?.();
     this.#runs += 1;
     this.clock.reboot(`00000000-0000-4000-8000-${String(this.#runs + 1).padStart(12, '0')}`);
     this.clock.stepUtc(msOf(off));

@@ -60,7 +60,9 @@ rule('exit request', {
       await b.later('1 s');
       await b.lets(guard, 'front-in', { stays: true });
       await b.input('lockdown', 'on');
-      await b.later('6 s');
+      await b.later('4 s');
+      expect(isLocked(b), 'the exit request runs').toBe(false);
+      await b.later('2 s');
       expect(isLocked(b), 'the grant is over, and so is the exit request').toBe(true);
     },
   },

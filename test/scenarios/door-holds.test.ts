@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { colleague, eventsAt, front, frontDoor, isLocked, reception, staff } from './front-door.ts';
+import { colleague, eventsAt, front, frontDoor, guard, isLocked, reception, staff } from './front-door.ts';
 import { rulesOf } from './rule.ts';
 
 const rule = rulesOf('Doors');
@@ -125,7 +125,7 @@ rule('toggle', {
   },
   denies: {
     'a hold to cards of others, outside its schedule, and in lockdown': async () => {
-      const b = await frontDoor({ rules: toggle });
+      const b = await frontDoor({ rules: 'toggle: { groups: [reception, guards], schedule: hours }' });
       await b.lets(reception, 'front-in');
       await b.until('2026-11-16 12:05');
       await b.lets(staff, 'front-in');
@@ -133,6 +133,8 @@ rule('toggle', {
       expect(isLocked(b)).toBe(true);
       await b.input('lockdown', 'on');
       await b.refuses(reception, 'front-in', 'lockdown');
+      await b.lets(guard, 'front-in');
+      await b.input('lockdown', 'off');
       expect(eventsAt(b)).not.toContain('held-unlocked');
     },
   },
@@ -191,11 +193,12 @@ rule('timed hold', {
   },
   denies: {
     'a hold to cards of others and in lockdown': async () => {
-      const b = await frontDoor({ rules: timedHold });
+      const b = await frontDoor({ rules: 'timedHold: { groups: [reception, guards], for: 10 min }' });
       await b.lets(staff, 'front-in');
       expect(isLocked(b)).toBe(true);
       await b.input('lockdown', 'on');
       await b.refuses(reception, 'front-in', 'lockdown');
+      await b.lets(guard, 'front-in');
       await b.input('lockdown', 'off');
       await b.later('1 min');
       expect(isLocked(b)).toBe(true);

@@ -136,8 +136,8 @@ rule('grant', {
 
 const share: Scoped = {
   apart: 'apart: share, share: 1',
-  hall: 'occupancy: { limit: 2 }',
-  services: ['taxi, kind: uses, limit: 2', 'library, kind: loan, limit: 2'],
+  hall: 'occupancy: { limit: 3 }',
+  services: ['taxi, kind: uses, limit: 3', 'library, kind: loan, limit: 3'],
 };
 
 rule('share', {
