@@ -1,5 +1,15 @@
 import { expect } from 'vitest';
-import { colleague, eventsAt, front, frontDoor, guard, isLocked, reception, staff } from './front-door.ts';
+import {
+  colleague,
+  eventsAt,
+  front,
+  frontDoor,
+  guard,
+  isLocked,
+  leaf,
+  reception,
+  staff,
+} from './front-door.ts';
 import { rulesOf } from './rule.ts';
 
 const rule = rulesOf('Doors');
@@ -100,6 +110,31 @@ const toggle = 'toggle: { groups: [reception], schedule: hours }';
 
 rule('toggle', {
   passes: {
+    'who ends a hold, whatever is asked of those who pass; that moves nobody': async () => {
+      const b = await frontDoor({
+        rules: 'toggle: { groups: [reception] }, reentry: { after: 1 h }',
+        hall: 'passback: { mode: hard }',
+      });
+      await b.lets(reception, 'front-in', { stays: true });
+      await leaf(b, 'open');
+      await leaf(b, 'closed');
+      await b.later('1 min');
+      expect(isLocked(b)).toBe(false);
+      await b.tap(reception, 'front-in');
+      expect(isLocked(b)).toBe(true);
+      await b.refuses(reception, 'front-in', 'already-inside');
+
+      const full = await frontDoor({
+        rules: 'toggle: { groups: [reception] }, timedHold: { groups: [staff], for: 1 h }',
+        hall: 'occupancy: { limit: 1 }',
+      });
+      await full.lets(staff, 'front-in', { stays: true });
+      await leaf(full, 'open');
+      await leaf(full, 'closed');
+      await full.tap(reception, 'front-in');
+      expect(isLocked(full)).toBe(true);
+      await full.refuses(reception, 'front-in', 'zone-full');
+    },
     'everybody from one card to the next, which lets nobody through': async () => {
       const b = await frontDoor({ rules: toggle, at: '2026-11-16 12:06' });
       await b.lets(reception, 'front-in', { stays: true });

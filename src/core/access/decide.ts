@@ -5,7 +5,7 @@ import { assurance, demandedAssurance } from './rules/assurance.ts';
 import { duress } from './rules/duress.ts';
 import { escort } from './rules/escort.ts';
 import { evacuation } from './rules/evacuation.ts';
-import { hold } from './rules/hold.ts';
+import { endsHold, hold } from './rules/hold.ts';
 import { afterFailure, holderLockOut, readerLockOut } from './rules/lock-out.ts';
 import { lockdown } from './rules/lockdown.ts';
 import { longerAccess } from './rules/longer-access.ts';
@@ -75,6 +75,7 @@ export function decide(asked: Omit<Tap, 'timeMs'>): Decision {
   let unmet: Extract<Verdict, { kind: 'needs' | 'waits' }> | undefined;
   let outranked = false;
   for (const rule of rules) {
+    if (rule.ofPassing && endsHold(tap)) continue;
     const verdict = rule.check(tap);
     if (!verdict) continue;
     const { kind, used } = verdict;

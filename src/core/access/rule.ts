@@ -92,6 +92,8 @@ export interface Rule {
   readonly name: RuleName;
   /** no rule above outranks what it objects */
   readonly outrankedByNone?: true;
+  /** asked of who passes, and so of no tap that ends a hold: that opens nothing, and locks the door in any case */
+  readonly ofPassing?: true;
   readonly check: (tap: Tap) => Verdict | undefined;
 }
 

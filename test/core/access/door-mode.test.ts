@@ -241,6 +241,14 @@ describe('a card', () => {
     expect(ending.kind === 'granted' && ending.obligations.service).toBe(undefined);
   });
 
+  it('that ends a hold needs no second person and no escort; that begins one does', () => {
+    for (const others of [{ twoPerson: {} }, { escort: { of: ['staff'], by: ['cleaning'] } }]) {
+      const door = { toggle: { groups: ['staff'] }, ...others };
+      expect(changesOf(tap(door, toggle))).toEqual([{ key, ifObeyed: true }]);
+      expect(changesOf(tap(door))).toBe('waits');
+    }
+  });
+
   it('ends a timed hold also outside the schedule of the toggle, and begins none there', () => {
     const door = { ...holds, toggle: { groups: ['staff'], schedule: 'office' } };
     const evening = trustedTime(at(20));

@@ -22,6 +22,7 @@ export const escortConfig = z
  */
 export const escort: Rule = {
   name: 'escort',
+  ofPassing: true,
   check: (tap) => {
     const config = tap.slice.rules.door?.escort;
     if (!config) return undefined;

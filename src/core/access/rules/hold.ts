@@ -138,9 +138,9 @@ export const hold: Rule = {
   },
 };
 
-/** Whether this tap, if granted, ends what holds the door unlocked: it unlocks nothing, and nobody passes. */
+/** Whether this tap, if granted, ends what holds the door unlocked: it unlocks nothing, and nobody passes (`ofPassing`). */
 export function endsHold(tap: Tap): boolean {
-  return !isLockedDown(tap) && togglingGroup(tap) !== undefined && standingHold(atDoor(tap)) !== undefined;
+  return togglingGroup(tap) !== undefined && !isLockedDown(tap) && standingHold(atDoor(tap)) !== undefined;
 }
 
 function togglingGroup({ slice }: Tap): string | undefined {

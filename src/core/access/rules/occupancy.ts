@@ -12,6 +12,7 @@ export const occupancyConfig = z
 /** A zone that is full lets nobody in; whoever is known to be inside already takes no further place. */
 export const occupancy: Rule = {
   name: 'occupancy',
+  ofPassing: true,
   check: (tap) => {
     const { from, to: zone } = tap.request;
     if (from === zone) return undefined;

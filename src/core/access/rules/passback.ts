@@ -31,6 +31,7 @@ type Violation = 'already-inside' | 'not-inside';
  */
 export const passback: Rule = {
   name: 'passback',
+  ofPassing: true,
   check: (tap) => {
     const { from, to } = tap.request;
     if (from === to) return undefined;

@@ -5,7 +5,6 @@ import { type Moment, momentOf, momentSchema } from '#core/access/moment.ts';
 import type { Rule, Tap } from '#core/access/rule.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import { escorted } from './escort.ts';
-import { endsHold } from './hold.ts';
 import { remembered } from './reentry.ts';
 import { firstOfTwo } from './two-person.ts';
 
@@ -39,8 +38,8 @@ type Shared = Pick<AccessState, 'shared'>;
  */
 export const position: Rule = {
   name: 'position',
+  ofPassing: true,
   check: (tap) => {
-    if (endsHold(tap)) return undefined;
     const { from, to } = tap.request;
     const persons = personsOf(tap);
     const again = remembered(tap, persons);

@@ -22,6 +22,7 @@ export const reentryConfig = z
  */
 export const reentry: Rule = {
   name: 'reentry',
+  ofPassing: true,
   check: (tap) => {
     const limits = limitsOf(tap);
     if (limits.length === 0) return undefined;

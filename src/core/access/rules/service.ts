@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import type { Rule, ServiceRequest, Tap, Verdict } from '#core/access/rule.ts';
-import { endsHold } from './hold.ts';
 import { attendance, attendanceConfig, isPunch } from './services/attendance.ts';
 import { isLoan, loan, loanConfig } from './services/loan.ts';
 import { once, onceConfig } from './services/once.ts';
@@ -20,11 +19,12 @@ type ServiceConfig = z.output<typeof serviceConfig>;
  */
 export const service: Rule = {
   name: 'service',
+  ofPassing: true,
   outrankedByNone: true,
   check: (tap) => {
     const asked = tap.request.service;
     const { holder, rules } = tap.slice;
-    if (!asked || !holder || endsHold(tap)) return undefined;
+    if (!asked || !holder) return undefined;
     const config = rules.site.services.find(({ id }) => id === asked.id);
     if (!config) return { kind: 'denied', reason: 'service-unknown', used: { service: asked.id } };
     return checkKind(tap, config, holder.holderId);

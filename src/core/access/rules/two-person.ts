@@ -54,6 +54,7 @@ export function waitingAt(
  */
 export const twoPerson: Rule = {
   name: 'two-person',
+  ofPassing: true,
   check: (tap) => {
     const config = askedOf(tap);
     if (!config) return undefined;
