@@ -5,6 +5,7 @@ import { cardProfileSchema } from '#core/card/profile.ts';
 import { keySourceSchema } from '#core/config/key-source.ts';
 import { jsonSchemaOf } from '#core/config/parameter-sheet.ts';
 import { terminalConfigSchema } from '#core/config/terminal-config.ts';
+import { issuanceConfigSchema } from '#issuance/config.ts';
 
 /** The JSON Schemas of device-config/schemas, by file name: editors check and complete YAML with them. */
 export const schemas: Readonly<Record<string, string>> = Object.fromEntries(
@@ -13,6 +14,7 @@ export const schemas: Readonly<Record<string, string>> = Object.fromEntries(
     'card-profile.schema.json': cardProfileSchema,
     'site-rules.schema.json': siteRulesSchema,
     'key-source.schema.json': keySourceSchema,
+    'issuance.schema.json': issuanceConfigSchema,
   }).map(([name, schema]) => [name, `${JSON.stringify(jsonSchemaOf(schema), null, 2)}\n`]),
 );
 

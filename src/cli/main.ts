@@ -44,6 +44,18 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['keys', 'export-cards', async () => (await import('./keys-export-cards.ts')).registerKeysExportCards],
   ['keys', 'install-cards', async () => (await import('./keys-install-cards.ts')).registerKeysInstallCards],
   ['keys', 'lost', async () => (await import('./keys-lost.ts')).registerKeysLost],
+  ['issuance', 'run', async () => (await import('./issuance-run.ts')).registerIssuanceRun],
+  [
+    'issuance',
+    'organization',
+    async () => (await import('./issuance-organization.ts')).registerIssuanceOrganization,
+  ],
+  [
+    'issuance',
+    'administrator',
+    async () => (await import('./issuance-administrator.ts')).registerIssuanceAdministrator,
+  ],
+  ['issuance', 'audit', async () => (await import('./issuance-audit.ts')).registerIssuanceAudit],
   ['door', 'lock', async () => (await import('./door-lock.ts')).registerDoorLock],
   ['door', 'unlock', async () => (await import('./door-commands.ts')).registerDoorUnlock],
   ['door', 'hold', async () => (await import('./door-commands.ts')).registerDoorHold],
@@ -73,6 +85,7 @@ const groups: Readonly<Record<string, string>> = {
   condition: 'Lockdown, evacuation, threat level',
   zone: 'Who is in which zone',
   holder: 'What a terminal remembers of a holder',
+  issuance: 'The server that issues permissions: run it, set it up, verify its record',
 };
 
 async function buildProgram(words: readonly string[], print: (text: string) => void): Promise<Command> {

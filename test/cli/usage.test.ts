@@ -36,6 +36,10 @@ const commands = [
   'keys export-cards',
   'keys install-cards',
   'keys lost',
+  'issuance run',
+  'issuance organization',
+  'issuance administrator',
+  'issuance audit',
   'door lock',
 ] as const;
 const helps = new Map<string, string>();

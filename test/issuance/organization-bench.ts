@@ -32,6 +32,7 @@ export async function makeOrganization(rig: StartedRig, id: string) {
     organizations,
     organization,
     ledger,
+    shared,
     alarms,
     administrators: new Administrators(shared),
     signIn: new SignIn({ ...shared, alarm: (alarm) => alarms.push(alarm) }),

@@ -54,13 +54,14 @@ export class Principals {
 
   /** Makes an API token with `scopes`, which its maker must have. The token itself is told this once. */
   async makeApiToken(
-    { name, scopes, expiresAtMs }: Pick<ApiToken, 'name' | 'scopes' | 'expiresAtMs'>,
+    { name, scopes, days }: Pick<ApiToken, 'name' | 'scopes'> & { readonly days: number },
     actor: Actor,
   ): Promise<{ readonly apiToken: ApiToken; readonly token: string }> {
     const { ledger, entropy } = this.#parts;
     const { token, hash } = makeToken('api-token', entropy);
     const id = Buffer.from(entropy.bytes(8)).toString('hex');
     return ledger.change(actor, async ({ db, atMs, audit }) => {
+      const expiresAtMs = atMs + days * 86_400_000;
       await db
         .insertInto('api_tokens')
         .values({

@@ -1,8 +1,11 @@
+import type { Kysely } from 'kysely';
 import { id } from '#core/access/rule-config.ts';
 import { Fault } from '#core/fault.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { OrganizationPlace } from '#ports/database-place.ts';
 import type { Entropy } from '#ports/entropy.ts';
+import { AuditJournal } from '../audit/audit-journal.ts';
+import type { CommonTables } from '../storage/common-tables.ts';
 import type { Databases } from '../storage/databases.ts';
 import { type Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
@@ -40,7 +43,7 @@ export class Organizations {
         `an organization's id ${checked.error.issues[0]?.message ?? 'is wrong'}`,
       );
     }
-    const ledger = await this.platformLedger();
+    const ledger = await this.#platformLedger();
     const organization = await ledger.change(actor, async ({ db, atMs, audit }) => {
       const known = await db.selectFrom('organizations').select(['organization_id', 'number']).execute();
       if (known.some(({ organization_id }) => organization_id === id)) {
@@ -86,7 +89,12 @@ export class Organizations {
     return new Ledger({ db: await this.#databases.permissions(organization), clock, entropy });
   }
 
-  async platformLedger() {
+  /** What was done to the platform: organizations made. */
+  async platformAudit(): Promise<AuditJournal> {
+    return new AuditJournal({ db: (await this.#databases.platform()) as unknown as Kysely<CommonTables> });
+  }
+
+  async #platformLedger() {
     const { clock, entropy } = { clock: this.#clock, entropy: this.#entropy };
     return new Ledger({ db: await this.#databases.platform(), clock, entropy });
   }

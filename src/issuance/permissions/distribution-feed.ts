@@ -117,7 +117,10 @@ export function effective({ holderId, state, suspended, suspendedCards }: Stored
     cards: cards.map((card) => ({
       profileId: card.profileId,
       userNumber: card.userNumber,
-      status: card.status === 'active' && suspendedCards.has(cardKeyText(card)) ? 'suspended' : card.status,
+      status:
+        card.status === 'active' && suspendedCards[cardKeyText(card)] !== undefined
+          ? 'suspended'
+          : card.status,
       ...(card.keyVersion === null ? {} : { keyVersion: card.keyVersion }),
       ...(card.diversifier === '' ? {} : { diversifier: card.diversifier }),
     })),

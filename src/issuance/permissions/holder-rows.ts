@@ -17,7 +17,7 @@ export interface StoredHolder {
   readonly state: HolderState;
   readonly suspended?: Suspension;
   /** by the text of the card's key */
-  readonly suspendedCards: ReadonlyMap<string, Suspension>;
+  readonly suspendedCards: Readonly<Record<string, Suspension>>;
   /** number of the last change of the holder, its cards or a suspension */
   readonly changeNumber: number;
 }
@@ -67,7 +67,7 @@ export async function readHolders(db: Db, ids: readonly string[]): Promise<Store
         cards: own,
       }),
       ...(suspension && { suspended: suspension }),
-      suspendedCards: new Map(
+      suspendedCards: Object.fromEntries(
         own.flatMap((card) => {
           const one = suspendedCards.get(cardKeyText(card));
           return one ? [[cardKeyText(card), one] as const] : [];

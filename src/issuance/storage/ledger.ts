@@ -9,10 +9,19 @@ import type { CommonTables } from './common-tables.ts';
 /** `terminal` of every entry of an audit journal. */
 export const auditTerminal = 'issuance';
 
+const answersKeptMs = 86_400_000;
+
 /** Who does something, and by which way. */
 export interface Actor {
   readonly id: string;
   readonly via: 'session' | 'api-token' | 'command-line' | 'server';
+  /** a request that takes effect once, however often it comes: the key it names, and a hash of what it asks for */
+  readonly once?: { readonly key: string; readonly hash: string };
+}
+
+/** The key was used for another request before. */
+export interface KeyReused {
+  readonly kind: 'key-reused';
 }
 
 /** What an entry of the audit journal says. No user number, name or secret stands in `body`. */
@@ -87,6 +96,8 @@ export class Ledger<T extends CommonTables> {
           hash: state.audit_hash,
         },
       });
+      const answered = actor.once && (await answerTo(common, actor.id, actor.once));
+      if (answered) throw new Abandoned(answered);
       const result = await action({
         db: transaction,
         atMs: this.#clock.utcMs(),
@@ -97,6 +108,7 @@ export class Ledger<T extends CommonTables> {
         },
       });
       if (chain.head.sequence === state.audit_sequence) throw new Error('a change without an audit entry');
+      if (actor.once) await keepAnswer(common, actor.id, actor.once, { result, atMs: this.#clock.utcMs() });
       await common
         .updateTable('server_state')
         .set({
@@ -108,6 +120,35 @@ export class Ledger<T extends CommonTables> {
       return result;
     });
   }
+}
+
+type Once = NonNullable<Actor['once']>;
+
+async function answerTo(db: Kysely<CommonTables>, principal: string, { key, hash }: Once): Promise<unknown> {
+  const row = await db
+    .selectFrom('requests')
+    .selectAll()
+    .where('principal', '=', principal)
+    .where('key', '=', key)
+    .executeTakeFirst();
+  if (!row) return undefined;
+  return row.request_hash === hash ? JSON.parse(row.answer) : ({ kind: 'key-reused' } satisfies KeyReused);
+}
+
+async function keepAnswer(
+  db: Kysely<CommonTables>,
+  principal: string,
+  { key, hash }: Once,
+  { result, atMs }: { readonly result: unknown; readonly atMs: number },
+): Promise<void> {
+  await db
+    .deleteFrom('requests')
+    .where('made_at_ms', '<', atMs - answersKeptMs)
+    .execute();
+  await db
+    .insertInto('requests')
+    .values({ principal, key, request_hash: hash, answer: JSON.stringify(result), made_at_ms: atMs })
+    .execute();
 }
 
 class AuditChain {

@@ -1,0 +1,69 @@
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import { parseYaml } from '#core/config/yaml-document.ts';
+
+const path = z.string().min(1).describe('path of a file; a relative one counts from this file');
+const loopback = ['127.0.0.1', '::1', 'localhost'];
+
+const sqlite = z.strictObject({ kind: z.literal('sqlite') });
+const postgres = z.strictObject({
+  kind: z.literal('postgres'),
+  host: z.string().min(1).describe('name or address, or the folder of a unix socket'),
+  port: z.int().min(1).max(65_535).default(5_432),
+  database: z.string().min(1).default('kazasu'),
+  user: z.string().min(1).default('kazasu'),
+  passwordFile: path.optional(),
+  tls: z.strictObject({ ca: path.describe('certificate authority of the database server (PEM)') }).optional(),
+  connections: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(4)
+    .describe('connections at most for each database of each organization'),
+});
+
+/** device-config/issuance/*.yaml: what one process of the issuance server needs to run. */
+export const issuanceConfigSchema = z
+  .strictObject({
+    formatVersion: z.literal(1),
+    stateDirectory: z.string().startsWith('/', 'an absolute path').default('/var/lib/kazasu-issuance'),
+    database: z.discriminatedUnion('kind', [sqlite, postgres]).default({ kind: 'sqlite' }),
+    http: z
+      .strictObject({
+        host: z.string().min(1).default('127.0.0.1'),
+        port: z.int().min(0).max(65_535).default(8_443),
+        tls: z.strictObject({ certificate: path, key: path }).optional(),
+      })
+      .prefault({})
+      .refine(({ host, tls }) => tls !== undefined || loopback.includes(host), {
+        path: ['tls'],
+        error: 'is missing; without it the server listens on this machine alone (127.0.0.1)',
+      }),
+    log: z
+      .strictObject({ level: z.enum(['fatal', 'error', 'warn', 'info', 'debug']).default('info') })
+      .prefault({}),
+  })
+  .describe('the issuance server');
+
+export type IssuanceConfig = z.output<typeof issuanceConfigSchema>;
+
+/** Parses the text of `file`, with paths counted from its folder. Throws a Fault `config-invalid` with every problem. */
+export function parseIssuanceConfig(text: string, file: string): IssuanceConfig {
+  const config = parseYaml(text, file, issuanceConfigSchema, 'config-invalid');
+  const located = (name: string) => resolve(dirname(resolve(file)), name);
+  const { http, database } = config;
+  return {
+    ...config,
+    http: http.tls
+      ? { ...http, tls: { certificate: located(http.tls.certificate), key: located(http.tls.key) } }
+      : http,
+    database:
+      database.kind === 'postgres'
+        ? {
+            ...database,
+            ...(database.passwordFile !== undefined && { passwordFile: located(database.passwordFile) }),
+            ...(database.tls && { tls: { ca: located(database.tls.ca) } }),
+          }
+        : database,
+  };
+}

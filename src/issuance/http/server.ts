@@ -1,0 +1,146 @@
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import swagger from '@fastify/swagger';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { Fault } from '#core/fault.ts';
+import type { Services } from '../services.ts';
+import { addAdministratorRoutes } from './administrator-routes.ts';
+import { addHolderRoutes } from './holder-routes.ts';
+import { addChangeSetRoutes, addRulesRoutes } from './plan-routes.ts';
+import { answerError, refuse } from './problem.ts';
+import { Routes } from './route.ts';
+import { addSessionRoutes } from './session-routes.ts';
+
+export interface HttpAddress {
+  readonly host: string;
+  readonly port: number;
+  /** PEM files */
+  readonly tls?: { readonly certificate: string; readonly key: string };
+}
+
+export interface HttpServerParts {
+  readonly services: Services;
+  readonly log: FastifyBaseLogger;
+  /** rejects while a database does not answer */
+  readonly checkHealth: () => Promise<void>;
+  readonly version: string;
+}
+
+const bodyLimit = 262_144;
+const requestTimeoutMs = 30_000;
+
+/** The HTTP interface of the server for administrators and other systems; docs/issuance.md says what it offers. */
+export class HttpServer {
+  readonly #parts: HttpServerParts;
+  #app: FastifyInstance | undefined;
+
+  constructor(parts: HttpServerParts) {
+    this.#parts = parts;
+  }
+
+  /** Listens and resolves to the address. Rejects with `argument-invalid` where it is taken, or `file-unreadable`. */
+  async start({ host, port, tls }: HttpAddress): Promise<string> {
+    const app = await this.#build(tls);
+    this.#app = app;
+    try {
+      await app.listen({ host, port });
+    } catch (error) {
+      await app.close();
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      throw new Fault('argument-invalid', `port ${port} of ${host} is in use`, { cause: error });
+    }
+    const address = app.server.address() as AddressInfo;
+    const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+    return `${tls ? 'https' : 'http'}://${name}:${address.port}`;
+  }
+
+  async stop(): Promise<void> {
+    await this.#app?.close();
+    this.#app = undefined;
+  }
+
+  async #build(tls: HttpAddress['tls']): Promise<FastifyInstance> {
+    const { log, services, version } = this.#parts;
+    const app = Fastify({
+      loggerInstance: log,
+      // the address of a request may have the id of a person in it
+      logController: new LogController({ disableRequestLogging: true }),
+      bodyLimit,
+      requestTimeout: requestTimeoutMs,
+      forceCloseConnections: 'idle',
+      ...(tls && {
+        https: {
+          cert: await readFile(tls.certificate),
+          key: await readFile(tls.key),
+          minVersion: 'TLSv1.2' as const,
+        },
+      }),
+    }) as unknown as FastifyInstance;
+    app.setValidatorCompiler(validatorCompiler);
+    app.setSerializerCompiler(serializerCompiler);
+    app.setErrorHandler(answerError);
+    app.setNotFoundHandler((_request, reply) => refuse(reply, 'not-there'));
+    app.addHook('onSend', async (_request, reply) => {
+      reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    });
+    app.addHook('onResponse', async (request, reply) =>
+      logAnswer(request, reply.statusCode, reply.elapsedTime),
+    );
+    await app.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: { title: 'Kazasu issuance server', version },
+        components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+      },
+      transform: jsonSchemaTransform,
+    });
+    await app.register(async (scope) => {
+      const routes = new Routes({ app: scope, services });
+      addSessionRoutes(routes, scope, services);
+      addHolderRoutes(routes);
+      addRulesRoutes(routes);
+      addChangeSetRoutes(routes);
+      addAdministratorRoutes(routes);
+      this.#addOwn(scope);
+    });
+    return app;
+  }
+
+  #addOwn(app: FastifyInstance): void {
+    app.route({
+      method: 'GET',
+      url: '/health',
+      schema: {
+        summary: 'Whether the server serves',
+        response: { 200: z.object({ status: z.literal('ready') }) },
+      },
+      handler: async (_request, reply) => {
+        await this.#parts.checkHealth();
+        return reply.send({ status: 'ready' });
+      },
+    });
+    app.get('/api/v1/openapi.json', { schema: { hide: true } as object }, async () => app.swagger());
+  }
+}
+
+/** What was asked, without the address that was asked for: it has ids of people in it. */
+function logAnswer(request: FastifyRequest, status: number, tookMs: number): void {
+  const { organization } = (request.params ?? {}) as { organization?: string };
+  request.log.info(
+    {
+      method: request.method,
+      route: request.routeOptions.url ?? 'none',
+      ...(organization !== undefined && { organization }),
+      status,
+      tookMs: Math.round(tookMs),
+    },
+    'answered',
+  );
+}

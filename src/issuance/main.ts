@@ -1,0 +1,186 @@
+import { readFileSync } from 'node:fs';
+import { link, open, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { destination, type Logger, pino } from 'pino';
+import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { SystemClock } from '#adapters/os/clock.ts';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { makeFolder } from '#adapters/process/ownership.ts';
+import { readSecretFile } from '#adapters/process/secret-file.ts';
+import { Fault, isFault } from '#core/fault.ts';
+import { unreadable } from '#core/file-fault.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Signing } from '#ports/signing.ts';
+import { OneTimePasswords } from './administrators/one-time-passwords.ts';
+import { Passwords } from './administrators/passwords.ts';
+import type { AdministratorAlarm } from './administrators/sign-in.ts';
+import { type IssuanceConfig, parseIssuanceConfig } from './config.ts';
+import { databaseSource } from './database-source.ts';
+import { HttpServer } from './http/server.ts';
+import { Organizations } from './organizations/organizations.ts';
+import { Services } from './services.ts';
+import { Databases } from './storage/databases.ts';
+
+/** how often it is looked what has become due, and what of the audit journals is not signed yet */
+const dueEveryMs = 1_000;
+const sealEveryMs = 60_000;
+
+/** Everything of the server that works on its databases, for the server itself and for commands beside it. */
+export interface Issuance {
+  readonly config: IssuanceConfig;
+  readonly clock: Clock;
+  readonly databases: Databases;
+  readonly organizations: Organizations;
+  readonly services: Services;
+  /** signs the audit journals */
+  readonly signing: Signing;
+}
+
+/**
+ * Opens what `configFile` describes. Rejects with a Fault `config-invalid` with every problem, `file-unreadable`,
+ * `key-file-invalid` or `key-unavailable`. Databases open as they are asked for.
+ */
+export async function openIssuance(
+  configFile: string,
+  alarm: (alarm: AdministratorAlarm) => void,
+): Promise<Issuance> {
+  const text = await readFile(configFile, 'utf8').catch((error: unknown) => {
+    throw unreadable(configFile, error);
+  });
+  const config = parseIssuanceConfig(text, configFile);
+  makeFolder(config.stateDirectory);
+  const [clock, entropy] = [new SystemClock(), new SystemEntropy()];
+  const databases = new Databases({ source: await databaseSource(config) });
+  const organizations = new Organizations({ databases, clock, entropy });
+  const key = await sealingKey(join(config.stateDirectory, 'one-time-passwords.key'), entropy);
+  const services = new Services({
+    organizations,
+    passwords: new Passwords({ entropy }),
+    oneTimePasswords: new OneTimePasswords({ key, entropy }),
+    clock,
+    entropy,
+    alarm,
+  });
+  const signing = await openDeviceKey(config.stateDirectory);
+  return { config, clock, databases, organizations, services, signing };
+}
+
+/** Runs the server that `configFile` describes until SIGTERM or SIGINT. */
+export async function runIssuance(configFile: string): Promise<void> {
+  let log: Logger | undefined;
+  const issuance = await openIssuance(configFile, (alarm) => log?.error(alarm, 'alarm'));
+  const { config, services, databases, organizations } = issuance;
+  log = pino({ level: config.log.level }, destination(1));
+  const stopped = stopSignal();
+  // a database that must not be touched is told at the start
+  for (const { id } of await organizations.list()) await services.find(id);
+  const server = new HttpServer({
+    services,
+    log: log.child({ component: 'http' }),
+    version: version(),
+    checkHealth: async () => {
+      await organizations.list();
+    },
+  });
+  const due = repeated(dueEveryMs, () => settle(issuance), log);
+  const seal = repeated(sealEveryMs, () => sealAll(issuance), log);
+  try {
+    const url = await server.start(config.http as Parameters<HttpServer['start']>[0]);
+    log.info({ url, database: config.database.kind }, 'ready');
+    log.info({ signal: await stopped }, 'stopping');
+  } finally {
+    await server.stop();
+    await Promise.all([due(), seal()]);
+    await sealAll(issuance);
+    await databases.stop();
+  }
+}
+
+/** Lets everything that is due come into force, in short steps between which others have their turn. */
+async function settle({ organizations, services, clock }: Issuance): Promise<void> {
+  for (const { id } of await organizations.list()) {
+    const found = await services.find(id);
+    while (await found?.due.step(clock.utcMs())) await new Promise(setImmediate);
+  }
+}
+
+/** Signs the heads of all audit journals. */
+async function sealAll({ organizations, services, signing, clock }: Issuance): Promise<void> {
+  await (await organizations.platformAudit()).seal(signing, clock);
+  for (const { id } of await organizations.list())
+    await (await services.find(id))?.audit.seal(signing, clock);
+}
+
+/** Does `action` again and again until the function returned is called, which waits for the last one to end. */
+function repeated(everyMs: number, action: () => Promise<void>, log: Logger): () => Promise<void> {
+  let ended = false;
+  let wake = () => {};
+  const running = (async () => {
+    while (!ended) {
+      await action().catch((error: unknown) => {
+        if (!isFault(error)) throw error;
+        log.error({ fault: error.code }, error.message);
+      });
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, everyMs);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        if (ended) wake();
+      });
+    }
+  })();
+  return async () => {
+    ended = true;
+    wake();
+    await running;
+  };
+}
+
+/** The 32 bytes under which secrets of one-time passwords are sealed; made at first use, for its owner alone. */
+async function sealingKey(file: string, entropy: SystemEntropy): Promise<Uint8Array> {
+  const known = await readSecretFile(file).catch((error: unknown) => {
+    if (isFault(error, 'file-unreadable')) return undefined;
+    throw error;
+  });
+  if (known?.length === 32) return known;
+  if (known)
+    throw new Fault('key-file-invalid', `${file} does not hold 32 bytes; restore it from the backup`);
+  const draft = `${file}.${process.pid}`;
+  const handle = await open(draft, 'wx', 0o600).catch((error: unknown) => {
+    throw unreadable(draft, error);
+  });
+  await handle.writeFile(entropy.bytes(32));
+  await handle.sync();
+  await handle.close();
+  // of two processes that make one at once, the first counts
+  await link(draft, file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw unreadable(file, error);
+  });
+  await rm(draft);
+  return readSecretFile(file);
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({ options: { config: { type: 'string' } } });
+  try {
+    if (values.config === undefined) throw new Fault('argument-invalid', 'usage: main.ts --config FILE');
+    await runIssuance(values.config);
+  } catch (error) {
+    process.stderr.write(`kazasu: ${isFault(error) ? `${error.code}: ${error.message}` : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,70 @@
+import type { Kysely } from 'kysely';
+import type { Clock } from '#ports/clock.ts';
+import type { Entropy } from '#ports/entropy.ts';
+import { Administrators } from './administrators/administrators.ts';
+import type { OneTimePasswords } from './administrators/one-time-passwords.ts';
+import type { Passwords } from './administrators/passwords.ts';
+import { Principals } from './administrators/principals.ts';
+import { type AdministratorAlarm, SignIn } from './administrators/sign-in.ts';
+import { Sites } from './administrators/sites.ts';
+import { AuditJournal } from './audit/audit-journal.ts';
+import type { Organization, Organizations } from './organizations/organizations.ts';
+import { ChangeSets } from './permissions/change-sets.ts';
+import { DistributionFeed } from './permissions/distribution-feed.ts';
+import { DueChanges } from './permissions/due-changes.ts';
+import { Holders } from './permissions/holders.ts';
+import { RulesVersions } from './permissions/rules-versions.ts';
+import type { CommonTables } from './storage/common-tables.ts';
+
+export interface ServicesParts {
+  readonly organizations: Organizations;
+  readonly passwords: Passwords;
+  readonly oneTimePasswords: OneTimePasswords;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly alarm: (alarm: AdministratorAlarm) => void;
+}
+
+export type OrganizationServices = Awaited<ReturnType<typeof servicesOf>>;
+
+/** What serves each organization; all of it works on the databases of that organization alone. */
+export class Services {
+  readonly #parts: ServicesParts;
+  readonly #known = new Map<string, Promise<OrganizationServices>>();
+
+  constructor(parts: ServicesParts) {
+    this.#parts = parts;
+  }
+
+  /** undefined for an organization that is not there */
+  async find(organizationId: string): Promise<OrganizationServices | undefined> {
+    const organization = await this.#parts.organizations.find(organizationId);
+    if (!organization) return undefined;
+    let services = this.#known.get(organizationId);
+    if (!services) {
+      services = servicesOf(organization, this.#parts);
+      this.#known.set(organizationId, services);
+      services.catch(() => this.#known.delete(organizationId));
+    }
+    return services;
+  }
+}
+
+async function servicesOf(organization: Organization, parts: ServicesParts) {
+  const { organizations, passwords, oneTimePasswords, clock, entropy, alarm } = parts;
+  const ledger = await organizations.ledger(organization);
+  const accounts = { organization: organization.id, ledger, passwords, oneTimePasswords, clock, entropy };
+  return {
+    organization,
+    administrators: new Administrators(accounts),
+    signIn: new SignIn({ ...accounts, alarm }),
+    principals: new Principals({ ledger, clock, entropy }),
+    sites: new Sites({ ledger }),
+    audit: new AuditJournal({ db: ledger.db as unknown as Kysely<CommonTables> }),
+    holders: new Holders({ ledger }),
+    rules: new RulesVersions({ organization: organization.id, ledger }),
+    changeSets: new ChangeSets({ ledger, entropy }),
+    due: new DueChanges({ ledger }),
+    feed: new DistributionFeed({ db: ledger.db }),
+  };
+}

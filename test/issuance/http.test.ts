@@ -1,0 +1,323 @@
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Role } from '#issuance/administrators/roles.ts';
+import { HttpServer } from '#issuance/http/server.ts';
+import { Services } from '#issuance/services.ts';
+import { databaseRigs, type StartedRig } from './database-rigs.ts';
+import { commissioner, makeOrganization, rulesDocument, shownByApp } from './organization-bench.ts';
+
+interface Reply {
+  readonly status: number;
+  readonly body: { readonly [key: string]: unknown };
+  readonly headers: Headers;
+}
+
+const taro = { groups: ['staff'], cards: [{ profileId: 'type-a', userNumber: 'USER0001' }] };
+
+describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => {
+  let rig: StartedRig;
+  let city: Awaited<ReturnType<typeof makeOrganization>>;
+  let server: HttpServer;
+  let url: string;
+  let admin: string;
+  const logged: string[] = [];
+
+  beforeAll(async () => {
+    rig = await start();
+    city = await makeOrganization(rig, 'city');
+    await city.organizations.create({ id: 'university', name: '大学' }, commissioner);
+    const services = new Services({
+      ...city.shared,
+      organizations: city.organizations,
+      alarm: () => undefined,
+    });
+    server = new HttpServer({
+      services,
+      log: pino({ level: 'debug' }, { write: (line: string) => logged.push(line) }),
+      checkHealth: async () => {
+        await city.organizations.list();
+      },
+      version: '1.2.3',
+    });
+    url = await server.start({ host: '127.0.0.1', port: 0 });
+    admin = await signIn('admin', ['organization-admin']);
+    const made = await call('POST', '/rules', { token: admin, body: { document: rulesDocument } });
+    expect(made.status).toBe(200);
+  });
+  afterAll(async () => {
+    await server.stop();
+    await city.databases.stop();
+    await rig.stop();
+  });
+
+  const call = async (
+    method: string,
+    path: string,
+    {
+      token,
+      body,
+      headers = {},
+      organization = 'city',
+    }: { token?: string; body?: unknown; headers?: Record<string, string>; organization?: string } = {},
+  ): Promise<Reply> => {
+    const reply = await fetch(`${url}/api/v1/organizations/${organization}${path}`, {
+      method,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await reply.text();
+    return { status: reply.status, headers: reply.headers, body: text === '' ? {} : JSON.parse(text) };
+  };
+  const signIn = async (id: string, roles: readonly Role[], sites: readonly string[] = []) => {
+    const made = await city.administrators.create(
+      { id, name: id, roles, sites, breakGlass: false },
+      commissioner,
+    );
+    const { password, oneTimePasswordAddress } = made.credentials;
+    const oneTimePassword = shownByApp(oneTimePasswordAddress, city.clock.utcMs());
+    const reply = await call('POST', '/session', { body: { administrator: id, password, oneTimePassword } });
+    return reply.body.token as string;
+  };
+  const none = { 'if-none-match': '*' };
+  const make = (id: string, userNumber: string) =>
+    call('PUT', `/holders/${id}`, {
+      token: admin,
+      headers: none,
+      body: { ...taro, cards: [{ profileId: 'type-a', userNumber }] },
+    });
+
+  it('signs in, tells who it is, and signs out', async () => {
+    const token = await signIn('jiro', ['operator']);
+    expect((await call('GET', '/session', { token })).body).toMatchObject({ id: 'jiro', via: 'session' });
+    expect((await call('DELETE', '/session', { token })).status).toBe(204);
+    expect((await call('GET', '/session', { token })).status).toBe(401);
+    const wrong = { administrator: 'jiro', password: 'x' };
+    const refused = await call('POST', '/session', { body: wrong });
+    expect([refused.status, refused.body.type]).toEqual([401, 'urn:kazasu:problem:sign-in-refused']);
+    const unknown = await call('POST', '/session', { body: wrong, organization: 'nowhere' });
+    expect(unknown.body).toEqual(refused.body);
+  });
+
+  it('lets nobody in without a token of this organization', async () => {
+    for (const token of [undefined, 'kzs_x', `kzs_${'A'.repeat(43)}`, `${admin}x`]) {
+      expect((await call('GET', '/holders', token === undefined ? {} : { token })).status).toBe(401);
+    }
+    for (const organization of ['university', 'nowhere', '..%2Fcity']) {
+      expect((await call('GET', '/holders', { token: admin, organization })).status).toBe(401);
+    }
+  });
+
+  it('lets each role do its own', async () => {
+    const operator = await signIn('saburo', ['operator']);
+    await make('of-roles', 'USER0100');
+    expect((await call('GET', '/holders', { token: operator })).status).toBe(200);
+    const suspended = await call('PUT', '/holders/of-roles/suspension', { token: operator, body: {} });
+    expect(suspended.body.suspended).toMatchObject({ by: 'saburo' });
+    const written = await call('PUT', '/holders/x', { token: operator, headers: none, body: taro });
+    expect([written.status, written.body.type]).toEqual([403, 'urn:kazasu:problem:scope-missing']);
+    const auditor = await signIn('auditor', ['auditor']);
+    expect((await call('GET', '/audit', { token: auditor })).status).toBe(200);
+    expect((await call('PUT', '/holders/of-roles/suspension', { token: auditor, body: {} })).status).toBe(
+      403,
+    );
+  });
+
+  it('keeps facilities administrators to their sites', async () => {
+    const site = { name: '別館', groups: ['annex'], terminals: [] };
+    expect((await call('PUT', '/sites/annex', { token: admin, headers: none, body: site })).status).toBe(200);
+    const token = await signIn('shiro', ['facilities-admin'], ['annex']);
+    const staff = await call('PUT', '/holders/shiros', { token, headers: none, body: taro });
+    expect([staff.status, staff.body.type]).toEqual([403, 'urn:kazasu:problem:out-of-reach']);
+    const body = { groups: ['annex'], cards: [{ profileId: 'type-a', userNumber: 'USER0200' }] };
+    expect((await call('PUT', '/holders/shiros', { token, headers: none, body })).status).toBe(200);
+  });
+
+  it('changes what was read, and nothing else', async () => {
+    const made = await make('etag', 'USER0300');
+    const etag = made.headers.get('etag') ?? '';
+    expect(made.status).toBe(200);
+    const body = { ...taro, groups: ['cleaning'], cards: [] };
+    const put = (headers: Record<string, string>) =>
+      call('PUT', '/holders/etag', { token: admin, body, headers });
+    expect((await put({})).status).toBe(428);
+    expect((await put(none)).status).toBe(412);
+    expect((await put({ 'if-match': '"1"' })).status).toBe(412);
+    expect((await put({ 'if-match': 'W/"1"' })).status).toBe(428);
+    const changed = await put({ 'if-match': etag });
+    expect(changed.body).toMatchObject({ groups: ['cleaning'], cards: [] });
+    expect((await put({ 'if-match': etag })).status).toBe(412);
+    const gone = { 'if-match': changed.headers.get('etag') ?? '' };
+    expect((await call('DELETE', '/holders/etag', { token: admin, headers: gone })).status).toBe(204);
+    expect((await call('GET', '/holders/etag', { token: admin })).status).toBe(404);
+  });
+
+  it('tells everything wrong with a request, and repeats no user number', async () => {
+    const malformed = await call('PUT', '/holders/x', {
+      token: admin,
+      headers: none,
+      body: { groups: 'staff', more: 1 },
+    });
+    expect([malformed.status, malformed.body.type]).toEqual([400, 'urn:kazasu:problem:request-invalid']);
+    const cards = [{ profileId: 'type-a', userNumber: '１２３４' }];
+    const wrong = await call('PUT', '/holders/x', {
+      token: admin,
+      headers: none,
+      body: { groups: ['a', 'staff'], cards },
+    });
+    expect(wrong.status).toBe(422);
+    expect(wrong.headers.get('content-type')).toBe('application/problem+json');
+    expect(wrong.body.problems).toMatchObject([{ path: 'groups.0' }, { path: 'cards.0.userNumber' }]);
+    expect(JSON.stringify(wrong.body)).not.toContain('１２３４');
+  });
+
+  it('does once what is asked twice with one key', async () => {
+    const headers = { ...none, 'idempotency-key': 'request-1' };
+    const body = { groups: ['staff'], cards: [{ profileId: 'type-a', userNumber: 'USER0400' }] };
+    const ask = (id: string, more: object = {}) =>
+      call('PUT', `/holders/${id}`, { token: admin, headers, body: { ...body, ...more } });
+    const first = await ask('once');
+    expect(await ask('once')).toMatchObject({ status: 200, body: first.body });
+    expect((await ask('once', { groups: [] })).body.type).toBe('urn:kazasu:problem:key-reused');
+    expect((await ask('other')).status).toBe(422);
+    const malformed = await call('PUT', '/holders/once', {
+      token: admin,
+      headers: { ...none, 'idempotency-key': 'a b' },
+      body,
+    });
+    expect(malformed.status).toBe(400);
+  });
+
+  it('gives lists page by page', async () => {
+    for (let index = 0; index < 5; index += 1) await make(`page-${index}`, `USER050${index}`);
+    const seen: string[] = [];
+    for (let cursor = ''; ; ) {
+      const page = await call('GET', `/holders?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`, {
+        token: admin,
+      });
+      const { items, next } = page.body as unknown as { items: { holderId: string }[]; next: string | null };
+      expect(items.length).toBeLessThanOrEqual(2);
+      seen.push(...items.map(({ holderId }) => holderId));
+      if (next === null) break;
+      cursor = next;
+    }
+    expect(seen.filter((id) => id.startsWith('page-'))).toHaveLength(5);
+    expect(seen).toEqual([...new Set(seen)].sort());
+    const found = await call('POST', '/holders/search', { token: admin, body: { userNumber: 'USER0502' } });
+    expect(found.body.items).toMatchObject([{ holderId: 'page-2' }]);
+  });
+
+  it('plans for a day, compares and rehearses', async () => {
+    await make('planned', 'USER0600');
+    const april1 = new Date(city.clock.utcMs() + 86_400_000).toISOString();
+    const made = await call('POST', '/change-sets', {
+      token: admin,
+      body: { title: '4月1日', inForceFrom: april1 },
+    });
+    const id = made.body.id as string;
+    const body = { groups: ['annex'], cards: [{ profileId: 'type-a', userNumber: 'USER0600' }] };
+    const planned = await call('PUT', `/holders/planned?changeSet=${id}`, {
+      token: admin,
+      headers: none,
+      body,
+    });
+    expect(planned.body).toEqual({ plannedIn: id });
+    const at = `/holders/planned/at?moment=${encodeURIComponent(april1)}`;
+    const before = await call('GET', at, { token: admin });
+    expect(before.body).toMatchObject({ holder: { groups: ['staff'] } });
+    const changes = await call('GET', `/change-sets/${id}/changes`, { token: admin });
+    expect(changes.body.items).toMatchObject([
+      { holderId: 'planned', change: { join: ['annex'], leave: ['staff'] } },
+    ]);
+    const etag = (await call('GET', `/change-sets/${id}`, { token: admin })).headers.get('etag') ?? '';
+    const schedule = { token: admin, headers: { 'if-match': etag }, body: { inForceFrom: april1 } };
+    expect((await call('POST', `/change-sets/${id}/schedule`, schedule)).body).toMatchObject({
+      state: 'scheduled',
+    });
+    expect((await call('GET', at, { token: admin })).body).toMatchObject({ holder: { groups: ['annex'] } });
+  });
+
+  it('makes API tokens with no more than their maker may', async () => {
+    const made = await call('POST', '/api-tokens', {
+      token: admin,
+      body: { name: 'personnel', scopes: ['holders:suspend'], days: 30 },
+    });
+    const token = made.body.token as string;
+    expect(
+      (await call('PUT', '/holders/page-1/suspension', { token, body: { reason: '退職' } })).status,
+    ).toBe(200);
+    expect((await call('GET', '/holders/page-1', { token })).status).toBe(403);
+    const writer = await call('POST', '/api-tokens', {
+      token: admin,
+      body: { name: 'writer', scopes: ['administrators:write'], days: 1 },
+    });
+    const more = await call('POST', '/api-tokens', {
+      token: writer.body.token as string,
+      body: { name: 'more', scopes: ['holders:write'], days: 1 },
+    });
+    expect(more.status).toBe(403);
+    const list = await call('GET', '/api-tokens', { token: admin });
+    expect(JSON.stringify(list.body)).not.toContain(token);
+    const { id } = made.body.apiToken as unknown as { id: string };
+    expect((await call('DELETE', `/api-tokens/${id}`, { token: admin })).status).toBe(204);
+    expect((await call('PUT', '/holders/page-1/suspension', { token, body: {} })).status).toBe(401);
+  });
+
+  it('shows what was done', async () => {
+    const { items } = (await call('GET', '/audit?limit=5', { token: admin })).body as unknown as {
+      items: { sequence: number; body: { action: string; by: string } }[];
+    };
+    expect(items.map(({ body }) => body.action)).toContain('api-token-revoked');
+    expect(items).toHaveLength(5);
+  });
+
+  it('refuses what is too large, not JSON, or of no route', async () => {
+    const large = await call('POST', '/holders/search', {
+      token: admin,
+      body: { userNumber: 'x'.repeat(300_000) },
+    });
+    expect(large.status).toBe(413);
+    const headers = { authorization: `Bearer ${admin}`, 'content-type': 'application/json' };
+    const broken = await fetch(`${url}/api/v1/organizations/city/holders/search`, {
+      method: 'POST',
+      headers,
+      body: '{',
+    });
+    expect([broken.status, broken.headers.get('content-type')]).toEqual([400, 'application/problem+json']);
+    expect((await fetch(`${url}/nowhere`)).status).toBe(404);
+  });
+
+  it('describes itself, and says that it serves', async () => {
+    const described = (await (await fetch(`${url}/api/v1/openapi.json`)).json()) as {
+      openapi: string;
+      info: { version: string };
+      paths: Record<string, unknown>;
+    };
+    expect(described.openapi).toBe('3.1.0');
+    expect(described.info.version).toBe('1.2.3');
+    expect(Object.keys(described.paths)).toContain('/api/v1/organizations/{organization}/holders/{holderId}');
+    expect(Object.keys(described.paths).length).toBeGreaterThan(20);
+    expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: 'ready' });
+  });
+
+  it('writes no id, user number or token into its log', () => {
+    const text = logged.join('');
+    expect(logged.length).toBeGreaterThan(50);
+    for (const secret of ['USER0', 'page-1', 'of-roles', admin, 'kzs_', 'kzt_', '退職']) {
+      expect(text).not.toContain(secret);
+    }
+    expect(text).toContain('/api/v1/organizations/:organization/holders/:holderId');
+  });
+
+  it.runIf(name === 'PostgreSQL')('keeps serving after a database server has failed', async () => {
+    await rig.cluster?.crash();
+    const away = await call('GET', '/holders', { token: admin });
+    expect([away.status, away.body.type]).toEqual([503, 'urn:kazasu:problem:unavailable']);
+    expect((await fetch(`${url}/health`)).status).toBe(503);
+    await rig.cluster?.restart();
+    expect((await call('GET', '/holders', { token: admin })).status).toBe(200);
+  });
+});
