@@ -223,6 +223,13 @@ export class Building {
     await this.#powerOn(pause);
   }
 
+  /** The program ends in order and starts again, the machine runs on. */
+  async restart(): Promise<void> {
+    if (!this.#parts) throw new Error('the building is not open');
+    await this.#running().stop();
+    this.#run = await TerminalRun.start({ ...this.#parts, folder: this.#folder });
+  }
+
   /** The power fails at once, and comes back: what was not on the disk by then is gone. */
   async crash(pause: Pause = {}): Promise<void> {
     this.#folder = copyOf(this.#folder, this.#root);

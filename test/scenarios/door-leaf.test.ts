@@ -23,6 +23,18 @@ rule('time of a grant', {
     },
   },
   denies: {
+    'a second time who was granted, where no contact tells whether they went through': async () => {
+      const hardware = '{ strike: { kind: usb-relay, serial: QAAMZ, relay: 1 } }';
+      const b = await frontDoor({ hardware, hall: 'passback: { mode: hard }' });
+      await b.lets(staff, 'front-in', { stays: true });
+      await b.later('4999 ms');
+      expect(isLocked(b)).toBe(false);
+      await b.later('1 s');
+      await b.refuses(staff, 'front-in', 'already-inside');
+      b.door(front).force();
+      await b.later('1 min');
+      expect(b.alarms()).toEqual([]);
+    },
     'whoever comes after it; who did not open is told': async () => {
       const b = await frontDoor({ settings: 'strikeTime: 3 s' });
       const { tapId } = await b.lets(staff, 'front-in', { stays: true });
@@ -162,6 +174,16 @@ rule('opening and closing', {
 
 rule('held open', {
   passes: {
+    'while the door is held unlocked, and for its time from then on': async () => {
+      const b = await frontDoor({ rules: 'unlock: [{ schedule: hours }]', settings: 'preAlarm: 0 ms' });
+      await b.until('2026-11-16 12:06');
+      await leaf(b, 'open');
+      await b.until('2026-11-16 12:15');
+      await b.later('29 s');
+      expect(b.alarms()).toEqual([]);
+      await b.later('1 s');
+      expect(b.alarms(), 'without a warning').toEqual(['held-open']);
+    },
     'for its time, longer for who needs it, and anew from each grant': async () => {
       const b = await frontDoor({ settings: 'longerHeldOpenAfter: 60 s' });
       await b.lets(staff, 'front-in', { stays: true });

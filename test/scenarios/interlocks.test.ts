@@ -76,6 +76,15 @@ rule('interlock', {
       await b.later('1 s');
       await b.lets(other, 'inner-in');
     },
+    'another door while one cannot be told locked and closed': async () => {
+      const b = await manTrap();
+      b.door('outer').misbehave({ lineGone: true });
+      await b.later('1 s');
+      await b.refuses(other, 'inner-in', 'interlock-busy');
+      b.door('outer').misbehave({});
+      await b.later('10 s');
+      await b.lets(other, 'inner-in');
+    },
     'a hold until the others are locked and closed': async () => {
       const b = await manTrap({ inner: 'unlock: [{ schedule: hours }]', at: '2026-11-16 12:04' });
       await b.lets(one, 'outer-in', { stays: true });
