@@ -25,7 +25,13 @@ export interface Plan {
   /** what becomes durable with its entry, or why nothing does */
   readonly changes: (state: FactsView) => readonly StateChange[] | CommandAnswer;
   /** what is done once the entry is durable; what came of it is an entry of its own */
-  readonly act?: () => Promise<CommandAnswer>;
+  readonly act?: () => Promise<Deed>;
+}
+
+/** What came of a command that was recorded before, and the facts that hold from now on by it. */
+export interface Deed {
+  readonly answer: CommandAnswer;
+  readonly changes?: readonly StateChange[];
 }
 
 export interface CommandPlansParts {
@@ -117,7 +123,7 @@ export class CommandPlans {
     if (objection) return { outcome: objection };
     const openMs = seconds === undefined ? {} : { openMs: seconds * 1_000 };
     const grant = { tapId: id, longer: false, exempt: false, ...openMs };
-    const act = async () => answerOf(await doors.unlock(door, grant, floors));
+    const act = async () => ({ answer: answerOf(await doors.unlock(door, grant, floors)) });
     return { ...this.#sitewide(() => []), act };
   }
 
@@ -133,7 +139,13 @@ export class CommandPlans {
     const objection = doors.objection(door);
     if (objection) return { outcome: objection };
     const end = untilMs === undefined ? { forMs: (seconds ?? 0) * 1_000 } : { untilMs };
-    return this.#sitewide(() => [holdByCommand(door, end, time())]);
+    // in force only once its entry is there, and not at all if that took too long
+    const act = async () => {
+      const now = doors.objection(door);
+      if (now) return { answer: { outcome: now } };
+      return { answer: { outcome: 'done' as const }, changes: [holdByCommand(door, end, time())] };
+    };
+    return { ...this.#sitewide(() => []), act };
   }
 
   async #correctAttendance({
@@ -189,10 +201,10 @@ export class CommandPlans {
 }
 
 /** The restart waits for its answer to leave. */
-function restarting(restart: () => void): () => Promise<CommandAnswer> {
+function restarting(restart: () => void): () => Promise<Deed> {
   return async () => {
     restart();
-    return { outcome: 'done' };
+    return { answer: { outcome: 'done' } };
   };
 }
 

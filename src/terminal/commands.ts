@@ -15,8 +15,9 @@ import {
 } from '#core/sync/command.ts';
 import { isSiteAction, protects, type SiteAction, siteChange } from '#core/sync/site-command.ts';
 import { forgetTaken, takenCommand, takenPrefix, takes } from '#core/sync/taken-command.ts';
+import type { Clock } from '#ports/clock.ts';
 import type { CommandInquiries } from './command-inquiries.ts';
-import type { CommandPlans, InquiryAction, Plan, RecordedAction } from './command-plans.ts';
+import type { CommandPlans, Deed, InquiryAction, Plan, RecordedAction } from './command-plans.ts';
 import type { JournalWriter, Occurrence } from './journal-writer.ts';
 import type { SureTime } from './sure-time.ts';
 
@@ -38,6 +39,7 @@ export interface CommandsParts {
   readonly inquiries: CommandInquiries;
   readonly memory: AccessMemory;
   readonly journal: JournalWriter;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly sure: SureTime;
   readonly time: () => DecisionTime;
@@ -63,7 +65,7 @@ export class Commands implements CommandExecution {
   readonly #parts: CommandsParts;
   /** by the id */
   readonly #running = new Map<string, Promise<CommandAnswer>>();
-  #stopped = false;
+  readonly #stopping = new AbortController();
 
   constructor(parts: CommandsParts) {
     this.#parts = parts;
@@ -72,7 +74,7 @@ export class Commands implements CommandExecution {
   async execute(command: Command, via: CommandOrigin): Promise<CommandResult> {
     const { id } = command;
     const given: Given = { command, via, receivedMs: this.#parts.time().monotonicMs };
-    if (this.#stopped) return resultOf(id, { outcome: 'unavailable' });
+    if (this.#stopping.signal.aborted) return resultOf(id, { outcome: 'unavailable' });
     if (this.#running.has(id)) return resultOf(id, this.#note(given, { outcome: 'replayed' }));
     const answering = this.#answer(given);
     this.#running.set(id, answering);
@@ -87,7 +89,7 @@ export class Commands implements CommandExecution {
 
   /** Takes no more; resolves when those that go on have ended, which the disk may keep waiting. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopping.abort();
     await Promise.allSettled(this.#running.values());
   }
 
@@ -95,6 +97,8 @@ export class Commands implements CommandExecution {
     const { memory, journal, log } = this.#parts;
     const { action, id } = given.command;
     const barred = this.#barred(given);
+    // what may be late now is not done later either, when the clock is right
+    if (barred === 'time-unknown') return this.#conclude(given, { outcome: barred });
     if (barred) return this.#note(given, { outcome: barred });
     try {
       if (isSiteAction(action) && protects(action, memory)) return this.#protect(given, action);
@@ -154,7 +158,10 @@ export class Commands implements CommandExecution {
     await journal.decided(entryOf(given, { outcome: act ? 'accepted' : 'done' }, kept));
     if (!act) return { outcome: 'done' };
     // a disk that took its time: by now nobody expects a door to open
-    return this.#conclude(given, this.#isLate(given) ? { outcome: 'expired' } : await act());
+    const { answer, changes = [] }: Deed = this.#isLate(given)
+      ? { answer: { outcome: 'expired' } }
+      : await act();
+    return this.#conclude(given, answer, () => changes);
   }
 
   /** Changes facts that are durable, with nothing awaited between reading them and keeping the change. */
@@ -170,8 +177,21 @@ export class Commands implements CommandExecution {
       const unsettled = view.unsettled(changes);
       const taken = this.#takes(given, plan.act ? undefined : 'done');
       if (!unsettled) return memory.keep(given.command.id, [...changes, ...taken], found);
-      await unsettled;
+      await this.#waited(given, unsettled);
+      if (this.#stopping.signal.aborted) return { outcome: 'unavailable' };
     }
+  }
+
+  /** Resolves with `settled`, when the command is late, or when the terminal ends: a disk may never take what it waits for. */
+  async #waited({ receivedMs }: Given, settled: Promise<void>): Promise<void> {
+    const { clock, time } = this.#parts;
+    const { promise: given, resolve: giveUp } = Promise.withResolvers<void>();
+    const cancel = clock.after(patienceMs - (time().monotonicMs - receivedMs) + 1, giveUp);
+    const stopped = (): void => giveUp();
+    this.#stopping.signal.addEventListener('abort', stopped);
+    await Promise.race([settled, given]);
+    this.#stopping.signal.removeEventListener('abort', stopped);
+    cancel();
   }
 
   #isLate({ command, via, receivedMs }: Given): boolean {

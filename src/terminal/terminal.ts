@@ -266,6 +266,7 @@ class RunningTerminal implements Terminal {
       }),
       memory,
       journal,
+      clock,
       log: log.child({ component: 'commands' }),
       sure,
       time,

@@ -202,6 +202,20 @@ describe('a hold by command', () => {
     expect(opened()).toBe(false);
   });
 
+  it('is not begun once the disk took too long', async () => {
+    let free = (): void => undefined;
+    bench.journal.gate = new Promise((resolve) => {
+      free = resolve;
+    });
+    const result = bench.terminal.commands.execute(commands.command(hold), 'local');
+    await bench.clock.advanceAsync(10_001);
+    free();
+    await bench.settle();
+    expect(await result).toMatchObject({ outcome: 'expired' });
+    await bench.clock.advanceAsync(60_000);
+    expect(opened()).toBe(false);
+  });
+
   it('of no such door names those there are, as does the end of one', async () => {
     const known = { outcome: 'unknown-door', known: ['door-1', 'door-2'] };
     expect(await commands.tell({ ...hold, door: 'gate' })).toMatchObject(known);

@@ -182,8 +182,12 @@ describe('with a clock that is not known to be right', () => {
     bench.clock.trust(false);
     commands = new CommandBench(bench);
     await bench.terminal.start();
-    expect(await commands.tell(unlock)).toMatchObject({ outcome: 'time-unknown' });
+    const command = commands.command(unlock);
+    expect(await commands.give(command)).toMatchObject({ outcome: 'time-unknown' });
     expect(await commands.tell(lockdown)).toMatchObject({ outcome: 'time-unknown' });
+    bench.clock.trust(true);
+    const replayed = { outcome: 'replayed', first: 'time-unknown' };
+    expect(await commands.give(command), 'nor later, when the clock is right').toMatchObject(replayed);
     expect(unlocks()).toBe(0);
     expect(fact('site/lockdown')).toBeUndefined();
   });
@@ -209,9 +213,11 @@ describe('with a clock that is not known to be right', () => {
     bench.clock.trust(false);
     const command = commands.command(unlock);
     expect(await commands.give(command)).toMatchObject({ outcome: 'done' });
-    const other = commands.command(unlock);
+    const [late, slept] = [commands.command(unlock), commands.command(unlock)];
     bench.clock.stepUtc(-3_600_000);
     await bench.clock.advanceAsync(60_001);
-    expect(await commands.give(other)).toMatchObject({ outcome: 'expired' });
+    expect(await commands.give(late)).toMatchObject({ outcome: 'expired' });
+    bench.clock.stepUtc(7_200_000);
+    expect(await commands.give(slept), 'the clock may be right').toMatchObject({ outcome: 'expired' });
   });
 });

@@ -150,7 +150,10 @@ function isHeard(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection(path);
     socket.once('connect', () => resolve(true));
-    socket.once('error', () => resolve(false));
+    // of any other error, such as a queue that is full, nobody knows: then it is left alone
+    socket.once('error', ({ code }: NodeJS.ErrnoException) =>
+      resolve(code !== 'ENOENT' && code !== 'ECONNREFUSED'),
+    );
     socket.on('connect', () => socket.destroy());
   });
 }
