@@ -1,4 +1,5 @@
-import { type Building, type BuildingPlan, building, type Tapped } from './building.ts';
+import { type Building, building } from './building.ts';
+import type { PremisesPlan, Tapped } from './premises.ts';
 import { hardwareOf } from './wiring.ts';
 
 export const one = '10234';
@@ -25,7 +26,7 @@ export function counterRules(more: string, hall = ''): string {
 export function counter(
   rules: string,
   readers: { readonly [id: string]: string },
-  plan: Pick<BuildingPlan, 'name'> = {},
+  plan: Pick<PremisesPlan, 'name'> = {},
 ): Promise<Building> {
   const lines = Object.entries(readers).map(
     ([id, service]) => `  - { id: ${id}, name: ${id}, door: front, from: street, to: hall, ${service} }`,

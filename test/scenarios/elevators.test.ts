@@ -70,7 +70,7 @@ rule('elevator', {
   denies: {
     'whose permission names no floor here, and floors that none names': async () => {
       const b = await elevator();
-      await b.refuses(visitor, 'car', 'no-permission');
+      await b.turnsAway(visitor, 'car', 'no-permission');
       await b.refuses('99999', 'car', 'user-number-unknown');
       expect(free(b)).toEqual([]);
     },

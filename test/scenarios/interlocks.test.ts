@@ -67,11 +67,11 @@ rule('interlock', {
     'another door while one is unlocked or open, and takes back what that changed': async () => {
       const b = await manTrap();
       await b.lets(one, 'outer-in', { stays: true });
-      await b.refuses(other, 'inner-in', 'interlock-busy');
+      await b.turnsAway(other, 'inner-in', 'interlock-busy');
       expect(await b.tell({ kind: 'hold', door: 'inner', seconds: 60 })).toBe('interlock-busy');
       b.door('outer').push();
       await b.later('10 s');
-      await b.refuses(other, 'inner-in', 'interlock-busy');
+      await b.turnsAway(other, 'inner-in', 'interlock-busy');
       b.door('outer').close();
       await b.later('1 s');
       await b.lets(other, 'inner-in');
@@ -80,7 +80,7 @@ rule('interlock', {
       const b = await manTrap();
       b.door('outer').misbehave({ lineGone: true });
       await b.later('1 s');
-      await b.refuses(other, 'inner-in', 'interlock-busy');
+      await b.turnsAway(other, 'inner-in', 'interlock-busy');
       b.door('outer').misbehave({});
       await b.later('10 s');
       await b.lets(other, 'inner-in');
@@ -94,7 +94,7 @@ rule('interlock', {
       b.door('outer').close();
       await b.later('1 s');
       expect(locked(b)).toEqual([true, false]);
-      await b.refuses(other, 'outer-in', 'interlock-busy');
+      await b.turnsAway(other, 'outer-in', 'interlock-busy');
     },
   },
   afterReboot: {
@@ -104,7 +104,7 @@ rule('interlock', {
       b.door('outer').push();
       await b.later('1 s');
       await b.crash();
-      await b.refuses(other, 'inner-in', 'interlock-busy');
+      await b.turnsAway(other, 'inner-in', 'interlock-busy');
       b.door('outer').close();
       await b.later('1 s');
       await b.lets(other, 'inner-in');
@@ -116,7 +116,7 @@ rule('interlock', {
       b.untrustedClock();
       await b.lets(one, 'outer-in', { stays: true });
       b.stepClock('5 h');
-      await b.refuses(other, 'inner-in', 'interlock-busy');
+      await b.turnsAway(other, 'inner-in', 'interlock-busy');
       await b.later('6 s');
       await b.lets(other, 'inner-in');
     },

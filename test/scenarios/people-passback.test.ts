@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import { guard, hana, ken, peopleSite, type SiteParts } from './people.ts';
 import { rulesOf } from './rule.ts';
+import { hardwareOf, smallBuilding } from './wiring.ts';
 
 const rule = rulesOf('People and zones');
 
@@ -41,6 +42,18 @@ rule('anti-passback by area', {
       await at.lets(hana, 'lab-in');
       await at.refuses(hana, 'lab-in', 'already-inside');
     },
+    'again, whose position somebody has reset': async () => {
+      const b = await tracked();
+      await b.lets(hana, 'lab-in');
+      expect(await b.tell({ kind: 'reset-position', holder: hana })).toBe('done');
+      await b.lets(hana, 'lab-in');
+      await b.lets(ken, 'lab-in');
+      expect(await b.tell({ kind: 'reset-zone', zone: 'lab' })).toBe('done');
+      await b.crash();
+      await b.lets(hana, 'lab-in');
+      await b.lets(ken, 'lab-in');
+      await b.refuses(ken, 'lab-in', 'already-inside');
+    },
     'again, whoever was granted and did not go through, or whose door was not opened': async () => {
       const b = await tracked();
       await b.lets(hana, 'lab-in', { stays: true });
@@ -57,6 +70,16 @@ rule('anti-passback by area', {
     },
   },
   denies: {
+    'again, whoever did not go through a door without a contact: each grant counts': async () => {
+      const terminal = smallBuilding.replace(
+        hardwareOf(2),
+        '{ strike: { kind: usb-relay, serial: QAAMZ, relay: 2 } }',
+      );
+      const b = await tracked('mode: hard', { terminal });
+      await b.lets(hana, 'lab-in', { stays: true });
+      await b.later('1 min');
+      await b.refuses(hana, 'lab-in', 'already-inside');
+    },
     'to enter while inside, and to leave while somewhere else': async () => {
       const b = await tracked();
       await b.lets(hana, 'lab-in');
@@ -127,10 +150,16 @@ rule('anti-passback by area', {
 const reentry = (parts: SiteParts = {}) =>
   peopleSite({ front: 'reentry: { after: 10 min, exempt: [guards] }', ...parts });
 
-/** Two doors into the lab, of which the zone counts both. */
+/** With a second door into the lab, and one within it. */
 const byZone = () =>
   peopleSite({
     zones: '[{ id: hall }, { id: lab, reentry: { after: 10 min } }]',
+    terminal: smallBuilding.replace(
+      'readers:',
+      `readers:
+  - { id: side, name: side, door: front, from: hall, to: lab }
+  - { id: cabinet, name: cabinet, door: lab, from: lab, to: lab }`,
+    ),
   });
 
 rule('timed anti-passback', {
@@ -142,6 +171,12 @@ rule('timed anti-passback', {
       await b.lets(ken, 'front-in');
       await b.later('10 min');
       await b.lets(hana, 'front-in');
+    },
+    'at readers within the zone': async () => {
+      const b = await byZone();
+      await b.lets(hana, 'lab-in');
+      await b.lets(hana, 'cabinet');
+      await b.lets(hana, 'cabinet');
     },
     'exempt groups': async () => {
       const b = await reentry();
@@ -162,11 +197,12 @@ rule('timed anti-passback', {
       await b.later('9 min');
       await b.refuses(hana, 'front-in', 'too-soon');
     },
-    'into the zone too soon, whoever has left it meanwhile': async () => {
+    'into the zone too soon by any door, whoever has left it meanwhile': async () => {
       const b = await byZone();
       await b.lets(hana, 'lab-in');
       await b.lets(hana, 'lab-out');
       await b.refuses(hana, 'lab-in', 'too-soon');
+      await b.refuses(hana, 'side', 'too-soon');
     },
   },
   afterReboot: {

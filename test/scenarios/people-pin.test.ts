@@ -104,6 +104,15 @@ rule('lock-out', {
       await b.refuses(unknown, 'front-in', 'locked-out');
       expect(b.alarms()).toEqual(['locked-out']);
     },
+    'no longer for failures meanwhile': async () => {
+      const b = await strict(reader);
+      for (let n = 0; n < 2; n += 1) await b.refuses(hana, 'front-in', 'card-refused', { forged: true });
+      await b.later('50 s');
+      for (let n = 0; n < 3; n += 1) await b.refuses(hana, 'front-in', 'card-refused', { forged: true });
+      await b.later('10 s');
+      await b.lets(hana, 'front-in');
+      expect(b.alarms()).toEqual(['locked-out']);
+    },
     'twice as long each time, up to the longest; after as long without any it starts over': async () => {
       const b = await strict(reader);
       const fail = async () => {

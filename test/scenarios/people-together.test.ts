@@ -1,5 +1,16 @@
 import { expect } from 'vitest';
-import { guard, guest, hana, ken, mio, peopleRules, peopleSite, type SiteParts } from './people.ts';
+import {
+  chief,
+  everywhere,
+  guard,
+  guest,
+  hana,
+  ken,
+  mio,
+  peopleRules,
+  peopleSite,
+  type SiteParts,
+} from './people.ts';
 import { rulesOf } from './rule.ts';
 
 const rule = rulesOf('People and zones');
@@ -21,6 +32,15 @@ rule('occupancy', {
       await b.lets(hana, 'lab-in');
       await b.lets(ken, 'lab-in');
       await b.lets(ken, 'lab-in');
+    },
+    'up to the limit again, once somebody has forgotten who is in the zone': async () => {
+      const b = await roomForTwo();
+      await b.lets(hana, 'lab-in');
+      await b.lets(ken, 'lab-in');
+      expect(await b.tell({ kind: 'reset-zone', zone: 'lab' })).toBe('done');
+      await b.lets(mio, 'lab-in');
+      await b.lets(guard, 'lab-in');
+      await b.refuses(hana, 'lab-in', 'zone-full');
     },
     'one more for each who was granted and did not go through': async () => {
       const b = await roomForTwo();
@@ -180,6 +200,19 @@ rule('escort', {
       await b.keepsWaiting(guest, 'lab-in', 'escort');
       await b.lets(hana, 'lab-in');
       await b.refuses(guest, 'lab-in', 'already-inside');
+    },
+    'of several guests who wait the last': async () => {
+      const b = await peopleSite({
+        zones: '[{ id: hall }, { id: lab, passback: { mode: hard } }]',
+        lab: 'escort: { of: [guests, chiefs], by: [staff], within: 30 s }',
+        permissions: `${everywhere}
+        - { group: chiefs, door: lab }`,
+      });
+      await b.keepsWaiting(guest, 'lab-in', 'escort');
+      await b.keepsWaiting(chief, 'lab-in', 'escort');
+      await b.lets(hana, 'lab-in');
+      await b.refuses(chief, 'lab-in', 'already-inside');
+      await b.lets(guest, 'lab-in');
     },
     'an escort alone': async () => {
       const b = await escorted();

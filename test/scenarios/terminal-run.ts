@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { HolderFactsStore } from '#adapters/sqlite/holder-facts-store.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { auxiliaryId, floorId } from '#core/access/door-wiring.ts';
@@ -97,6 +98,7 @@ export class TerminalRun {
         pinPads: pads,
         policy: this.work.watch(this.#policy),
         journal: this.work.watch(this.#journal),
+        holders: this.work.watch(new HolderFactsStore({ file: journal })),
         clock,
         keyErasure: keys,
         log: pino({ level: 'silent' }),

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { type Building, building } from './building.ts';
+import { typeC } from './cards.ts';
 import { rulesOf } from './rule.ts';
 import { utcOf } from './times.ts';
 
@@ -138,6 +139,23 @@ rule('age of the policy', {
       const b = await ageing('2026-11-16 14:00');
       await b.refuses('10300', 'front-in', 'policy-too-old', { pin: '1234' });
       await b.refuses('10234', 'front-in', 'pin-not-entered');
+    },
+    'in the reduced tier a card that proves less than it demands': async () => {
+      const b = await building({
+        at: '2026-11-16 14:00',
+        confirmed: '2026-11-16 12:00',
+        rules: `
+      profiles: [{ id: ${typeC}, userNumberFormat: { alphabet: digits, minimumLength: 5, maximumLength: 5 } }]
+      groups: [staff]
+      doors:
+        - id: front
+          assurance: []
+          ageing: { announce: 1 h, reduced: 2 h, inReduced: { assurance: [mutual-authentication] } }
+      permissions: [{ group: staff, door: front }]`,
+        holders: `user_number,groups
+      10234,staff`,
+      });
+      await b.refuses('10234', 'front-in', 'assurance-insufficient', { profile: typeC });
     },
     'in the closed tier everybody': async () => {
       const b = await ageing('2026-11-16 15:00');
