@@ -23,7 +23,12 @@ rule('hold by command', {
       expect(isLocked(b)).toBe(false);
       await b.later('1 s');
       expect(isLocked(b)).toBe(true);
-      expect(b.entries('command').map(({ body }) => body.outcome)).toEqual(['done', 'done']);
+      expect(b.entries('command').map(({ body }) => body.outcome)).toEqual([
+        'accepted',
+        'done',
+        'accepted',
+        'done',
+      ]);
       expect(b.entries('door').map(({ body }) => body.hold)).toContain('command');
     },
     'until `resume`, which ends what a card holds too; a card does not end it': async () => {
