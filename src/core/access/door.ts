@@ -66,9 +66,7 @@ function step(turn: DoorTurn, input: DoorMachineInput): void {
       strikeReadBack(turn, input.locked);
       return;
     case 'fault':
-      if (turn.state.fault === input.fault.code) return;
-      turn.become({ fault: input.fault.code });
-      turn.record('fault', { fault: input.fault.code });
+      faulty(turn, input.fault.code);
       return;
     case 'recovered':
       recovered(turn, input.strikeKept ?? false);
@@ -159,6 +157,15 @@ function lockedByHardware(turn: DoorTurn, ended: Release): void {
   turn.record('relocked-by-hardware', causeOf(ended));
   startGrace(turn, ended);
   retryHold(turn);
+}
+
+/** An output that fails though nothing was asked of it now is one that does not lock, as at the start. */
+function faulty(turn: DoorTurn, fault: FaultCode): void {
+  const { strike, commandsInFlight } = turn.state;
+  if (turn.state.fault === fault) return;
+  const unasked = strike.kind === 'locked' && commandsInFlight === 0;
+  turn.become({ fault, ...(unasked && fault === 'door-hardware-failed' && { lockFailed: true }) });
+  turn.record('fault', { fault });
 }
 
 /** Hardware that comes back is locked, whatever it was before; whoever still presses to get out is let out. */
