@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { FactsReader } from '#adapters/sqlite/facts.ts';
 import { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
@@ -58,9 +59,13 @@ try {
   report('look-up and decision, as a tap waits for them', alone, limits.p99Us);
 
   const during: number[] = [];
-  const tapping = setInterval(() => terminal.process.send([readingOf(randomHolder())]), 50);
-  const [seconds] = await Promise.race([prepared('change'), measureFor(store, during)]);
-  clearInterval(tapping);
+  const switched = prepared('change');
+  await Promise.all([
+    repeated(async () => during.push(await timed(store)), switched),
+    // as at a busy gate
+    repeated(() => tapped(terminal, 1).then(() => setTimeout(50)), switched),
+  ]);
+  const [seconds] = await switched;
   report(`the same while every holder is changed, in ${seconds} s`, during, limits.switchP99Us);
   const { number } = (await store.version()) ?? {};
   if (number !== 3) failures.push(`the switch ended with version ${number}`);
@@ -112,17 +117,13 @@ async function prepared(step: 'install' | 'change'): Promise<readonly [string]> 
   return [seconds.toFixed(1)];
 }
 
-/** Measures without end; whoever waits for something else stops it by ending. */
-function measureFor(store: PolicyStore, samples: number[]): Promise<never> {
-  return new Promise((_, reject) => {
-    const next = (): void => {
-      timed(store).then((us) => {
-        samples.push(us);
-        setImmediate(next);
-      }, reject);
-    };
-    next();
+async function repeated(action: () => Promise<unknown>, end: Promise<unknown>): Promise<void> {
+  let ended = false;
+  const ending = end.finally(() => {
+    ended = true;
   });
+  while (!ended) await action();
+  await ending;
 }
 
 /** Microseconds from the question to the decision of a random holder, so that caches help as little as in life. */
