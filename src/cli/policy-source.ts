@@ -30,7 +30,7 @@ export async function openPolicy({ policy, holders }: PolicySource): Promise<Pol
         Date.now(),
       ).rules
     : undefined;
-  const reader = new PolicyReader(holders ?? policy, rules);
+  const reader = new PolicyReader(holders ?? policy, { rules });
   if (!reader.version()) {
     reader.close();
     throw new Fault('policy-absent', `no policy is installed in ${holders ?? policy}`);

@@ -44,6 +44,8 @@ export const faultCodes = [
   'policy-absent',
   'policy-import-refused',
   'policy-expired',
+  'policy-altered',
+  'policy-unwritable',
   'journal-full',
   'journal-unwritable',
   'journal-broken',

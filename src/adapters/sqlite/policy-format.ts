@@ -5,6 +5,7 @@ import { madeRulesShape } from '#core/access/made-rules.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
 import { Fault } from '#core/fault.ts';
 import { type DatabaseFormat, guarded, isBlank, openDatabase, type Sqlite, stampFormat } from './database.ts';
+import { distributedTables } from './distributed-format.ts';
 
 /** `KzPo` */
 export const policyFormat: DatabaseFormat = { name: 'policy', applicationId: 0x4b7a506f, version: 3 };
@@ -72,6 +73,7 @@ const tables = `
   ${undoTables(0)}
   ${undoTables(1)}
   CREATE INDEX cards_by_diversifier ON cards (profile_id, diversifier) WHERE diversifier <> '';
+  ${distributedTables}
 `;
 
 export interface PolicyRow {
@@ -145,6 +147,11 @@ export function parseRules(row: PolicyRow): SiteRules {
 /** Whether a server looks after this policy, so that local imports are refused. */
 export function isEnrolled(db: Sqlite): boolean {
   return db.prepare("SELECT 1 FROM settings WHERE name = 'enrolled' AND value = 'true'").get() !== undefined;
+}
+
+/** From then on a server looks after this policy. */
+export function enrol(db: Sqlite): void {
+  db.prepare("INSERT OR REPLACE INTO settings VALUES ('enrolled', 'true')").run();
 }
 
 export function groupList(groups: readonly string[]): string {

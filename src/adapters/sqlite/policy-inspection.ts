@@ -1,16 +1,10 @@
+import { existsSync } from 'node:fs';
 import type { Holder, HolderCard } from '#core/access/policy.ts';
 import type { RulesPermission, SiteRules } from '#core/access/site-rules.ts';
 import { Fault } from '#core/fault.ts';
-import { guarded, openDatabase, type Sqlite } from './database.ts';
-import {
-  type CardRow,
-  groupsOf,
-  type HolderRecordRow,
-  parseRules,
-  policyFormat,
-  readPolicyRow,
-} from './policy-format.ts';
-import { cardOf, holderOf, versionOf } from './policy-reader.ts';
+import { unreadable } from '#core/file-fault.ts';
+import type { HolderRecords } from './holder-records.ts';
+import { PolicyReader } from './policy-reader.ts';
 
 /** A holder with everything the policy says of them. */
 export interface HolderInspection {
@@ -26,44 +20,29 @@ export function inspectUser(
   file: string,
   query: { readonly userNumber: string; readonly profileId?: string | undefined },
 ) {
-  const db = openDatabase(file, policyFormat, { readonly: true });
+  if (!existsSync(file)) throw unreadable(file, { code: 'ENOENT' });
+  const reader = new PolicyReader(file);
   try {
-    return guarded(file, () => {
-      const row = readPolicyRow(db);
-      if (!row) throw new Fault('policy-absent', `no policy is installed in ${file}`);
-      const rules = parseRules(row);
-      return { version: versionOf(row, rules), holders: holdersWith(db, rules, query) };
-    });
+    const [version, rules] = [reader.version(), reader.rules()];
+    if (!version || !rules) throw new Fault('policy-absent', `no policy is installed in ${file}`);
+    return { version, holders: reader.withRecords((records) => holdersWith(records, rules, query)) ?? [] };
   } finally {
-    db.close();
+    reader.close();
   }
 }
 
 function holdersWith(
-  db: Sqlite,
+  records: HolderRecords,
   rules: SiteRules,
   query: { readonly userNumber: string; readonly profileId?: string | undefined },
 ): readonly HolderInspection[] {
-  const cards = db.prepare<[string, string], CardRow>(
-    'SELECT * FROM cards WHERE profile_id = ? AND user_number = ?',
-  );
   const profiles = query.profileId === undefined ? rules.profiles.map((one) => one.id) : [query.profileId];
-  const ids = new Set(
-    profiles.flatMap((profile) => cards.all(profile, query.userNumber).map((card) => card.holder_id)),
-  );
-  return [...ids].flatMap((id) => {
-    const row = db.prepare<[string], HolderRecordRow>('SELECT * FROM holders WHERE holder_id = ?').get(id);
-    return row ? [inspect(db, rules, row)] : [];
-  });
-}
-
-function inspect(db: Sqlite, rules: SiteRules, row: HolderRecordRow): HolderInspection {
-  const groups = groupsOf(row.group_list);
-  const cards = db
-    .prepare<[string], CardRow>(
-      'SELECT * FROM cards WHERE holder_id = ? ORDER BY profile_id, user_number, diversifier',
-    )
-    .all(row.holder_id);
-  const permissions = rules.permissions.filter(({ group }) => groups.includes(group));
-  return { holder: holderOf(row), cards: cards.map(cardOf), groups, permissions };
+  const found = profiles.flatMap((profile) => records.find(profile, query.userNumber).holder ?? []);
+  const holders = new Map(found.map((holder) => [holder.holderId, holder]));
+  return [...holders.values()].map((holder) => ({
+    holder,
+    cards: records.cardsOf(holder.holderId),
+    groups: holder.groups,
+    permissions: rules.permissions.filter(({ group }) => holder.groups.includes(group)),
+  }));
 }

@@ -3,46 +3,52 @@ import type { Statement } from 'better-sqlite3';
 import {
   type DoorPolicy,
   type DoorRules,
-  type Holder,
   type HolderCard,
   type PolicySlice,
   type PolicyVersion,
-  type RecordStatus,
   rulesOfDoor,
 } from '#core/access/policy.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
+import { equalConstantTime, fromHex } from '#core/bytes/bytes.ts';
 import { Fault } from '#core/fault.ts';
+import type { Manifest } from '#core/sync/manifest.ts';
 import type { ClaimQuery, PolicyQuery } from '#ports/policy-lookup.ts';
+import { BucketRecords } from './bucket-records.ts';
 import { guarded, isBlank, openDatabase, type Sqlite } from './database.ts';
 import {
-  type CardRow,
-  groupsOf,
-  type HolderRecordRow,
-  type PolicyRow,
-  parseRules,
-  policyFormat,
-  readPolicyRow,
-} from './policy-format.ts';
+  altered,
+  type ManifestRow,
+  manifestAsStored,
+  storedChunk,
+  verifiedIndex,
+} from './distributed-format.ts';
+import { type HolderRecords, RowRecords } from './holder-records.ts';
+import { type PolicyRow, parseRules, policyFormat, readPolicyRow } from './policy-format.ts';
 
-/** The rules of one version, arranged for look-ups. */
-interface LoadedRules {
+/** The rules of one version, arranged for look-ups, and the records that go with them. */
+interface LoadedPolicy {
   readonly version: PolicyVersion;
+  readonly rules: SiteRules;
   /** organization by the id of each profile admitted */
   readonly organizations: ReadonlyMap<string, string>;
   readonly doors: ReadonlyMap<string, DoorRules>;
   /** the rules of a door the policy does not know */
   readonly noDoor: DoorRules;
+  readonly records: HolderRecords;
+  /** of a policy that a server distributes */
+  readonly signed?: {
+    readonly document: Uint8Array;
+    readonly manifest: Manifest;
+    readonly index: Uint8Array;
+  };
 }
 
 interface OpenPolicy {
   readonly db: Sqlite;
   readonly identity: string;
-  readonly cards: Statement<[string, string], CardRow>;
-  readonly claimed: Statement<[string, string], Pick<CardRow, 'user_number'>>;
-  readonly holder: Statement<[string], HolderRecordRow>;
-  readonly cardsOf: Statement<[string], CardRow>;
+  readonly manifest: Statement<[], ManifestRow>;
   readonly version: Statement<[], Pick<PolicyRow, 'number' | 'installed_at_ms' | 'fresh_at_ms'>>;
-  rules?: LoadedRules;
+  loaded?: LoadedPolicy;
 }
 
 /**
@@ -52,82 +58,98 @@ interface OpenPolicy {
 export class PolicyReader {
   readonly #file: string;
   readonly #rulesTried: SiteRules | undefined;
+  readonly #signedOnly: boolean;
+  readonly #vouch: (document: Uint8Array) => Manifest;
   #open: OpenPolicy | undefined;
 
   /** `rules` stand in for those of the database, to try them out */
-  constructor(file: string, rules?: SiteRules) {
+  constructor(
+    file: string,
+    options: {
+      readonly rules?: SiteRules | undefined;
+      /** only what a server has signed counts, and this says whether it has */
+      readonly vouch?: (document: Uint8Array) => Manifest;
+    } = {},
+  ) {
     this.#file = file;
-    this.#rulesTried = rules;
+    this.#rulesTried = options.rules;
+    this.#signedOnly = options.vouch !== undefined;
+    this.#vouch = options.vouch ?? manifestAsStored;
   }
 
   /** undefined while no policy is installed. Throws database faults. */
   version(): PolicyVersion | undefined {
-    return guarded(this.#file, () => {
-      const open = this.#current();
-      return open && this.#rules(open)?.version;
-    });
+    return this.#read((loaded) => loaded.version);
+  }
+
+  /** Undefined while no policy is installed. Throws database faults. */
+  rules(): SiteRules | undefined {
+    return this.#read(({ rules }) => rules);
   }
 
   /** The rules of one door; undefined while no policy is installed. Throws database faults. */
   doorPolicy(doorId: string): DoorPolicy | undefined {
-    return guarded(this.#file, () => {
-      const open = this.#current();
-      const loaded = open && this.#rules(open);
-      return loaded && { version: loaded.version, rules: rulesFor(loaded, doorId) };
-    });
+    return this.#read((loaded) => ({ version: loaded.version, rules: rulesFor(loaded, doorId) }));
   }
 
-  /** Throws `policy-absent`, or database faults. */
+  /** Throws `policy-absent`, `policy-altered`, or database faults. */
   slice(query: PolicyQuery): PolicySlice {
-    return guarded(this.#file, () => {
-      const open = this.#current();
-      const slice = open?.db.transaction(() => this.#slice(open, query)).deferred();
-      if (!slice) throw new Fault('policy-absent', `no policy is installed in ${this.#file}`);
-      return slice;
-    });
+    const slice = this.#read((loaded) => sliceOf(loaded, query));
+    if (!slice) throw this.#absent();
+    return slice;
   }
 
   /** The slice of the one user number whose card has this diversifier. Throws as `slice` does. */
   sliceOfClaim(query: ClaimQuery): PolicySlice | undefined {
-    return guarded(this.#file, () => {
-      const open = this.#current();
-      return open?.db
-        .transaction(() => {
-          const [only, another] = open.claimed.all(query.profileId, query.diversifier);
-          return only && !another ? this.#slice(open, { ...query, userNumber: only.user_number }) : undefined;
-        })
-        .deferred();
+    return this.#read((loaded) => {
+      const [only, another] = loaded.records.claimed(query.profileId, query.diversifier);
+      return only !== undefined && another === undefined
+        ? sliceOf(loaded, { ...query, userNumber: only })
+        : undefined;
     });
+  }
+
+  /** The records of the version installed, all of them of one; undefined while none is. Throws as `slice` does. */
+  withRecords<T>(use: (records: HolderRecords) => T): T | undefined {
+    return this.#read(({ records }) => use(records));
   }
 
   /** The cards of a holder; none where the policy knows no such holder. Throws as `slice` does. */
   cardsOf(holderId: string): readonly HolderCard[] {
-    return guarded(this.#file, () => {
-      const rows = this.#current()?.cardsOf.all(holderId) ?? [];
-      return rows.map(cardOf);
-    });
+    return this.#read(({ records }) => records.cardsOf(holderId)) ?? [];
   }
 
   /** Whether the policy has this holder, of whatever status. Throws `policy-absent`, or database faults. */
   hasHolder(holderId: string): boolean {
-    return guarded(this.#file, () => {
-      const open = this.#current();
-      if (!open?.version.get()) throw new Fault('policy-absent', `no policy is installed in ${this.#file}`);
-      return open.holder.get(holderId) !== undefined;
-    });
+    const has = this.#read(({ records }) => records.holder(holderId) !== undefined);
+    if (has === undefined) throw this.#absent();
+    return has;
   }
 
   /** The organization whose cards of this profile are admitted. Throws as `slice` does. */
   organizationOf(profileId: string): string | undefined {
-    return guarded(this.#file, () => {
-      const open = this.#current();
-      return open && this.#rules(open)?.organizations.get(profileId);
-    });
+    return this.#read(({ organizations }) => organizations.get(profileId));
   }
 
   close(): void {
     this.#open?.db.close();
     this.#open = undefined;
+  }
+
+  /** In one read transaction, and so of one version; undefined while none is installed. */
+  #read<T>(use: (loaded: LoadedPolicy) => T): T | undefined {
+    return guarded(this.#file, () => {
+      const open = this.#current();
+      const read = () => {
+        const loaded = open && this.#load(open);
+        return loaded && use(loaded);
+      };
+      return open?.db.transaction(read).deferred();
+    });
+  }
+
+  #absent(): Fault {
+    return new Fault('policy-absent', `no policy is installed in ${this.#file}`);
   }
 
   /** The open database, opened anew where another file has taken its place. */
@@ -140,74 +162,67 @@ export class PolicyReader {
     this.#open = {
       db,
       identity,
-      cards: db.prepare('SELECT * FROM cards WHERE profile_id = ? AND user_number = ?'),
-      claimed: db.prepare(
-        "SELECT DISTINCT user_number FROM cards WHERE profile_id = ? AND diversifier = ? AND diversifier <> '' LIMIT 2",
-      ),
-      holder: db.prepare('SELECT * FROM holders WHERE holder_id = ?'),
-      cardsOf: db.prepare('SELECT * FROM cards WHERE holder_id = ?'),
+      manifest: db.prepare('SELECT document, installed_at_ms FROM manifest'),
       version: db.prepare('SELECT number, installed_at_ms, fresh_at_ms FROM policy'),
     };
     return this.#open;
   }
 
-  #rules(open: OpenPolicy): LoadedRules | undefined {
+  #load(open: OpenPolicy): LoadedPolicy | undefined {
+    const signed = open.manifest.get();
+    if (signed) return this.#loadSigned(open, signed);
+    return this.#signedOnly ? undefined : this.#loadImported(open);
+  }
+
+  #loadImported(open: OpenPolicy): LoadedPolicy | undefined {
     const version = open.version.get();
     if (!version) return undefined;
-    const loaded = open.rules?.version;
+    const { loaded } = open;
     const same =
-      loaded?.number === version.number &&
-      loaded.installedAtMs === version.installed_at_ms &&
-      (loaded.freshAtMs ?? null) === version.fresh_at_ms;
+      !loaded?.signed &&
+      loaded?.version.number === version.number &&
+      loaded.version.installedAtMs === version.installed_at_ms &&
+      (loaded.version.freshAtMs ?? null) === version.fresh_at_ms;
     if (!same) {
       const row = readPolicyRow(open.db);
       if (!row) return undefined;
-      open.rules = arrange(row, this.#rulesTried ?? parseRules(row));
+      const rules = this.#rulesTried ?? parseRules(row);
+      open.loaded = { ...arrange(rules), version: versionOf(row, rules), records: new RowRecords(open.db) };
     }
-    return open.rules;
+    return open.loaded;
   }
 
-  #slice(open: OpenPolicy, query: PolicyQuery): PolicySlice | undefined {
-    const rules = this.#rules(open);
-    if (!rules) return undefined;
-    const profileAdmitted = rules.organizations.get(query.profileId) === query.organization;
-    const base = { version: rules.version, rules: rulesFor(rules, query.doorId), profileAdmitted };
-    const rows = profileAdmitted ? open.cards.all(query.profileId, query.userNumber) : [];
-    const [anyRow] = rows;
-    if (!anyRow) return { ...base, otherCards: false };
-
-    const own = query.diversifier ?? '';
-    const row = rows.find((card) => card.diversifier === own) ?? rows.find((card) => card.diversifier === '');
-    const otherCards = rows.some((card) => card.diversifier !== '' && card.diversifier !== own);
-    // all cards of one user number are one holder's: the import sees to it
-    const holderRow = open.holder.get((row ?? anyRow).holder_id);
-    return {
-      ...base,
-      otherCards,
-      ...(row ? { card: cardOf(row) } : {}),
-      ...(holderRow ? { holder: holderOf(holderRow) } : {}),
+  /** What has the hash that the last manifest named too is not read again: it was verified then, and is in memory. */
+  #loadSigned(open: OpenPolicy, { document, installed_at_ms: installedAtMs }: ManifestRow): LoadedPolicy {
+    const { loaded } = open;
+    if (loaded?.signed && equalConstantTime(loaded.signed.document, document)) return loaded;
+    const manifest = this.#vouch(document);
+    const before = loaded?.signed;
+    const sameRules = loaded && before?.manifest.rulesHash === manifest.rulesHash;
+    const sameHolders = loaded && before?.manifest.holdersRoot === manifest.holdersRoot;
+    const arranged = sameRules ? loaded : arrange(this.#rulesTried ?? signedRules(open.db, manifest));
+    const index = sameHolders ? before.index : verifiedIndex(open.db, manifest);
+    open.loaded = {
+      ...arranged,
+      version: signedVersion(manifest, arranged.rules, installedAtMs),
+      records: sameHolders ? loaded.records : new BucketRecords(open.db, { bits: manifest.bits, index }),
+      signed: { document, manifest, index },
     };
+    return open.loaded;
   }
 }
 
-export function cardOf(row: CardRow): HolderCard {
-  return {
-    profileId: row.profile_id,
-    userNumber: row.user_number,
-    status: row.status as RecordStatus,
-    ...(row.key_version === null ? {} : { keyVersion: row.key_version }),
-    ...(row.diversifier === '' ? {} : { diversifier: row.diversifier }),
-  };
-}
-
-export function holderOf(row: HolderRecordRow): Holder {
-  return {
-    holderId: row.holder_id,
-    status: row.status as RecordStatus,
-    groups: groupsOf(row.group_list),
-    ...(row.valid_from_ms === null ? {} : { validFromMs: row.valid_from_ms }),
-    ...(row.valid_until_ms === null ? {} : { validUntilMs: row.valid_until_ms }),
-  };
+function sliceOf(loaded: LoadedPolicy, query: PolicyQuery): PolicySlice {
+  const { profileId, userNumber, diversifier: own } = query;
+  const profileAdmitted = loaded.organizations.get(profileId) === query.organization;
+  const base = { version: loaded.version, rules: rulesFor(loaded, query.doorId), profileAdmitted };
+  if (!profileAdmitted) return { ...base, otherCards: false };
+  const { cards, holder } = loaded.records.find(profileId, userNumber);
+  const card =
+    cards.find(({ diversifier }) => diversifier === own) ??
+    cards.find(({ diversifier }) => diversifier === undefined);
+  const otherCards = cards.some(({ diversifier }) => diversifier !== undefined && diversifier !== own);
+  return { ...base, otherCards, ...(card && { card }), ...(holder && { holder }) };
 }
 
 export function versionOf(row: Omit<PolicyRow, 'rules'>, rules: SiteRules): PolicyVersion {
@@ -222,16 +237,32 @@ export function versionOf(row: Omit<PolicyRow, 'rules'>, rules: SiteRules): Poli
   };
 }
 
-function arrange(row: PolicyRow, rules: SiteRules): LoadedRules {
+/** Of what is signed only the time of the installation is not: it never makes a policy younger than its manifest. */
+function signedVersion(
+  { version, issuedAtMs, expiresAtMs }: Manifest,
+  { organization, timeZone }: SiteRules,
+  installedAtMs: number,
+): PolicyVersion {
+  return { number: version, organization, timeZone, installedAtMs, freshAtMs: issuedAtMs, expiresAtMs };
+}
+
+/** They were read strictly before they came there; the hash says that they are the same. */
+function signedRules(db: Sqlite, { rulesHash }: Manifest): SiteRules {
+  const bytes = storedChunk(db, fromHex(rulesHash));
+  if (!bytes) throw altered('its rules are missing');
+  return (JSON.parse(Buffer.from(bytes).toString()) as { readonly rules: SiteRules }).rules;
+}
+
+function arrange(rules: SiteRules): Pick<LoadedPolicy, 'rules' | 'organizations' | 'doors' | 'noDoor'> {
   return {
-    version: versionOf(row, rules),
+    rules,
     organizations: new Map(rules.profiles.map((profile) => [profile.id, profile.organization])),
     doors: new Map(rules.doors.map((door) => [door.id, rulesOfDoor(rules, door.id)])),
     noDoor: rulesOfDoor(rules, undefined),
   };
 }
 
-function rulesFor({ doors, noDoor }: LoadedRules, doorId: string): DoorRules {
+function rulesFor({ doors, noDoor }: LoadedPolicy, doorId: string): DoorRules {
   return doors.get(doorId) ?? noDoor;
 }
 

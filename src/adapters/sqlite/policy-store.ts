@@ -1,30 +1,44 @@
 import type { DoorPolicy, DoorRules, PolicyVersion } from '#core/access/policy.ts';
-import { Fault } from '#core/fault.ts';
+import { Fault, isFault } from '#core/fault.ts';
 import type { ClaimQuery, LookedUp, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
-import type { LookUpAnswer, PolicyWorkerOffer, SentRules } from './policy-worker.ts';
+import type { PolicyTrust, SignedState } from '#ports/policy-trust.ts';
+import type { Answer, Answered, LookUpAnswer, PolicyWorkerOffer, SentRules } from './policy-worker.ts';
 import { LinkedWorker } from './worker-link.ts';
+
+type PolicyLink = LinkedWorker<PolicyWorkerOffer>['link'];
 
 const answerWithinMs = 5_000;
 
+/** how often a manifest may change between being vouched for and being used */
+const vouchesAtOnce = 3;
+
 /**
  * Looks up the policy database `file`, and the facts of holders in the database `journal`, in a thread of its own.
- * Neither need exist yet; an import by another process is seen by the next look-up, whole.
+ * Neither need exist yet; what another thread or process installs is seen by the next look-up, whole. With `trust` only
+ * what it vouches for counts: look-ups reject with `policy-altered` otherwise.
  */
 export class PolicyStore implements PolicyLookup {
   readonly #files: { readonly file: string; readonly journal: string };
+  readonly #trust: PolicyTrust | undefined;
   #worker: LinkedWorker<PolicyWorkerOffer> | undefined;
   /** by door id */
   readonly #rules = new Map<string, { readonly number: number; readonly rules: DoorRules }>();
 
-  constructor(parts: { readonly file: string; readonly journal: string }) {
-    this.#files = parts;
+  constructor(parts: {
+    readonly file: string;
+    readonly journal: string;
+    readonly trust?: PolicyTrust | undefined;
+  }) {
+    this.#files = { file: parts.file, journal: parts.journal };
+    this.#trust = parts.trust;
   }
 
   async start(): Promise<void> {
     if (this.#worker) throw new Error('the policy is started already');
     const worker = new LinkedWorker<PolicyWorkerOffer>(new URL('./policy-worker.ts', import.meta.url));
     try {
-      await worker.link.call('open', this.#files, answerWithinMs);
+      const signed = this.#trust !== undefined;
+      await worker.link.call('open', { ...this.#files, signed }, answerWithinMs);
       this.#worker = worker;
     } catch (error) {
       await worker.stop();
@@ -42,28 +56,55 @@ export class PolicyStore implements PolicyLookup {
   async lookUp(query: PolicyQuery): Promise<LookedUp> {
     const known = this.#rules.get(query.doorId);
     const asked = { query, rulesNumber: known?.number };
-    return this.#complete(query.doorId, await this.#link().call('lookUp', asked, answerWithinMs), known);
+    const told = await this.#ask((link) => link.call('lookUp', asked, answerWithinMs));
+    return this.#complete(query.doorId, told.answer, known, told.signed);
   }
 
   async lookUpClaim(query: ClaimQuery): Promise<LookedUp | undefined> {
     const known = this.#rules.get(query.doorId);
     const asked = { query, rulesNumber: known?.number };
-    const answer = await this.#link().call('lookUpClaim', asked, answerWithinMs);
-    return answer && this.#complete(query.doorId, answer, known);
+    const { answer, signed } = await this.#ask((link) => link.call('lookUpClaim', asked, answerWithinMs));
+    return answer && this.#complete(query.doorId, answer, known, signed);
   }
 
   async doorPolicy(doorId: string): Promise<DoorPolicy | undefined> {
     const known = this.#rules.get(doorId);
     const asked = { query: { doorId }, rulesNumber: known?.number };
-    const answer = await this.#link().call('doorPolicy', asked, answerWithinMs);
+    const { answer } = await this.#ask((link) => link.call('doorPolicy', asked, answerWithinMs));
     return answer && { version: answer.version, rules: this.#rulesOf(doorId, answer, known) };
   }
 
   async version(): Promise<PolicyVersion | undefined> {
-    return this.#link().call('version', undefined, answerWithinMs);
+    return (await this.#ask((link) => link.call('version', undefined, answerWithinMs))).answer;
   }
 
-  #link(): LinkedWorker<PolicyWorkerOffer>['link'] {
+  /** What is found not to be as signed is told, whatever the question was. */
+  async #ask<T>(ask: (link: PolicyLink) => Promise<Answer<T>>): Promise<Answered<T>> {
+    try {
+      return await this.#askVouched(ask);
+    } catch (error) {
+      if (isFault(error, 'policy-altered')) this.#trust?.found(error);
+      throw error;
+    }
+  }
+
+  /** Asks until what lies there has been vouched for; it can be another by then. */
+  async #askVouched<T>(ask: (link: PolicyLink) => Promise<Answer<T>>): Promise<Answered<T>> {
+    for (let vouches = 0; vouches <= vouchesAtOnce; vouches += 1) {
+      const told = await ask(this.#link());
+      if ('answer' in told) {
+        if (told.signed) this.#trust?.checkCurrent(told.signed);
+        return told;
+      }
+      const document = told.unvouched;
+      const manifest = this.#trust?.vouch(document);
+      if (!manifest) break;
+      await this.#link().call('vouch', { document, manifest }, answerWithinMs);
+    }
+    throw new Fault('deadline-exceeded', 'the policy changes faster than it can be verified');
+  }
+
+  #link(): PolicyLink {
     if (!this.#worker) throw new Fault('process-lost', 'the policy is not open');
     return this.#worker.link;
   }
@@ -72,8 +113,11 @@ export class PolicyStore implements PolicyLookup {
     doorId: string,
     { slice, facts, ...sent }: LookUpAnswer,
     known: { readonly rules: DoorRules } | undefined,
+    signed: SignedState | undefined,
   ): LookedUp {
-    return { slice: { ...slice, rules: this.#rulesOf(doorId, sent, known) }, facts };
+    const rules = this.#rulesOf(doorId, sent, known);
+    const revised = signed && this.#trust ? this.#trust.revised(slice, signed) : slice;
+    return { slice: { ...revised, rules }, facts };
   }
 
   #rulesOf(

@@ -41,6 +41,15 @@ export function forgetOlder(db: Sqlite): void {
   db.transaction(() => empty(db, tablesOf(keptNumber(db) + 1))).immediate();
 }
 
+/** Forgets what was put together on the device, for a server looks after its policy from now on. */
+export function forgetImported(db: Sqlite): void {
+  for (const number of [0, 1]) empty(db, tablesOf(number));
+  db.exec(`
+    DELETE FROM policy; DELETE FROM undo_policy; DELETE FROM holders; DELETE FROM cards;
+    DELETE FROM settings WHERE name = 'holders';
+  `);
+}
+
 /** Keeps the rows that the staged list is about to change: those alone, so that a small change stays small. */
 export function keepRows(db: Sqlite, { removing }: { readonly removing: boolean }): void {
   const kept = tablesOf(keptNumber(db));

@@ -1,6 +1,9 @@
 import type { Facts } from '#core/access/access-state.ts';
 import type { DoorRules, PolicySlice, PolicyVersion } from '#core/access/policy.ts';
+import { equalConstantTime } from '#core/bytes/bytes.ts';
+import type { Manifest } from '#core/sync/manifest.ts';
 import type { ClaimQuery, PolicyQuery } from '#ports/policy-lookup.ts';
+import type { SignedState } from '#ports/policy-trust.ts';
 import { FactsReader } from './facts.ts';
 import { PolicyReader } from './policy-reader.ts';
 import { linkToMain } from './worker-link.ts';
@@ -28,15 +31,47 @@ interface Asked<Query> {
   readonly rulesNumber: number | undefined;
 }
 
+/** What a policy from a server says, once somebody has vouched for it: this thread verifies hashes, and no signatures. */
+export interface Vouched {
+  readonly document: Uint8Array;
+  readonly manifest: Manifest;
+}
+
+/** An answer, or the manifest that lies there now and is to be vouched for first. */
+export type Answer<T> = Answered<T> | { readonly unvouched: Uint8Array };
+export interface Answered<T> {
+  readonly answer: T;
+  /** of a policy that a server distributes */
+  readonly signed?: SignedState;
+}
+
 export type PolicyWorkerOffer = {
-  readonly open: (files: { readonly file: string; readonly journal: string }) => void;
-  readonly lookUp: (asked: Asked<PolicyQuery>) => LookUpAnswer;
-  readonly lookUpClaim: (asked: Asked<ClaimQuery>) => LookUpAnswer | undefined;
-  readonly doorPolicy: (asked: Asked<{ readonly doorId: string }>) => DoorPolicyAnswer | undefined;
-  readonly version: (nothing: undefined) => PolicyVersion | undefined;
+  readonly open: (parts: PolicyFiles) => void;
+  readonly vouch: (vouched: Vouched) => void;
+  readonly lookUp: (asked: Asked<PolicyQuery>) => Answer<LookUpAnswer>;
+  readonly lookUpClaim: (asked: Asked<ClaimQuery>) => Answer<LookUpAnswer | undefined>;
+  readonly doorPolicy: (asked: Asked<{ readonly doorId: string }>) => Answer<DoorPolicyAnswer | undefined>;
+  readonly version: (nothing: undefined) => Answer<PolicyVersion | undefined>;
 };
 
+export interface PolicyFiles {
+  readonly file: string;
+  readonly journal: string;
+  /** whether only what a server has signed counts */
+  readonly signed: boolean;
+}
+
+class Unvouched extends Error {
+  readonly document: Uint8Array;
+
+  constructor(document: Uint8Array) {
+    super('a manifest nobody has vouched for');
+    this.document = document;
+  }
+}
+
 let reader: PolicyReader | undefined;
+let vouched: Vouched | undefined;
 let factsReader: FactsReader | undefined;
 const numbers = new WeakMap<DoorRules, number>();
 let lastNumber = 0;
@@ -67,23 +102,45 @@ function numberOf(rules: DoorRules): number {
   return number;
 }
 
+function vouchedManifest(document: Uint8Array): Manifest {
+  if (!vouched || !equalConstantTime(vouched.document, document)) throw new Unvouched(document);
+  return vouched.manifest;
+}
+
+function answered<T>(look: () => T): Answer<T> {
+  try {
+    const answer = look();
+    if (!vouched) return { answer };
+    const { version, changeNumber } = vouched.manifest;
+    return { answer, signed: { version, changeNumber } };
+  } catch (error) {
+    if (error instanceof Unvouched) return { unvouched: error.document };
+    throw error;
+  }
+}
+
 const offer: PolicyWorkerOffer = {
-  open: ({ file, journal }) => {
-    reader = new PolicyReader(file);
+  open: ({ file, journal, signed }) => {
+    reader = new PolicyReader(file, signed ? { vouch: vouchedManifest } : {});
     factsReader = new FactsReader(journal);
     // a database that is damaged or newer is told at start, not at the first tap
-    reader.version();
+    answered(() => opened().version());
   },
-  lookUp: ({ query, rulesNumber }) => answer(opened().slice(query), rulesNumber),
-  lookUpClaim: ({ query, rulesNumber }) => {
-    const slice = opened().sliceOfClaim(query);
-    return slice && answer(slice, rulesNumber);
+  vouch: (one) => {
+    vouched = one;
   },
-  doorPolicy: ({ query, rulesNumber }) => {
-    const policy = opened().doorPolicy(query.doorId);
-    return policy && { version: policy.version, ...sent(policy.rules, rulesNumber) };
-  },
-  version: () => opened().version(),
+  lookUp: ({ query, rulesNumber }) => answered(() => answer(opened().slice(query), rulesNumber)),
+  lookUpClaim: ({ query, rulesNumber }) =>
+    answered(() => {
+      const slice = opened().sliceOfClaim(query);
+      return slice && answer(slice, rulesNumber);
+    }),
+  doorPolicy: ({ query, rulesNumber }) =>
+    answered(() => {
+      const policy = opened().doorPolicy(query.doorId);
+      return policy && { version: policy.version, ...sent(policy.rules, rulesNumber) };
+    }),
+  version: () => answered(() => opened().version()),
 };
 
 linkToMain(offer);

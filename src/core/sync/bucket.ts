@@ -1,8 +1,7 @@
-import { z } from 'zod';
-import { type Holder, type HolderCard, recordStatuses } from '#core/access/policy.ts';
+import type { Holder, HolderCard } from '#core/access/policy.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import { digest } from '#core/crypto/digest.ts';
-import { accepted, type Checked, documentBytes, readDocument, refused } from './document.ts';
+import { documentBytes } from './document.ts';
 
 /**
  * Holders are put in 2^bits buckets by the first bits of SHA-256 of their id. The bytes of a bucket are the same for the
@@ -16,38 +15,10 @@ export interface BucketHolder extends Holder {
 
 /** 16 million holders in buckets of about 16; the index then has 33 MB. */
 export const maximumBits = 20;
-/** of one bucket; it has about 2,500 */
-export const maximumBucketBytes = 1_048_576;
 export const hashLength = 32;
 
-const format = 1;
+export const bucketFormat = 1;
 const perBucket = 16;
-const name = z.string().min(1).max(64);
-const time = z.int();
-const schema = z.strictObject({
-  format: z.literal(format),
-  holders: z.array(
-    z.strictObject({
-      holderId: z.string().min(1).max(256),
-      status: z.enum(recordStatuses),
-      validFromMs: time.exactOptional(),
-      validUntilMs: time.exactOptional(),
-      groups: z.array(name),
-      cards: z.array(
-        z.strictObject({
-          profileId: name,
-          userNumber: z.string().min(1).max(64),
-          status: z.enum(recordStatuses),
-          keyVersion: z.int().min(1).max(255).exactOptional(),
-          diversifier: z
-            .string()
-            .regex(/^(?:[0-9A-F]{2}){1,32}$/)
-            .exactOptional(),
-        }),
-      ),
-    }),
-  ),
-});
 
 /**
  * How many bits the buckets of so many holders take. What they have at `present` stays while buckets are neither far too
@@ -71,7 +42,7 @@ export function bucketOf(holderId: string, bits: number): number {
 export function bucketBytes(holders: readonly BucketHolder[]): Uint8Array {
   const sorted = holders.toSorted((a, b) => compare(a.holderId, b.holderId));
   return documentBytes({
-    format,
+    format: bucketFormat,
     holders: sorted.map(({ cards, groups, ...holder }) => ({
       ...holder,
       groups: groups.toSorted(),
@@ -83,21 +54,6 @@ export function bucketBytes(holders: readonly BucketHolder[]): Uint8Array {
 /** The hash by which a chunk is known. */
 export function chunkHash(bytes: Uint8Array): Uint8Array {
   return digest('sha-256', bytes);
-}
-
-/** The holders of a bucket that somebody sent. Whether it is the one the index names, its hash tells. */
-export function readBucket(
-  bytes: Uint8Array,
-  { bucket, bits }: { readonly bucket: number; readonly bits: number },
-): Checked<readonly BucketHolder[]> {
-  const read = readDocument(bytes, { schema, format, maximumBytes: maximumBucketBytes });
-  if (read.kind === 'refused') return read;
-  const { holders } = read.value;
-  const inOrder =
-    isAscending(holders, (a, b) => compare(a.holderId, b.holderId)) &&
-    holders.every(({ groups, cards }) => isAscending(groups, compare) && isAscending(cards, compareCards));
-  const atHome = holders.every(({ holderId }) => bucketOf(holderId, bits) === bucket);
-  return inOrder && atHome ? accepted(holders) : refused('malformed');
 }
 
 /** The holders of a bucket whose hash is that of the index: it was read strictly before it came there. */
@@ -115,19 +71,15 @@ export function holdersRoot(index: Uint8Array): string {
   return toHex(digest('sha-256', index));
 }
 
-function compare(a: string, b: string): number {
+export function compare(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
 }
 
-function compareCards(a: HolderCard, b: HolderCard): number {
+export function compareCards(a: HolderCard, b: HolderCard): number {
   return (
     compare(a.profileId, b.profileId) ||
     compare(a.userNumber, b.userNumber) ||
     compare(a.diversifier ?? '', b.diversifier ?? '')
   );
-}
-
-function isAscending<T>(items: readonly T[], order: (a: T, b: T) => number): boolean {
-  return items.every((item, at) => at === 0 || order(items[at - 1] as T, item) < 0);
 }

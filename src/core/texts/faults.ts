@@ -38,6 +38,8 @@ export const faultMeanings: { readonly [code in FaultCode]: string } = {
   'policy-absent': '許可が登録されていない',
   'policy-import-refused': '許可の取込みを拒否した',
   'policy-expired': '有効期限を過ぎた許可で、取り込まない',
+  'policy-altered': '端末上の許可がサーバーの署名したものと異なる',
+  'policy-unwritable': '許可をディスクに書けない',
   'journal-full': 'ログを書く空きがない',
   'journal-unwritable': 'ログに書き込めない',
   'journal-broken': 'ログの連鎖を検証できない',

@@ -11,8 +11,8 @@ import {
   holdersOfBucket,
   holdersRoot,
   maximumBits,
-  readBucket,
 } from '#core/sync/bucket.ts';
+import { readBucket } from '#core/sync/bucket-reading.ts';
 import { documentBytes } from '#core/sync/document.ts';
 
 const refusal = (reason: string) => ({ kind: 'refused', reason });

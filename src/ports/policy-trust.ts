@@ -1,0 +1,18 @@
+import type { PolicySlice } from '#core/access/policy.ts';
+import type { Fault } from '#core/fault.ts';
+import type { Manifest } from '#core/sync/manifest.ts';
+
+/** How far a signed policy has come: its version, and the last change that is in it. */
+export type SignedState = Pick<Manifest, 'version' | 'changeNumber'>;
+
+/** Who says whether a policy that lies on the device is the one that the server signed for this terminal. */
+export interface PolicyTrust {
+  /** What the signed manifest (as it came) says. Throws `policy-altered` where it is not signed for this terminal. */
+  vouch(document: Uint8Array): Manifest;
+  /** Throws `policy-altered` where the terminal is known to have had more than what lies there. */
+  checkCurrent(state: SignedState): void;
+  /** What is revoked ahead of that policy is suspended in the slice. */
+  revised<S extends Pick<PolicySlice, 'holder' | 'card'>>(slice: S, state: SignedState): S;
+  /** Told what a look-up found not to be as signed. */
+  found(fault: Fault): void;
+}
