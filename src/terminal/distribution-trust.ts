@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { SharedFacts } from '#core/access/access-memory.ts';
 import type { StateChange } from '#core/access/access-state.ts';
 import type { PolicySlice } from '#core/access/policy.ts';
 import { Fault, isFault } from '#core/fault.ts';
@@ -9,7 +10,6 @@ import { Revoked } from '#core/sync/revoked.ts';
 import { decodeSigned } from '#core/sync/signed.ts';
 import { nextTrustRoot, pinTrustRoot, type TrustRoot } from '#core/sync/trust.ts';
 import type { PolicyTrust, SignedState } from '#ports/policy-trust.ts';
-import type { SharedFacts } from './access-memory.ts';
 
 /** A root with the bytes in which it came. */
 interface KnownRoot {

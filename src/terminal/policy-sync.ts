@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { AccessMemory } from '#core/access/access-memory.ts';
 import { type Fault, isFault } from '#core/fault.ts';
 import { refused } from '#core/sync/document.ts';
 import { checkManifest, hasSameContent, type Manifest } from '#core/sync/manifest.ts';
@@ -8,7 +9,6 @@ import { decodeSigned, encodeSigned } from '#core/sync/signed.ts';
 import type { ChunkSource } from '#ports/chunk-source.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { PolicySync, SyncTarget } from '#ports/policy-sync.ts';
-import type { AccessMemory } from './access-memory.ts';
 import { type DistributionTrust, higherFact, installedKey } from './distribution-trust.ts';
 import { IntegrityWatch } from './integrity-watch.ts';
 import type { JournalWriter } from './journal-writer.ts';

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
+import type { AccessMemory } from '#core/access/access-memory.ts';
 import type { DocumentRefusal } from '#core/sync/document.ts';
 import { checkRevocation } from '#core/sync/revocation.ts';
 import { decodeSigned } from '#core/sync/signed.ts';
 import type { PolicySync } from '#ports/policy-sync.ts';
-import type { AccessMemory } from './access-memory.ts';
 import { type DistributionTrust, higherFact, revokedKey } from './distribution-trust.ts';
 import type { JournalWriter } from './journal-writer.ts';
 
