@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import type { SharedFacts } from '#core/access/access-memory.ts';
-import type { StateChange } from '#core/access/access-state.ts';
+import type { AccessState, StateChange } from '#core/access/access-state.ts';
 import type { PolicySlice } from '#core/access/policy.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
@@ -160,7 +159,7 @@ function mistrust(why: string): Fault {
 }
 
 /** The change that has the fact `key` say at least `number`. */
-export function higherFact(state: SharedFacts, key: string, number: number): StateChange {
+export function higherFact(state: Pick<AccessState, 'shared'>, key: string, number: number): StateChange {
   const known = numberFact.safeParse(state.shared(key)).data?.number ?? 0;
   return { key, value: { number: Math.max(known, number) } };
 }

@@ -41,7 +41,15 @@ const holder = fc.record(
   },
   { requiredKeys: ['holderId', 'status', 'groups', 'cards'] },
 ) as fc.Arbitrary<BucketHolder>;
-const holders = fc.uniqueArray(holder, { maxLength: 8, selector: ({ holderId }) => holderId });
+/** a user number is one holder's */
+const holders = fc
+  .uniqueArray(holder, { maxLength: 8, selector: ({ holderId }) => holderId })
+  .map((some) =>
+    some.map((one, at) => ({
+      ...one,
+      cards: one.cards.map((each) => ({ ...each, userNumber: `${at}-${each.userNumber}` })),
+    })),
+  );
 
 describe('a bucket', () => {
   it('has the same bytes for the same holders, and is read as them', () => {
@@ -125,6 +133,10 @@ describe('a bucket', () => {
       [{ ...one, validFromMs: null }],
       [{ ...one, more: 1 }],
       [{ holderId: 'a', status: 'active', groups: [] }],
+      [
+        { ...one, cards: [a] },
+        { ...one, holderId: 'b', cards: [{ ...a, diversifier: '0A' }] },
+      ],
     ])
       expect(read({ format: 1, holders: some })).toEqual(refusal('malformed'));
   });
