@@ -42,14 +42,12 @@ const holder = fc.record(
   { requiredKeys: ['holderId', 'status', 'groups', 'cards'] },
 ) as fc.Arbitrary<BucketHolder>;
 /** a user number is one holder's */
-const holders = fc
-  .uniqueArray(holder, { maxLength: 8, selector: ({ holderId }) => holderId })
-  .map((some) =>
-    some.map((one, at) => ({
-      ...one,
-      cards: one.cards.map((each) => ({ ...each, userNumber: `${at}-${each.userNumber}` })),
-    })),
-  );
+const holders = fc.uniqueArray(holder, { maxLength: 8, selector: ({ holderId }) => holderId }).map((some) =>
+  some.map((one, at) => ({
+    ...one,
+    cards: one.cards.map((each) => ({ ...each, userNumber: `${at}-${each.userNumber}` })),
+  })),
+);
 
 describe('a bucket', () => {
   it('has the same bytes for the same holders, and is read as them', () => {
