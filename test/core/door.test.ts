@@ -277,6 +277,33 @@ describe('an exit request', () => {
     expect(bench.events()).toEqual(['exit-request']);
   });
 
+  it('repeated under a longer grant begins that anew never, and has its own time after it', () => {
+    const bench = closedDoor({ exitMs: 5_000 });
+    const press = (): void => {
+      bench.feed({ kind: 'exit-request', pressed: true });
+      bench.feed({ kind: 'exit-request', pressed: false });
+    };
+    bench.feed({ kind: 'grant', tapId: 'slow', openMs: 60_000 });
+    for (let pressed = 0; pressed < 59; pressed += 1) {
+      bench.advance(1_000);
+      press();
+    }
+    bench.advance(5_999);
+    expect(bench.locked()).toBe(false);
+    bench.advance(1);
+    expect(bench.locked()).toBe(true);
+
+    bench.feed({ kind: 'grant', tapId: 'slow', openMs: 60_000 });
+    bench.advance(59_000);
+    press();
+    bench.advance(2_000);
+    press();
+    bench.advance(4_999);
+    expect(bench.locked()).toBe(false);
+    bench.advance(1);
+    expect(bench.locked()).toBe(true);
+  });
+
   it('never shows a green light outside', () => {
     const bench = closedDoor();
     bench.feed({ kind: 'exit-request', pressed: true });

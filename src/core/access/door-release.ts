@@ -10,7 +10,10 @@ const longestHoldRetryMs = 30_000;
 
 const held: Release = { by: 'hold', lengthMs: renewEveryMs, use: 'unused' };
 
-/** Unlocks, or lengthens a release that runs; nothing asked for later shortens what was asked for before. */
+/**
+ * Unlocks, or lengthens a release that runs; nothing asked for later shortens what was asked for before. An exit request
+ * under a longer grant has its own time after that: asking again and again begins no long time anew.
+ */
 export function release(
   turn: DoorTurn,
   asked: { by: 'grant' | 'exit-request'; lengthMs: number; tapId?: string; heldOpenMs?: number },
@@ -18,6 +21,11 @@ export function release(
   const { strike, leaf } = turn.state;
   const running = strike.kind === 'unlocked' && !strike.release.over ? strike.release : undefined;
   const over = running?.by === 'hold' ? undefined : running;
+  const use = leaf.kind === 'open' || leaf.kind === 'forced' ? 'shared' : 'unused';
+  if (asked.by === 'exit-request' && over && over.lengthMs > asked.lengthMs) {
+    turn.unlockAgain({ ...over, by: asked.by, exitAsked: true, use });
+    return;
+  }
   const tapId = asked.tapId ?? over?.tapId;
   const heldOpenMs = Math.max(asked.heldOpenMs ?? 0, over?.heldOpenMs ?? 0);
   turn.unlock({
@@ -26,7 +34,7 @@ export function release(
     ...(tapId === undefined ? {} : { tapId }),
     ...(heldOpenMs === 0 ? {} : { heldOpenMs }),
     ...(over?.shunted && { shunted: true }),
-    use: leaf.kind === 'open' || leaf.kind === 'forced' ? 'shared' : 'unused',
+    use,
   });
 }
 
@@ -63,9 +71,9 @@ export function endUnopened(turn: DoorTurn): void {
 /** The strike's time is over: of a release, of a hold to be renewed, or of the wait for another try. */
 export function strikeTimeOver(turn: DoorTurn): void {
   const { strike, mode } = turn.state;
-  if (turn.exitHolds()) {
-    const running: Release = { by: 'exit-request', lengthMs: 0, use: 'unused' };
-    const last = strike.kind === 'unlocked' ? strike.release : running;
+  const running = strike.kind === 'unlocked' ? strike.release : undefined;
+  if (turn.exitHolds() || running?.exitAsked) {
+    const { exitAsked: _, ...last }: Release = running ?? { by: 'exit-request', lengthMs: 0, use: 'unused' };
     turn.unlock({ ...last, lengthMs: turn.settings.exitMs });
   } else if (strike.kind === 'locked') {
     if (mode.kind === 'held') holdNow(turn);

@@ -25,6 +25,8 @@ export interface Release {
   readonly heldOpenMs?: number;
   /** ended, and unlocked only until nobody stands in the gate any more */
   readonly over?: true;
+  /** somebody has asked to get out while it ran, and has the time of an exit request when it ends */
+  readonly exitAsked?: true;
   /** somebody has asked to leave by the handle meanwhile: an opening after the relock is theirs for as long as they have */
   readonly shunted?: true;
   /**

@@ -56,6 +56,12 @@ export class DoorTurn {
   }
 
   unlock(release: Release): void {
+    this.unlockAgain(release);
+    this.setTimer('strike', release.lengthMs);
+  }
+
+  /** Tells the strike to unlock, of a release that goes on and keeps its time. */
+  unlockAgain(release: Release): void {
     if (!release.over) this.#endOver();
     this.become({
       strike: { kind: 'unlocked', release },
@@ -68,7 +74,6 @@ export class DoorTurn {
       limitMs,
       ...(release.tapId === undefined ? {} : { cause: release.tapId }),
     });
-    this.setTimer('strike', release.lengthMs);
   }
 
   lock(): void {
