@@ -47,7 +47,7 @@ export class AccessMemory {
   /** a look-up asked for before this may have missed facts that are no longer kept here */
   #forgotten = 0;
 
-  /** `sharedChanged` is called when facts about the terminal as a whole are on the disk, or were loaded from it */
+  /** `sharedChanged` is called when facts that doors go by have changed, or facts were loaded from the disk */
   constructor(parts: { readonly terminal: string; readonly sharedChanged: () => void }) {
     this.#terminal = parts.terminal;
     this.#shared = new TerminalFacts({ changed: parts.sharedChanged });

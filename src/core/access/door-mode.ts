@@ -6,7 +6,7 @@ import { type DoorPolicy, scheduleOf } from './policy.ts';
 import type { DecisionTime } from './rule.ts';
 import { holdByCard, lastCameMs, standingHold } from './rules/hold.ts';
 import { ageingMs, policyStanding } from './rules/policy-age.ts';
-import { inForceSince } from './schedule.ts';
+import { inForce, inForceSince } from './schedule.ts';
 import { conditionHolds } from './site-state.ts';
 
 /** Everything that decides what a door does while nobody asks anything of it. */
@@ -48,6 +48,11 @@ export function wantedMode(situation: DoorSituation): DoorMode {
   return cause === 'lockdown' ? { kind: 'lockdown' } : { kind: 'held', by: cause };
 }
 
+/** Whether the mode of doors rests on the fact `key`; of those of passages, which change with every tap, it does not. */
+export function bearsOnDoors(key: string): boolean {
+  return /^(?:site|hold|first|command-hold)\//.test(key);
+}
+
 /**
  * How long a mode found now is good for, in milliseconds: schedules change at full minutes, and a hold for some time
  * ends when it ends. A clock that steps is noticed a minute later at most.
@@ -86,8 +91,9 @@ function stands(cause: ModeCause, situation: DoorSituation): boolean {
 }
 
 function heldNow(cause: ModeCause, policy: DoorPolicy, { floor, time, ...at }: DoorSituation): boolean {
+  if (holdByCard(at.doorId, at.state)?.kind !== cause) return false;
   const hold = standingHold({ ...at, policy, time, timeMs: effectiveMs(time) });
-  return hold?.kind === cause && (floor === undefined || !hold.floors || hold.floors.includes(floor));
+  return hold !== undefined && (floor === undefined || !hold.floors || hold.floors.includes(floor));
 }
 
 /**
@@ -103,9 +109,12 @@ function scheduledNow(
   if (standing && standing.tier !== 'full') return false;
   return (rules.door?.unlock ?? []).some(({ schedule: id, afterFirstOf, floors }) => {
     if (floor !== undefined && floors && !floors.includes(floor)) return false;
-    const sinceMs = inForceSince(scheduleOf(rules, id), time.utcMs, version.timeZone);
-    if (sinceMs === undefined || afterFirstOf === undefined) return sinceMs !== undefined;
+    const at = [scheduleOf(rules, id), time.utcMs, version.timeZone] as const;
+    if (!inForce(...at)) return false;
+    if (afterFirstOf === undefined) return true;
     const cameMs = lastCameMs(doorId, afterFirstOf, state);
-    return cameMs !== undefined && cameMs >= sinceMs && cameMs <= time.utcMs;
+    if (cameMs === undefined || cameMs > time.utcMs) return false;
+    // what takes longest to say comes last: every change of a fact asks this of every door
+    return cameMs >= (inForceSince(...at) ?? Number.POSITIVE_INFINITY);
   });
 }

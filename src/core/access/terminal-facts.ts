@@ -1,5 +1,6 @@
 import type { JsonValue } from '#core/journal/record.ts';
 import type { AccessState, Facts, StateChange } from './access-state.ts';
+import { bearsOnDoors } from './door-mode.ts';
 import type { Passage } from './fact-kinds.ts';
 import { claim, type KeptFacts, type OnTheWay } from './kept-facts.ts';
 
@@ -28,7 +29,7 @@ export class TerminalFacts implements SharedFacts {
   readonly #unrecorded = new Set<string>();
   readonly #disobeyed = new Map<string, JsonValue | undefined>();
 
-  /** `changed` is called when any of them may have changed */
+  /** `changed` is called when any that doors go by may have changed, and when they are loaded */
   constructor({ changed }: { readonly changed: () => void }) {
     this.#changed = changed;
   }
@@ -61,7 +62,7 @@ export class TerminalFacts implements SharedFacts {
   /** The disk has these changes now. */
   store(changes: readonly StateChange[]): void {
     for (const change of changes) this.#set(change);
-    if (changes.length > 0) this.#changed();
+    if (changes.some(({ key }) => bearsOnDoors(key))) this.#changed();
   }
 
   /** Changes facts at once. The entry that is to make them durable is the caller's. */

@@ -140,6 +140,20 @@ describe('a durable fact', () => {
   });
 });
 
+test('doors look again at what they go by, not at every count', () => {
+  let looked = 0;
+  const memory = new AccessMemory({ terminal: 'gate', sharedChanged: () => (looked += 1) });
+  memory.load(new Map());
+  const keep = (key: string) =>
+    memory.keep(key, [{ key, value: 1 }], { holderId: undefined, facts: nothing, asked: 0 }).durable();
+  keep('count/lab');
+  keep('two-person/in');
+  expect(looked).toBe(1);
+  keep('hold/front');
+  memory.declare((state) => [declareCondition('fire', state)]);
+  expect(looked).toBe(3);
+});
+
 test('a tap that waits is remembered with its holder’s newest facts, and the oldest is forgotten', () => {
   const rig = new Rig();
   const first = rig.tap([inside('hall')], 'first');

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { blankState } from '#core/access/access-state.ts';
 import { decide } from '#core/access/decide.ts';
-import { type DoorSituation, modePrecedence, nextLookMs, wantedMode } from '#core/access/door-mode.ts';
+import {
+  bearsOnDoors,
+  type DoorSituation,
+  modePrecedence,
+  nextLookMs,
+  wantedMode,
+} from '#core/access/door-mode.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import { doorRules, staffSlice, trustedTime } from '../../policy-slices.ts';
 import { reading } from '../../terminal/terminal-fixture.ts';
@@ -72,6 +78,30 @@ describe('the mode of a door', () => {
       );
       expect(wantedMode(situation(door, facts)), modePrecedence[row]).toEqual(expected);
     }
+  });
+
+  it('rests on facts that are watched, and on no other', () => {
+    const door: Omit<DoorInput, 'id'> = {
+      ...holds,
+      toggle: { groups: ['staff'], schedule: 'office' },
+      unlock: [{ schedule: 'office', afterFirstOf: ['staff', 'cleaning'] }],
+      inEvacuation: 'unlock',
+    };
+    const asked = new Set<string>();
+    const state = {
+      shared: (key: string) => {
+        asked.add(key);
+        return undefined;
+      },
+    };
+    const asks = { ...situation(door), state };
+    wantedMode(asks);
+    nextLookMs(asks);
+    expect(asked.size).toBe(7);
+    expect([...asked].filter((key) => !bearsOnDoors(key))).toEqual([]);
+    expect(['count/lab', 'at', 'two-person/in', 'failures/in', 'loan/books/1'].some(bearsOnDoors)).toBe(
+      false,
+    );
   });
 
   it('is normal without a policy, but for lockdown', () => {
