@@ -175,6 +175,37 @@ describe('one command', () => {
   });
 });
 
+describe('a terminal that has many commands to remember', () => {
+  /** As if that many had been taken before, to be remembered until `untilMs`. */
+  async function withTaken(count: number, untilMs: number): Promise<void> {
+    const { journal } = bench;
+    await bench.terminal.stop();
+    const facts = journal.facts.get('') ?? new Map();
+    for (let n = 0; n < count; n += 1)
+      facts.set(`command/${n.toString(16).padStart(32, '0')}`, { untilMs, outcome: 'done' });
+    journal.facts.set('', facts);
+    await begin({ journal });
+  }
+
+  it('takes no more, records none of those, and protects all the same', async () => {
+    await withTaken(2_000, bench.clock.utcMs() + 1);
+    const before = commands.entries().length;
+    expect(await commands.tell(unlock)).toMatchObject({ outcome: 'busy' });
+    expect(await commands.tell({ kind: 'diagnostics' })).toMatchObject({ outcome: 'busy' });
+    expect(commands.entries()).toHaveLength(before);
+    expect(await commands.tell(lockdown)).toMatchObject({ outcome: 'done' });
+    expect(unlocks()).toBe(0);
+  });
+
+  it('takes more once those can be forgotten, and forgets them', async () => {
+    await withTaken(2_000, bench.clock.utcMs() + 1);
+    await bench.clock.advanceAsync(2);
+    expect(await commands.tell(unlock)).toMatchObject({ outcome: 'done' });
+    const left = [...(bench.journal.facts.get('') ?? [])].filter(([key]) => key.startsWith('command/'));
+    expect(left).toHaveLength(1);
+  });
+});
+
 describe('with a clock that is not known to be right', () => {
   it('a command of the server may be late, and does nothing', async () => {
     await bench.terminal.stop();
