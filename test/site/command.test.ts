@@ -64,6 +64,21 @@ test('it says where it is, serves the page, and ends in order when told to', asy
   expect(JSON.parse(stdout)).toMatchObject({ sound: true });
 });
 
+test('an operator commands it from another shell, and the journal says so', async () => {
+  const { child, ended } = await startCommand();
+  const socket = ['--socket', join(dataDirectory, 'control.sock'), '--reason', 'a visitor', '--json'];
+  const { stdout } = await run(process.execPath, [program, 'door', 'unlock', 'front', ...socket]);
+  expect(JSON.parse(stdout)).toMatchObject({ outcome: 'done' });
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+  const journal = ['--database', join(dataDirectory, 'journal.sqlite'), '--json'];
+  const listed = await run(process.execPath, [program, 'journal', 'list', '--kind', 'command', ...journal]);
+  expect(JSON.parse(listed.stdout)).toMatchObject([
+    { entry: { body: { command: 'unlock-once', outcome: 'accepted' } }, personal: { reason: 'a visitor' } },
+    { entry: { body: { command: 'unlock-once', outcome: 'done', via: 'local' } } },
+  ]);
+});
+
 test('killed, it takes its doors and their guard along', async () => {
   const { child, ended } = await startCommand();
   expect((await processesOfSite()).length).toBeGreaterThan(1);
