@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { replaceFile } from '#adapters/process/durable-file.ts';
 import { CardKeyWriter } from '#adapters/sealed/card-key-file.ts';
 import {
   fingerprint,
@@ -10,7 +11,6 @@ import {
   receiverKey,
   receiverSchema,
 } from '#adapters/sealed/receiving-key.ts';
-import { replaceFile } from '#adapters/sealed/sealed-file.ts';
 import type { ListedCard } from '#core/card/card-list.ts';
 import type { CardDiversification } from '#core/card/diversification.ts';
 import { Fault } from '#core/fault.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import { isMissing } from '#adapters/process/durable-file.ts';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { FileVault } from '#adapters/sealed/file-vault.ts';
-import { isMissing } from '#adapters/sealed/sealed-file.ts';
 import { equalConstantTime } from '#core/bytes/bytes.ts';
 import { checkValueOf, isMasterKeyLength } from '#core/card/diversification.ts';
 import { Fault } from '#core/fault.ts';

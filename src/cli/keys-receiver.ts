@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { isMissing } from '#adapters/process/durable-file.ts';
 import {
   describeReceiver,
   makeReceivingKey,
   receiverFingerprint,
   receivingKeyFile,
 } from '#adapters/sealed/receiving-key.ts';
-import { isMissing } from '#adapters/sealed/sealed-file.ts';
 import { Fault } from '#core/fault.ts';
 import { loadKeySource, loadTerminalConfig } from '#terminal/config.ts';
 import { createOutput } from './output.ts';

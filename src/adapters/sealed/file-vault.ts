@@ -1,5 +1,6 @@
 import { open, rm } from 'node:fs/promises';
 import { z } from 'zod';
+import { destroyFile } from '#adapters/process/durable-file.ts';
 import { concat, copyOf } from '#core/bytes/bytes.ts';
 import {
   checkValueOf,
@@ -14,14 +15,7 @@ import type { Sealing } from '#core/config/key-source.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { KeyVault, MasterKeyName, NewMasterKey, StoredMasterKey } from '#ports/key-vault.ts';
-import {
-  createSealed,
-  destroyFile,
-  openSealed,
-  type Sealed,
-  type SealedFile,
-  writeSealed,
-} from './sealed-file.ts';
+import { createSealed, openSealed, type Sealed, type SealedFile, writeSealed } from './sealed-file.ts';
 
 const purpose = 'master keys';
 /** The keys in the order in which they stand in the secret. */

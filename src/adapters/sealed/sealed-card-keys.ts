@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { destroyFile, replaceFile } from '#adapters/process/durable-file.ts';
 import { makeFolder } from '#adapters/process/ownership.ts';
 import type { CardKeyRequest, CardKeys } from '#core/card/keys.ts';
 import type { Sealing } from '#core/config/key-source.ts';
@@ -10,7 +11,6 @@ import type { KeyDerivation } from '#ports/key-derivation.ts';
 import type { KeyErasure } from '#ports/key-erasure.ts';
 import { type CardKeyHeader, CardKeyTable } from './card-key-file.ts';
 import { openReceivingKey, receivingKeyFile } from './receiving-key.ts';
-import { destroyFile, replaceFile } from './sealed-file.ts';
 
 export interface SealedCardKeysOptions {
   readonly directory: string;

@@ -1,14 +1,11 @@
 import { randomBytes, type webcrypto } from 'node:crypto';
-import { link, lstat, open, readdir, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
 import { Crypto } from '@peculiar/webcrypto';
 import { z } from 'zod';
-import { giveToOwnerOf } from '#adapters/process/ownership.ts';
+import { createFile, replaceFile } from '#adapters/process/durable-file.ts';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { equalConstantTime } from '#core/bytes/bytes.ts';
 import type { Sealing } from '#core/config/key-source.ts';
 import { Fault } from '#core/fault.ts';
-import { unreadable } from '#core/file-fault.ts';
 import { deriveSealingKey, newDerivation, type SealingKey } from './sealing-key.ts';
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`));
@@ -101,7 +98,7 @@ export async function writeSealed(description: SealedFile, content: Sealed<unkno
  * never replaced: whatever depends on it would be lost.
  */
 export async function createSealed(description: SealedFile, content: Sealed<unknown>): Promise<void> {
-  await placeFile(description.file, await seal(description, content), link);
+  await createFile(description.file, await seal(description, content));
 }
 
 async function seal(
@@ -132,91 +129,6 @@ async function seal(
   }
 }
 
-/** Whether nothing is at `file`. Rejects with `file-unreadable` where that cannot be told. */
-export async function isMissing(file: string): Promise<boolean> {
-  try {
-    await lstat(file);
-    return false;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
-    throw unreadable(file, error);
-  }
-}
-
-/** Puts `content` in the place of `file` durably, whole or not at all, readable by its owner alone. */
-export function replaceFile(file: string, content: Uint8Array): Promise<void> {
-  return placeFile(file, content, rename);
-}
-
-/**
- * `place`: `rename`, which replaces, or `link`, which does not. Every writer has an unfinished file of its own, so that
- * of two at once none puts half a file of the other in place; what a power cut left is removed.
- */
-async function placeFile(file: string, content: Uint8Array, place: typeof rename): Promise<void> {
-  const unfinished = `${file}${unfinishedMark}${randomBytes(6).toString('hex')}`;
-  try {
-    for (const left of await unfinishedOf(file)) await rm(left, { force: true });
-    const handle = await open(unfinished, 'wx', 0o600);
-    try {
-      await handle.writeFile(content);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    giveToOwnerOf(dirname(file), unfinished);
-    await place(unfinished, file);
-    await rm(unfinished, { force: true });
-    await syncFolder(file);
-  } catch (error) {
-    await rm(unfinished, { force: true });
-    throw unwritable(file, error);
-  }
-}
-
-const unfinishedMark = '.new-';
-
-async function unfinishedOf(file: string): Promise<readonly string[]> {
-  const folder = dirname(file);
-  const start = `${basename(file)}${unfinishedMark}`;
-  const unfinished = (name: string) =>
-    name.startsWith(start) && /^[0-9a-f]{12}$/.test(name.slice(start.length));
-  return (await readdir(folder)).filter(unfinished).map((name) => join(folder, name));
-}
-
-/**
- * Destroys a file and what replacements of it left: overwritten, then removed, each tried whatever became of the
- * others. On flash memory the old bytes may survive being overwritten; what was in it was encrypted, and its sealing
- * key is what counts. A file that is not there is no fault.
- *
- * @throws Fault `key-file-invalid` with what failed first
- */
-export async function destroyFile(file: string): Promise<void> {
-  const failures: unknown[] = [];
-  const attempt = <T>(step: Promise<T>): Promise<T | undefined> =>
-    step.catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') failures.push(error);
-      return undefined;
-    });
-  // unfinished ones first: a writer that still has one cannot put it in place any more
-  for (const path of [...((await attempt(unfinishedOf(file))) ?? []), file]) {
-    await attempt(overwrite(path));
-    await attempt(rm(path));
-  }
-  await attempt(syncFolder(file));
-  if (failures.length > 0) throw unwritable(file, failures[0]);
-}
-
-async function overwrite(file: string): Promise<void> {
-  const handle = await open(file, 'r+');
-  try {
-    const { size } = await handle.stat();
-    await handle.writeFile(randomBytes(size));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 function parse(file: string, content: Uint8Array): z.output<typeof formatSchema> {
   let value: unknown;
   try {
@@ -240,23 +152,6 @@ function damaged(file: string, cause?: unknown): Fault {
   return new Fault('key-file-invalid', `${file} is damaged, or has been changed; restore it from a backup`, {
     cause,
   });
-}
-
-function unwritable(file: string, error: unknown): Fault {
-  const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
-  if (code === 'EEXIST') return new Fault('key-refused', `${file} is there already, and is left as it is`);
-  return new Fault('key-file-invalid', `${file} cannot be written or removed (${code})`, {
-    cause: unreadable(file, error),
-  });
-}
-
-async function syncFolder(file: string): Promise<void> {
-  const folder = await open(dirname(file), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 function gcm(nonce: string, header: object): webcrypto.AesGcmParams {

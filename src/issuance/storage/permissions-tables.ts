@@ -1,4 +1,5 @@
 import type { RecordStatus } from '#core/access/policy.ts';
+import type { RevocationReason } from '#ports/certificates.ts';
 import type { CommonTables } from './common-tables.ts';
 
 /** Key of a card; without a diversifier, which is then empty, the record stands for any card with the user number. */
@@ -108,5 +109,29 @@ export interface PermissionsTables extends CommonTables {
     change_set_id: string;
     made_by: string;
     made_at_ms: number;
+  };
+  terminals: { terminal_id: string; name: string; made_at_ms: number };
+  /** the last one of each terminal */
+  enrolments: {
+    terminal_id: string;
+    secret_hash: string;
+    made_by: string;
+    made_at_ms: number;
+    expires_at_ms: number;
+    /** of the certificate it was used for */
+    serial_number: string | null;
+  };
+  certificates: {
+    serial_number: string;
+    terminal_id: string;
+    /** SHA-256 of the public key, as everywhere */
+    key_id: string;
+    /** SubjectPublicKeyInfo of the key that signs the journal of the device */
+    device_key: Uint8Array;
+    certificate: Uint8Array;
+    not_before_ms: number;
+    not_after_ms: number;
+    revoked_at_ms: number | null;
+    reason: RevocationReason | null;
   };
 }

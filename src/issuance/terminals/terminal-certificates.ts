@@ -1,0 +1,167 @@
+import { plainBytes, toHex } from '#core/bytes/bytes.ts';
+import { isSignedBy, parseDevicePublicKey } from '#core/crypto/device-signature.ts';
+import { digest } from '#core/crypto/digest.ts';
+import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
+import { deviceKeyProof } from '#core/sync/enrolment.ts';
+import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
+import type { CertificateIssue, ReadCertificateRequest, RevocationReason } from '#ports/certificates.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Entropy } from '#ports/entropy.ts';
+import type { Change, Ledger } from '../storage/ledger.ts';
+import type { PermissionsTables } from '../storage/permissions-tables.ts';
+
+const day = 86_400_000;
+/** a terminal renews in the last third, so it may be away for four months */
+const lifeMs = 365 * day;
+/** the clock of a device may be behind */
+const backdatedMs = 3_600_000;
+/** A list that ran out would shut everybody out at mosquitto, so it lasts long and is made anew daily. */
+const listLifeMs = 30 * day;
+
+export interface TerminalCertificatesParts {
+  readonly organization: string;
+  readonly ledger: Ledger<PermissionsTables>;
+  readonly authority: CertificateIssue;
+  readonly readRequest: ReadCertificateRequest;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+}
+
+/** Keys of a device, as it has proved them. */
+export interface ProvenKeys {
+  /** SubjectPublicKeyInfo of the key to be certified, and the id of it */
+  readonly publicKey: Uint8Array;
+  readonly keyId: string;
+  /** SubjectPublicKeyInfo */
+  readonly deviceKey: Uint8Array;
+}
+
+/** A certificate that was made and is not recorded yet. */
+export interface MadeCertificate extends ProvenKeys {
+  readonly serialNumber: string;
+  readonly certificate: Uint8Array;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/** What a device sends to prove its keys. */
+export interface KeyClaim {
+  readonly request: Uint8Array;
+  readonly deviceKey: Uint8Array;
+  readonly proof: Uint8Array;
+}
+
+/** The certificates of the terminals of one organization. */
+export class TerminalCertificates {
+  readonly #parts: TerminalCertificatesParts;
+
+  constructor(parts: TerminalCertificatesParts) {
+    this.#parts = parts;
+  }
+
+  /** undefined where either key is not proved to be the device's, or both are one */
+  async prove(terminal: string, { request, deviceKey, proof }: KeyClaim): Promise<ProvenKeys | undefined> {
+    const { organization, readRequest } = this.#parts;
+    const publicKey = await readRequest(request);
+    const parsed = parseDevicePublicKey(deviceKey);
+    if (!publicKey || !parsed) return undefined;
+    const keyId = toHex(digest('sha-256', publicKey));
+    // what signs in a TLS connection must not be able to sign a journal
+    if (keyId === parsed.keyId) return undefined;
+    const claimed = deviceKeyProof({ organization, terminal }, request);
+    return isSignedBy(parsed, claimed, proof) ? { publicKey, keyId, deviceKey } : undefined;
+  }
+
+  async make(terminal: string, keys: ProvenKeys): Promise<MadeCertificate> {
+    const { organization, authority, clock, entropy } = this.#parts;
+    const identity: TerminalIdentity = { organization, terminal };
+    const nowMs = clock.utcMs();
+    const order = {
+      publicKey: keys.publicKey,
+      serialNumber: newCertificateSerial(entropy.bytes(16)),
+      notBeforeMs: nowMs - backdatedMs,
+      notAfterMs: nowMs + lifeMs,
+    };
+    return { ...keys, ...order, certificate: await authority.issueTerminal({ ...order, identity }) };
+  }
+
+  async record({ db }: Change<PermissionsTables>, terminal: string, made: MadeCertificate): Promise<void> {
+    await db
+      .insertInto('certificates')
+      .values({
+        serial_number: made.serialNumber,
+        terminal_id: terminal,
+        key_id: made.keyId,
+        device_key: made.deviceKey,
+        certificate: made.certificate,
+        not_before_ms: made.notBeforeMs,
+        not_after_ms: made.notAfterMs,
+        revoked_at_ms: null,
+        reason: null,
+      })
+      .execute();
+  }
+
+  /** Revokes the certificates of a terminal that are good, but for those in `keep`; resolves to their numbers. */
+  async revoke(
+    { db, atMs }: Change<PermissionsTables>,
+    terminal: string,
+    { reason, keep = [] }: { readonly reason: RevocationReason; readonly keep?: readonly string[] },
+  ): Promise<readonly string[]> {
+    const good = await db
+      .selectFrom('certificates')
+      .select('serial_number')
+      .where('terminal_id', '=', terminal)
+      .where('revoked_at_ms', 'is', null)
+      .execute();
+    const serials = good.map((row) => row.serial_number).filter((serial) => !keep.includes(serial));
+    if (serials.length > 0) {
+      await db
+        .updateTable('certificates')
+        .set({ revoked_at_ms: atMs, reason })
+        .where('serial_number', 'in', serials)
+        .execute();
+    }
+    return serials;
+  }
+
+  /** The certificate with this number, unless it is revoked or of nobody here. */
+  async good(serialNumber: string): Promise<PermissionsTables['certificates'] | undefined> {
+    const row = await this.#parts.ledger.db
+      .selectFrom('certificates')
+      .selectAll()
+      .where('serial_number', '=', serialNumber)
+      .where('revoked_at_ms', 'is', null)
+      .executeTakeFirst();
+    return row;
+  }
+
+  /** What a terminal is given: its certificate and the authorities above it. */
+  chain(certificate: Uint8Array): readonly Uint8Array[] {
+    return [plainBytes(certificate), ...this.#parts.authority.chain()];
+  }
+
+  /** The revocation list (DER) of now: what is revoked and would else still be good. */
+  async revocationList(): Promise<Uint8Array> {
+    const { ledger, authority, clock } = this.#parts;
+    const nowMs = clock.utcMs();
+    const rows = await ledger.db
+      .selectFrom('certificates')
+      .select(['serial_number', 'revoked_at_ms', 'reason'])
+      .where('revoked_at_ms', 'is not', null)
+      .where('not_after_ms', '>', nowMs)
+      .orderBy('serial_number')
+      .execute();
+    return authority.issueRevocationList({
+      revoked: rows.map((row) => ({
+        serialNumber: row.serial_number,
+        revokedAtMs: row.revoked_at_ms ?? nowMs,
+        reason: row.reason ?? 'key-compromise',
+      })),
+      // grows with time, whichever process makes it
+      number: Math.floor(nowMs / 1_000),
+      thisUpdateMs: nowMs - backdatedMs,
+      nextUpdateMs: nowMs + listLifeMs,
+    });
+  }
+}

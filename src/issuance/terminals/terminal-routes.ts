@@ -1,0 +1,95 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { fromHex } from '#core/bytes/bytes.ts';
+import {
+  type CertificateAnswer,
+  enrolmentRequestSchema,
+  renewalRequestSchema,
+} from '#core/sync/enrolment.ts';
+import { fromBase64, toBase64 } from '#core/sync/signed.ts';
+import type { Admission, TerminalPeer } from './admission.ts';
+import type { KeyClaim } from './terminal-certificates.ts';
+import type { Certification, Terminals } from './terminals.ts';
+
+export interface TerminalRoutesParts {
+  /** undefined where there is no such organization */
+  readonly terminals: (organization: string) => Promise<Terminals | undefined>;
+  /** who shows a verified certificate of a terminal; undefined for anybody else */
+  readonly peer: (request: FastifyRequest) => TerminalPeer | undefined;
+  readonly admission: Admission;
+  readonly brokers: CertificateAnswer['brokers'];
+}
+
+/** two keys and a proof, with room to spare */
+const bodyLimit = 16_384;
+const refusals = {
+  malformed: [400, 'The request is not as the interface describes it'],
+  // no word of which it was: a guess must learn nothing
+  refused: [403, 'This enrolment is refused: ask for a new one'],
+  certificate: [401, 'A certificate of a terminal is needed that is not revoked'],
+} as const;
+
+/** What devices ask for over HTTPS to become terminals and to stay so. */
+export function addTerminalRoutes(app: FastifyInstance, parts: TerminalRoutesParts): void {
+  app.post('/terminal/v1/enrolment', { bodyLimit }, async (request, reply) => {
+    const asked = enrolmentRequestSchema.safeParse(request.body);
+    if (!asked.success) return refuse(reply, 'malformed');
+    const { organization, terminal, secret } = asked.data;
+    const terminals = await parts.terminals(organization);
+    const result = await terminals?.enrol(terminal, { secret, claim: claimOf(asked.data) });
+    if (result?.kind !== 'certified') {
+      request.log.warn(
+        { organization, terminal, reason: result?.reason ?? 'organization' },
+        'enrolment refused',
+      );
+      return refuse(reply, 'refused');
+    }
+    request.log.info({ organization, terminal }, 'terminal enrolled');
+    return reply.send(answer(result, parts));
+  });
+
+  app.post('/terminal/v1/renewal', { bodyLimit }, async (request, reply) => {
+    const peer = parts.peer(request);
+    if (!peer || !parts.admission.admits(peer)) return refuse(reply, 'certificate');
+    const asked = renewalRequestSchema.safeParse(request.body);
+    if (!asked.success) return refuse(reply, 'malformed');
+    const { organization, terminal } = peer.identity;
+    const terminals = await parts.terminals(organization);
+    const renewal = { shown: peer.serialNumber, claim: claimOf(asked.data) };
+    const result = await terminals?.renew(terminal, renewal);
+    if (result?.kind !== 'certified') {
+      request.log.warn(
+        { organization, terminal, reason: result?.reason ?? 'organization' },
+        'renewal refused',
+      );
+      return refuse(reply, 'refused');
+    }
+    return reply.send(answer(result, parts));
+  });
+}
+
+function claimOf(sent: {
+  readonly request: string;
+  readonly deviceKey: string;
+  readonly proof: string;
+}): KeyClaim {
+  return {
+    request: fromBase64(sent.request) ?? new Uint8Array(),
+    deviceKey: fromBase64(sent.deviceKey) ?? new Uint8Array(),
+    proof: fromHex(sent.proof),
+  };
+}
+
+function answer(
+  { chain }: Extract<Certification, { kind: 'certified' }>,
+  { brokers }: TerminalRoutesParts,
+): CertificateAnswer {
+  return { format: 1, certificates: chain.map(toBase64), brokers };
+}
+
+function refuse(reply: FastifyReply, name: keyof typeof refusals): FastifyReply {
+  const [status, title] = refusals[name];
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send(JSON.stringify({ type: `urn:kazasu:problem:enrolment-${name}`, title, status }));
+}

@@ -1,0 +1,267 @@
+import { toHex } from '#core/bytes/bytes.ts';
+import { Fault } from '#core/fault.ts';
+import { terminalName } from '#core/sync/terminal-identity.ts';
+import type { RevocationReason } from '#ports/certificates.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Entropy } from '#ports/entropy.ts';
+import type { Actor, Ledger } from '../storage/ledger.ts';
+import type { PermissionsTables } from '../storage/permissions-tables.ts';
+import type { Admission } from './admission.ts';
+import { hashOfSecret } from './enrolment-secret.ts';
+import type { KeyClaim, MadeCertificate, TerminalCertificates } from './terminal-certificates.ts';
+
+const day = 86_400_000;
+/** how long a device may take to be mounted, by default and at most */
+const usualTermMs = 7 * day;
+const longestTermMs = 90 * day;
+
+export interface TerminalsParts {
+  readonly organization: string;
+  readonly ledger: Ledger<PermissionsTables>;
+  readonly certificates: TerminalCertificates;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly admission: Admission;
+}
+
+export interface TerminalSummary {
+  readonly terminal: string;
+  readonly name: string;
+  /** `waiting`: never enrolled; `shut`: its certificates are revoked or have run out */
+  readonly state: 'waiting' | 'enrolled' | 'shut';
+  /** until when an enrolment file that was not used yet can be */
+  readonly enrolmentUntilMs?: number;
+  readonly certificateUntilMs?: number;
+}
+
+/** What becomes of a device's request: its certificate with those above it (DER), or a refusal. */
+export type Certification =
+  | { readonly kind: 'certified'; readonly chain: readonly Uint8Array[] }
+  | { readonly kind: 'refused'; readonly reason: 'secret' | 'keys' | 'revoked' };
+
+/** The terminals of one organization, and who they are. */
+export class Terminals {
+  readonly #parts: TerminalsParts;
+
+  constructor(parts: TerminalsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Lets a device become `terminal`, once and until `expiresAtMs`; an enrolment prepared before is void. Where there is
+   * a device already, it goes on until another takes its place. The secret is told this once.
+   *
+   * @throws Fault `argument-invalid` for what is no name, or a term too long
+   */
+  async prepareEnrolment(
+    { terminal, name, termMs = usualTermMs }: { terminal: string; name: string; termMs?: number },
+    actor: Actor,
+  ): Promise<{ readonly secret: string; readonly expiresAtMs: number }> {
+    const { ledger, entropy } = this.#parts;
+    const checked = terminalName.safeParse(terminal);
+    if (!checked.success) {
+      throw new Fault('argument-invalid', `the name of a terminal ${checked.error.issues[0]?.message}`);
+    }
+    if (!(termMs > 0 && termMs <= longestTermMs)) {
+      throw new Fault('argument-invalid', 'an enrolment can be used for at most 90 days');
+    }
+    const secret = Buffer.from(entropy.bytes(32)).toString('base64url');
+    return ledger.change(actor, async ({ db, atMs, audit }) => {
+      const expiresAtMs = atMs + termMs;
+      await db
+        .insertInto('terminals')
+        .values({ terminal_id: terminal, name, made_at_ms: atMs })
+        .onConflict((at) => at.column('terminal_id').doUpdateSet({ name }))
+        .execute();
+      const enrolment = {
+        secret_hash: hashOfSecret(secret),
+        made_by: actor.id,
+        made_at_ms: atMs,
+        expires_at_ms: expiresAtMs,
+        serial_number: null,
+      };
+      await db
+        .insertInto('enrolments')
+        .values({ terminal_id: terminal, ...enrolment })
+        .onConflict((at) => at.column('terminal_id').doUpdateSet(enrolment))
+        .execute();
+      await audit({ action: 'enrolment-prepared', body: { terminal, name, expiresAtMs } });
+      return { secret, expiresAtMs };
+    });
+  }
+
+  /**
+   * Makes a device the terminal, for whoever has the secret. The same keys get the same certificate again, so that an
+   * answer that was lost strands nobody; other keys are refused from then on. A device that was the terminal before is
+   * shut out.
+   */
+  async enrol(
+    terminal: string,
+    { secret, claim }: { secret: string; claim: KeyClaim },
+  ): Promise<Certification> {
+    const { ledger, certificates, clock } = this.#parts;
+    const open = await this.#enrolment(terminal, secret);
+    if (!open) return { kind: 'refused', reason: 'secret' };
+    const keys = await certificates.prove(terminal, claim);
+    if (!keys) return { kind: 'refused', reason: 'keys' };
+    if (open.serial_number !== null) return this.#again(open.serial_number, keys.keyId);
+    if (clock.utcMs() >= open.expires_at_ms) return { kind: 'refused', reason: 'secret' };
+    const made = await certificates.make(terminal, keys);
+    const actor: Actor = { id: `terminal:${terminal}`, via: 'server' };
+    const result = await ledger.change<Certification | { readonly shut: readonly string[] }>(
+      actor,
+      async (change) => {
+        const taken = await change.db
+          .updateTable('enrolments')
+          .set({ serial_number: made.serialNumber })
+          .where('terminal_id', '=', terminal)
+          .where('secret_hash', '=', open.secret_hash)
+          .where('serial_number', 'is', null)
+          .executeTakeFirst();
+        // somebody else was quicker: who, is asked again
+        if (taken.numUpdatedRows !== 1n) return change.abandon({ kind: 'refused', reason: 'secret' });
+        const shut = await certificates.revoke(change, terminal, { reason: 'superseded' });
+        await certificates.record(change, terminal, made);
+        const { serialNumber, notAfterMs, keyId } = made;
+        await change.audit({
+          action: 'terminal-enrolled',
+          body: { terminal, serialNumber, notAfterMs, keyId, revoked: shut },
+        });
+        return { shut };
+      },
+    );
+    if ('kind' in result) {
+      const later = await this.#enrolment(terminal, secret);
+      return later && later.serial_number !== null ? this.#again(later.serial_number, keys.keyId) : result;
+    }
+    return this.#certified(terminal, made, result.shut);
+  }
+
+  /**
+   * Gives a terminal that shows a good certificate the next one. The one it shows stays good, so that an answer that was
+   * lost strands nobody; any other is revoked.
+   */
+  async renew(
+    terminal: string,
+    { shown, claim }: { readonly shown: string; readonly claim: KeyClaim },
+  ): Promise<Certification> {
+    const { ledger, certificates } = this.#parts;
+    const present = await certificates.good(shown);
+    if (present?.terminal_id !== terminal) return { kind: 'refused', reason: 'revoked' };
+    const keys = await certificates.prove(terminal, claim);
+    // the key that signs the journal changes with the device alone
+    if (!keys || toHex(keys.deviceKey) !== toHex(present.device_key))
+      return { kind: 'refused', reason: 'keys' };
+    const given = await this.#given(terminal, keys.keyId);
+    if (given) return { kind: 'certified', chain: certificates.chain(given) };
+    const made = await certificates.make(terminal, keys);
+    const actor: Actor = { id: `terminal:${terminal}`, via: 'server' };
+    const result = await ledger.change<Certification | { readonly shut: readonly string[] }>(
+      actor,
+      async (change) => {
+        const shut = await certificates.revoke(change, terminal, { reason: 'superseded', keep: [shown] });
+        const still = await change.db
+          .selectFrom('certificates')
+          .select('serial_number')
+          .where('serial_number', '=', shown)
+          .where('revoked_at_ms', 'is', null)
+          .executeTakeFirst();
+        if (!still) return change.abandon({ kind: 'refused', reason: 'revoked' });
+        await certificates.record(change, terminal, made);
+        const { serialNumber, notAfterMs, keyId } = made;
+        await change.audit({
+          action: 'certificate-renewed',
+          body: { terminal, serialNumber, notAfterMs, keyId, revoked: shut },
+        });
+        return { shut };
+      },
+    );
+    if ('kind' in result) return result;
+    return this.#certified(terminal, made, result.shut);
+  }
+
+  /** Shuts a terminal out at once, and makes its enrolment void. Whether there was anything to revoke. */
+  async shut(terminal: string, reason: RevocationReason, actor: Actor): Promise<boolean> {
+    const { ledger, certificates } = this.#parts;
+    const serials = await ledger.change(actor, async (change) => {
+      const shut = await certificates.revoke(change, terminal, { reason });
+      await change.db
+        .updateTable('enrolments')
+        .set({ expires_at_ms: change.atMs, secret_hash: '' })
+        .where('terminal_id', '=', terminal)
+        .execute();
+      await change.audit({ action: 'terminal-shut', body: { terminal, reason, revoked: shut } });
+      return shut;
+    });
+    this.#parts.admission.shut(this.#parts.organization, serials);
+    return serials.length > 0;
+  }
+
+  async list(): Promise<readonly TerminalSummary[]> {
+    const { ledger, clock } = this.#parts;
+    const nowMs = clock.utcMs();
+    const terminals = await ledger.db.selectFrom('terminals').selectAll().orderBy('terminal_id').execute();
+    const enrolments = await ledger.db.selectFrom('enrolments').selectAll().execute();
+    const certificates = await ledger.db
+      .selectFrom('certificates')
+      .select(['terminal_id', 'not_after_ms', 'revoked_at_ms'])
+      .execute();
+    return terminals.map(({ terminal_id: terminal, name }) => {
+      const own = certificates.filter(({ terminal_id }) => terminal_id === terminal);
+      const until = own
+        .filter((row) => row.revoked_at_ms === null && row.not_after_ms > nowMs)
+        .map((row) => row.not_after_ms);
+      const open = enrolments.find(
+        (row) => row.terminal_id === terminal && row.serial_number === null && row.expires_at_ms > nowMs,
+      );
+      return {
+        terminal,
+        name,
+        state: until.length > 0 ? 'enrolled' : own.length > 0 ? 'shut' : 'waiting',
+        ...(open && { enrolmentUntilMs: open.expires_at_ms }),
+        ...(until.length > 0 && { certificateUntilMs: Math.max(...until) }),
+      };
+    });
+  }
+
+  #certified(
+    terminal: string,
+    { serialNumber, certificate }: MadeCertificate,
+    shut: readonly string[],
+  ): Certification {
+    const { organization, admission, certificates } = this.#parts;
+    admission.admit({ identity: { organization, terminal }, serialNumber });
+    admission.shut(organization, shut);
+    return { kind: 'certified', chain: certificates.chain(certificate) };
+  }
+
+  async #enrolment(terminal: string, secret: string) {
+    // by the hash of what is shown: how long that takes says nothing about the one that is kept
+    return this.#parts.ledger.db
+      .selectFrom('enrolments')
+      .selectAll()
+      .where('terminal_id', '=', terminal)
+      .where('secret_hash', '=', hashOfSecret(secret))
+      .executeTakeFirst();
+  }
+
+  async #again(serialNumber: string, keyId: string): Promise<Certification> {
+    const given = await this.#parts.certificates.good(serialNumber);
+    if (given?.key_id !== keyId) return { kind: 'refused', reason: 'secret' };
+    return { kind: 'certified', chain: this.#parts.certificates.chain(given.certificate) };
+  }
+
+  /** The certificate that these keys were given before. */
+  async #given(terminal: string, keyId: string): Promise<Uint8Array | undefined> {
+    const row = await this.#parts.ledger.db
+      .selectFrom('certificates')
+      .select('certificate')
+      .where('terminal_id', '=', terminal)
+      .where('key_id', '=', keyId)
+      .where('revoked_at_ms', 'is', null)
+      .where('not_after_ms', '>', this.#parts.clock.utcMs())
+      .orderBy('not_before_ms', 'desc')
+      .executeTakeFirst();
+    return row?.certificate;
+  }
+}

@@ -1,0 +1,386 @@
+import 'reflect-metadata';
+import { X509Certificate } from 'node:crypto';
+import { X509Crl } from '@peculiar/x509';
+import { fastify } from 'fastify';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { Authority } from '#adapters/x509/authority.ts';
+import { makeCertificateRequest, readCertificateRequest } from '#adapters/x509/certificate-request.ts';
+import { toHex } from '#core/bytes/bytes.ts';
+import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
+import { deviceKeyProof } from '#core/sync/enrolment.ts';
+import { toBase64 } from '#core/sync/signed.ts';
+import { Admission, type TerminalPeer } from '#issuance/terminals/admission.ts';
+import { type KeyClaim, TerminalCertificates } from '#issuance/terminals/terminal-certificates.ts';
+import { addTerminalRoutes } from '#issuance/terminals/terminal-routes.ts';
+import { type Certification, Terminals } from '#issuance/terminals/terminals.ts';
+import { TestKey } from '../trust/test-key.ts';
+import { databaseRigs, type StartedRig } from './database-rigs.ts';
+import { commissioner, makeOrganization } from './organization-bench.ts';
+
+const day = 86_400_000;
+const entropy = new SystemEntropy();
+
+/** A device that wants to be a terminal. */
+class Device {
+  readonly deviceKey = new TestKey();
+  key = new TestKey();
+
+  async claim(terminal = 'lobby', organization = 'city'): Promise<KeyClaim> {
+    const request = await makeCertificateRequest(this.key);
+    const proof = await this.deviceKey.sign(deviceKeyProof({ organization, terminal }, request));
+    return { request, deviceKey: this.deviceKey.publicKey(), proof };
+  }
+}
+
+function certificateOf(result: Certification): X509Certificate {
+  if (result.kind !== 'certified') throw new Error(`refused: ${result.reason}`);
+  return new X509Certificate(result.chain[0] ?? new Uint8Array());
+}
+
+const serialOf = (result: Certification): string => certificateOf(result).serialNumber;
+
+async function makeBench(rig: StartedRig) {
+  const bench = await makeOrganization(rig, 'city');
+  const { clock, ledger } = bench;
+  const key = new TestKey();
+  const authorityOrder = {
+    serialNumber: newCertificateSerial(entropy.bytes(16)),
+    notBeforeMs: clock.utcMs() - 30 * day,
+    notAfterMs: clock.utcMs() + 3_650 * day,
+  };
+  const platformKey = new TestKey();
+  const platform = await Authority.makePlatform('platform', platformKey, authorityOrder);
+  const certificate = await platform.issueOrganization('city', {
+    ...authorityOrder,
+    publicKey: key.publicKey(),
+  });
+  const authority = new Authority({ chain: [certificate, platform.chain()[0]], signing: key });
+  let cuts = 0;
+  const admission = new Admission({
+    shut: () => {
+      cuts += 1;
+    },
+  });
+  const certificates = new TerminalCertificates({
+    organization: 'city',
+    ledger,
+    authority,
+    readRequest: readCertificateRequest,
+    clock,
+    entropy,
+  });
+  const terminals = new Terminals({ organization: 'city', ledger, certificates, clock, entropy, admission });
+  const identity = { organization: 'city', terminal: 'lobby' };
+  return { ...bench, certificates, terminals, admission, cuts: () => cuts, identity, authority };
+}
+
+describe.each(databaseRigs)('terminals on $name', ({ start }) => {
+  let rig: StartedRig;
+  let bench: Awaited<ReturnType<typeof makeBench>>;
+  const device = new Device();
+
+  beforeAll(async () => {
+    rig = await start();
+  });
+  afterAll(() => rig.stop());
+  beforeEach(async () => {
+    bench = await makeBench(rig);
+  });
+  afterEach(async () => {
+    for (const table of ['terminals', 'enrolments', 'certificates'] as const) {
+      await bench.ledger.db.deleteFrom(table).execute();
+    }
+    await bench.databases.stop();
+  });
+
+  const prepare = (termMs?: number) =>
+    bench.terminals.prepareEnrolment(
+      { terminal: 'lobby', name: '正面', ...(termMs === undefined ? {} : { termMs }) },
+      commissioner,
+    );
+  const admits = (serialNumber: string) => bench.admission.admits({ identity: bench.identity, serialNumber });
+
+  it('enrols a device once; the same keys get the same certificate, others none', async () => {
+    const { secret } = await prepare();
+    const first = await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
+    expect(certificateOf(first).subject).toBe('O=city\nCN=lobby');
+    expect(admits(serialOf(first))).toBe(true);
+    // ECDSA signs anew: the request is another, the key is not
+    const again = await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
+    expect(again).toEqual(first);
+    const other = await bench.terminals.enrol('lobby', { secret, claim: await new Device().claim() });
+    expect(other).toEqual({ kind: 'refused', reason: 'secret' });
+  });
+
+  it('makes one certificate of two tries at once, whoever they are of', async () => {
+    const { secret } = await prepare();
+    const claims = await Promise.all([
+      device.claim(),
+      device.claim(),
+      new Device().claim(),
+      new Device().claim(),
+    ]);
+    const results = await Promise.all(
+      claims.map((claim) => bench.terminals.enrol('lobby', { secret, claim })),
+    );
+    const certified = results.filter(({ kind }) => kind === 'certified');
+    expect(new Set(certified.map(serialOf)).size).toBe(1);
+    const [row, ...more] = await bench.ledger.db.selectFrom('certificates').selectAll().execute();
+    expect(more).toEqual([]);
+    expect(row && certified.every((result) => serialOf(result) === row.serial_number)).toBe(true);
+  });
+
+  it('refuses a wrong secret, another terminal’s, an expired and a replaced one', async () => {
+    const { secret: replaced } = await prepare();
+    const { secret } = await prepare();
+    await bench.terminals.prepareEnrolment({ terminal: 'vault', name: '' }, commissioner);
+    const refused = { kind: 'refused', reason: 'secret' };
+    const claim = await device.claim();
+    for (const wrong of [replaced, 'A'.repeat(43), '']) {
+      expect(await bench.terminals.enrol('lobby', { secret: wrong, claim })).toEqual(refused);
+    }
+    expect(await bench.terminals.enrol('vault', { secret, claim: await device.claim('vault') })).toEqual(
+      refused,
+    );
+    expect(await bench.terminals.enrol('nowhere', { secret, claim })).toEqual(refused);
+    bench.clock.advance(7 * day);
+    expect(await bench.terminals.enrol('lobby', { secret, claim })).toEqual(refused);
+    expect(await bench.ledger.db.selectFrom('certificates').selectAll().execute()).toEqual([]);
+  });
+
+  it('gives its certificate to a device whose answer was lost, though the term is over by then', async () => {
+    const { secret } = await prepare();
+    const first = await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
+    bench.clock.advance(30 * day);
+    expect(await bench.terminals.enrol('lobby', { secret, claim: await device.claim() })).toEqual(first);
+  });
+
+  it('refuses keys that are not proved, and one key for both purposes, without using up the secret', async () => {
+    const { secret } = await prepare();
+    const claim = await device.claim();
+    const other = await new Device().claim();
+    const both = new Device();
+    both.key = both.deviceKey;
+    for (const wrong of [
+      { ...claim, proof: other.proof },
+      { ...claim, deviceKey: other.deviceKey },
+      { ...claim, request: other.request },
+      { ...claim, request: new Uint8Array(10) },
+      { ...claim, deviceKey: new Uint8Array(91) },
+      await device.claim('vault'),
+      await device.claim('lobby', 'ward'),
+      await both.claim(),
+    ]) {
+      const result = await bench.terminals.enrol('lobby', { secret, claim: wrong });
+      expect(result).toEqual({ kind: 'refused', reason: 'keys' });
+    }
+    expect((await bench.terminals.enrol('lobby', { secret, claim })).kind).toBe('certified');
+  });
+
+  it('replaces a broken device: the old one is shut out when the new one comes', async () => {
+    const first = await bench.terminals.enrol('lobby', {
+      secret: (await prepare()).secret,
+      claim: await device.claim(),
+    });
+    const { secret } = await prepare();
+    expect(admits(serialOf(first))).toBe(true);
+    const second = await bench.terminals.enrol('lobby', { secret, claim: await new Device().claim() });
+    expect([admits(serialOf(first)), admits(serialOf(second))]).toEqual([false, true]);
+    expect(bench.cuts()).toBe(1);
+    const renewal = { shown: serialOf(first), claim: await device.claim() };
+    expect(await bench.terminals.renew('lobby', renewal)).toEqual({ kind: 'refused', reason: 'revoked' });
+  });
+
+  it('renews with a new key; the certificate shown stays good until the one after', async () => {
+    const own = new Device();
+    const first = await bench.terminals.enrol('lobby', {
+      secret: (await prepare()).secret,
+      claim: await own.claim(),
+    });
+    const renewals: Certification[] = [];
+    let shown = serialOf(first);
+    for (let i = 0; i < 3; i += 1) {
+      bench.clock.advance(200 * day);
+      own.key = new TestKey();
+      const renewed = await bench.terminals.renew('lobby', { shown, claim: await own.claim() });
+      // the answer was lost
+      expect(await bench.terminals.renew('lobby', { shown, claim: await own.claim() })).toEqual(renewed);
+      renewals.push(renewed);
+      shown = serialOf(renewed);
+    }
+    const good = [first, ...renewals].map((result) => admits(serialOf(result)));
+    expect(good).toEqual([false, false, true, true]);
+  });
+
+  it('renews for nobody else, and not with another key for the journal', async () => {
+    const first = await bench.terminals.enrol('lobby', {
+      secret: (await prepare()).secret,
+      claim: await device.claim(),
+    });
+    const stranger = new Device();
+    const shown = serialOf(first);
+    expect(await bench.terminals.renew('lobby', { shown, claim: await stranger.claim() })).toEqual({
+      kind: 'refused',
+      reason: 'keys',
+    });
+    for (const [terminal, serial] of [
+      ['vault', shown],
+      ['lobby', newCertificateSerial(entropy.bytes(16))],
+    ] as const) {
+      const renewal = { shown: serial, claim: await device.claim(terminal) };
+      expect(await bench.terminals.renew(terminal, renewal)).toEqual({ kind: 'refused', reason: 'revoked' });
+    }
+  });
+
+  it('shuts a terminal out at once, in the list of revoked certificates as well', async () => {
+    const first = await bench.terminals.enrol('lobby', {
+      secret: (await prepare()).secret,
+      claim: await device.claim(),
+    });
+    const { secret } = await prepare();
+    expect(await bench.terminals.shut('lobby', 'key-compromise', commissioner)).toBe(true);
+    expect(await bench.terminals.shut('lobby', 'key-compromise', commissioner)).toBe(false);
+    expect(admits(serialOf(first))).toBe(false);
+    const open = await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
+    expect(open).toEqual({ kind: 'refused', reason: 'secret' });
+    const list = new X509Crl(new Uint8Array(await bench.certificates.revocationList()));
+    expect(list.findRevoked(serialOf(first))?.reason).toBe(1);
+    bench.clock.advance(366 * day);
+    const later = new X509Crl(new Uint8Array(await bench.certificates.revocationList()));
+    expect(later.entries).toEqual([]);
+  });
+
+  it('admits after a restart whom it admitted before, and nobody whose certificate it did not make', async () => {
+    const first = await bench.terminals.enrol('lobby', {
+      secret: (await prepare()).secret,
+      claim: await device.claim(),
+    });
+    const restarted = new Admission({ shut: () => undefined });
+    await restarted.load('city', bench.ledger, bench.clock.utcMs());
+    const identity = bench.identity;
+    expect(restarted.admits({ identity, serialNumber: serialOf(first) })).toBe(true);
+    const forged = newCertificateSerial(entropy.bytes(16));
+    expect(restarted.admits({ identity, serialNumber: forged })).toBe(false);
+    const elsewhere = { organization: 'ward', terminal: 'lobby' };
+    expect(restarted.admits({ identity: elsewhere, serialNumber: serialOf(first) })).toBe(false);
+    await restarted.load('city', bench.ledger, bench.clock.utcMs() + 366 * day);
+    expect(restarted.admits({ identity, serialNumber: serialOf(first) })).toBe(false);
+  });
+
+  it('tells of each terminal where it stands', async () => {
+    const states = async () =>
+      (await bench.terminals.list()).map(({ terminal, state }) => `${terminal} ${state}`);
+    const { secret, expiresAtMs } = await prepare();
+    await bench.terminals.prepareEnrolment({ terminal: 'vault', name: '' }, commissioner);
+    expect(await states()).toEqual(['lobby waiting', 'vault waiting']);
+    expect((await bench.terminals.list())[0]?.enrolmentUntilMs).toBe(expiresAtMs);
+    await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
+    expect(await states()).toEqual(['lobby enrolled', 'vault waiting']);
+    await bench.terminals.shut('lobby', 'cessation', commissioner);
+    expect(await states()).toEqual(['lobby shut', 'vault waiting']);
+  });
+
+  it.each(['Lobby', 'lobby,O=ward', '', 'x'.repeat(33), '123456789018'])(
+    'knows no terminal %j',
+    async (terminal) => {
+      await expect(
+        bench.terminals.prepareEnrolment({ terminal, name: '' }, commissioner),
+      ).rejects.toMatchObject({
+        code: 'argument-invalid',
+      });
+    },
+  );
+
+  it('bounds the term of an enrolment', async () => {
+    for (const termMs of [0, -1, 91 * day, Number.NaN]) {
+      await expect(prepare(termMs)).rejects.toMatchObject({ code: 'argument-invalid' });
+    }
+  });
+});
+
+describe('what devices ask over HTTPS', () => {
+  const [database] = databaseRigs;
+  const brokers = [{ host: 'broker.example', port: 8_883 }];
+
+  async function openServer() {
+    if (!database) throw new Error('no database');
+    const rig = await database.start();
+    const bench = await makeBench(rig);
+    let peer: TerminalPeer | undefined;
+    const app = fastify();
+    addTerminalRoutes(app, {
+      terminals: async (organization) => (organization === 'city' ? bench.terminals : undefined),
+      peer: () => peer,
+      admission: bench.admission,
+      brokers,
+    });
+    const post = async (url: string, payload: object) => {
+      const answer = await app.inject({ method: 'POST', url: `/terminal/v1/${url}`, payload });
+      return { status: answer.statusCode, body: answer.json() };
+    };
+    const close = async () => {
+      await app.close();
+      await bench.databases.stop();
+      await rig.stop();
+    };
+    return {
+      bench,
+      post,
+      close,
+      show: (shown: TerminalPeer | undefined) => {
+        peer = shown;
+      },
+    };
+  }
+
+  const sent = ({ request, deviceKey, proof }: KeyClaim) => ({
+    format: 1,
+    request: toBase64(request),
+    deviceKey: toBase64(deviceKey),
+    proof: toHex(proof),
+  });
+
+  it('enrols and renews, and answers every refusal alike', async () => {
+    const server = await openServer();
+    const device = new Device();
+    const { secret } = await server.bench.terminals.prepareEnrolment(
+      { terminal: 'lobby', name: '' },
+      commissioner,
+    );
+    const enrolment = { ...sent(await device.claim()), organization: 'city', terminal: 'lobby', secret };
+    const enrolled = await server.post('enrolment', enrolment);
+    expect(enrolled.status).toBe(200);
+    expect(enrolled.body.brokers).toEqual(brokers);
+    const certificate = new X509Certificate(Buffer.from(enrolled.body.certificates[0], 'base64'));
+    const refused = [
+      { ...enrolment, secret: 'A'.repeat(43) },
+      { ...enrolment, organization: 'ward' },
+      { ...enrolment, terminal: 'vault' },
+      { ...enrolment, ...sent(await new Device().claim()) },
+    ];
+    const answers = await Promise.all(refused.map((one) => server.post('enrolment', one)));
+    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
+    expect(answers[0]?.status).toBe(403);
+    for (const malformed of [
+      {},
+      { ...enrolment, more: 1 },
+      { ...enrolment, secret: 1 },
+      { ...enrolment, proof: 'x' },
+    ]) {
+      expect((await server.post('enrolment', malformed)).status).toBe(400);
+    }
+    expect((await server.post('enrolment', { ...enrolment, request: 'A'.repeat(20_000) })).status).toBe(413);
+
+    device.key = new TestKey();
+    const renewal = sent(await device.claim());
+    expect((await server.post('renewal', renewal)).status).toBe(401);
+    server.show({ identity: server.bench.identity, serialNumber: newCertificateSerial(entropy.bytes(16)) });
+    expect((await server.post('renewal', renewal)).status).toBe(401);
+    server.show({ identity: server.bench.identity, serialNumber: certificate.serialNumber });
+    expect((await server.post('renewal', renewal)).status).toBe(200);
+    await server.bench.terminals.shut('lobby', 'key-compromise', commissioner);
+    expect((await server.post('renewal', renewal)).status).toBe(401);
+    await server.close();
+  });
+});
