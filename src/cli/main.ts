@@ -10,6 +10,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['', 'site', async () => (await import('./site.ts')).registerSite],
   ['', 'readers', async () => (await import('./readers.ts')).registerReaders],
   ['terminal', 'run', async () => (await import('./terminal-run.ts')).registerTerminalRun],
+  ['terminal', 'enrol', async () => (await import('./terminal-enrol.ts')).registerTerminalEnrol],
   ['terminal', 'identify', async () => (await import('./terminal-commands.ts')).registerTerminalIdentify],
   [
     'terminal',
@@ -74,7 +75,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
 ];
 
 const groups: Readonly<Record<string, string>> = {
-  terminal: 'Run a terminal, find it, look into it, restart it',
+  terminal: 'Enrol a terminal, run it, find it, look into it, restart it',
   card: 'Read cards, change a PIN, find out what is wrong with a card, emulate one',
   policy: 'Permissions: import and look up',
   decision: 'Why taps were decided as they were, and how another policy would decide them',

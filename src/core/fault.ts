@@ -53,6 +53,9 @@ export const faultCodes = [
   'broker-unreachable',
   'broker-refused',
   'broker-untrusted',
+  'server-unreachable',
+  'server-untrusted',
+  'enrolment-refused',
   // configuration and input
   'config-invalid',
   'profile-invalid',

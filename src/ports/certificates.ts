@@ -48,3 +48,13 @@ export interface CertificateIssue {
  * it; undefined for anything else. What else it asks for is not looked at: names are assigned.
  */
 export type ReadCertificateRequest = (request: Uint8Array) => Promise<Uint8Array | undefined>;
+
+/** A key of a device, made to be certified. */
+export interface CertificateKey {
+  /** PKCS#8, PEM */
+  readonly privateKey: string;
+  /** PKCS#10, DER */
+  readonly request: Uint8Array;
+}
+
+export type MakeCertificateKey = () => Promise<CertificateKey>;

@@ -10,6 +10,7 @@ const commands = [
   'site',
   'readers',
   'terminal run',
+  'terminal enrol',
   'card emulate',
   'card read',
   'card trace',

@@ -1,18 +1,12 @@
+import { isUntrustedPeer } from '#adapters/process/untrusted-peer.ts';
 import { Fault, isFault } from '#core/fault.ts';
-
-/**
- * What Node calls a certificate of the other side that cannot be believed; `UNSPECIFIED` are those of OpenSSL's reasons
- * that it has no name for, such as a name that its authority has no right to.
- */
-const untrusted =
-  /^(?:UNSPECIFIED$|CERT_|ERR_TLS_CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH)/;
 
 /** Why a connection to a broker failed or ended, for whoever looks after it. */
 export function linkFault(error: unknown, { host, port }: { host: string; port: number }): Fault {
   if (isFault(error)) return error;
   const code = codeOf(error);
   const broker = `the broker at ${host}, port ${port},`;
-  if (typeof code === 'string' && untrusted.test(code)) {
+  if (typeof code === 'string' && isUntrustedPeer(code)) {
     return new Fault('broker-untrusted', `${broker} shows a certificate that is not accepted (${code})`, {
       cause: error,
     });

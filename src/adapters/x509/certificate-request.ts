@@ -1,9 +1,11 @@
 // the library finds its own parts by metadata of decorators, which this defines
 import 'reflect-metadata';
-import { webcrypto } from 'node:crypto';
+import { generateKeyPairSync, sign, webcrypto } from 'node:crypto';
 import { Pkcs10CertificateRequest, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
+import { plainBytes, toHex } from '#core/bytes/bytes.ts';
 import { parseDevicePublicKey } from '#core/crypto/device-signature.ts';
-import type { ReadCertificateRequest } from '#ports/certificates.ts';
+import { digest } from '#core/crypto/digest.ts';
+import type { MakeCertificateKey, ReadCertificateRequest } from '#ports/certificates.ts';
 import type { Signing } from '#ports/signing.ts';
 import { signatureAlgorithm, signingKey } from './signing-crypto.ts';
 
@@ -21,6 +23,22 @@ export async function makeCertificateRequest(signing: Signing): Promise<Uint8Arr
   );
   return new Uint8Array(request.rawData);
 }
+
+/** A new key, with a request for a certificate of it. */
+export const makeCertificateKey: MakeCertificateKey = async () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const spki = plainBytes(publicKey.export({ format: 'der', type: 'spki' }));
+  const signing: Signing = {
+    keyId: () => toHex(digest('sha-256', spki)),
+    publicKey: () => spki,
+    sign: async (message) =>
+      plainBytes(sign('sha256', message, { key: privateKey, dsaEncoding: 'ieee-p1363' })),
+  };
+  return {
+    privateKey: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    request: await makeCertificateRequest(signing),
+  };
+};
 
 export const readCertificateRequest: ReadCertificateRequest = async (bytes) => {
   if (bytes.length > maximumBytes) return undefined;

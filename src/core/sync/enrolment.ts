@@ -26,6 +26,7 @@ export const enrolmentFileSchema = z.strictObject({
   secret,
   expiresAtMs: z.int().min(0),
 });
+export type EnrolmentFile = z.output<typeof enrolmentFileSchema>;
 
 /** What a device proves: it has the key of a certificate request, and the key that will sign its journal. */
 const keyProof = {
@@ -44,8 +45,10 @@ export const enrolmentRequestSchema = z.strictObject({
   secret,
   ...keyProof,
 });
+export type EnrolmentRequest = z.output<typeof enrolmentRequestSchema>;
 
 export const renewalRequestSchema = z.strictObject({ format, ...keyProof });
+export type RenewalRequest = z.output<typeof renewalRequestSchema>;
 
 export const certificateAnswerSchema = z.strictObject({
   format,
