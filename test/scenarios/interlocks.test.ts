@@ -123,17 +123,19 @@ rule('interlock', {
   },
 });
 
-/** A door to the yard without a reader, which belongs to the lab, beside a front door to the hall. */
-function yardDoor(): Promise<Building> {
-  return building({
-    rules: `
+const yardRules = (lab: string) => `
       schedules: [{ id: hours, periods: [{ days: [mon], from: "10:00", to: "15:00" }] }]
       groups: [staff]
-      zones: [{ id: hall }, { id: lab }]
+      zones: [{ id: hall }, { id: ${lab} }]
       doors:
         - { id: front, unlock: [{ schedule: hours }] }
         - { id: yard, unlock: [{ schedule: hours }] }
-        - { id: garden, inEvacuation: unlock }`,
+        - { id: garden, inEvacuation: unlock }`;
+
+/** A door to the yard without a reader, which belongs to the lab, beside a front door to the hall. */
+function yardDoor(): Promise<Building> {
+  return building({
+    rules: yardRules('lab'),
     holders: `user_number,groups
       ${one},staff`,
     terminal: `
@@ -175,6 +177,18 @@ rule('zones of a door', {
       expect(unlocked(b)).toEqual(['front']);
       await b.input('lockdown', 'off');
       expect(unlocked(b)).toEqual(['front', 'yard']);
+      expect(b.alarms()).toEqual([]);
+    },
+    'also where the policy does not have the zone, which is told': async () => {
+      const b = await yardDoor();
+      await b.install({ rules: yardRules('labo') });
+      await b.later('1 min');
+      expect(b.entries('alarm').map(({ body }) => body)).toMatchObject([
+        { alarm: 'policy-lacks', door: 'yard', on: true, zones: ['lab'] },
+        { alarm: 'policy-lacks', door: 'garden', on: true, zones: ['lab'] },
+      ]);
+      await b.input('lockdown', 'on');
+      expect(unlocked(b), 'and it is obeyed').toEqual(['front']);
     },
   },
   afterReboot: {
