@@ -53,10 +53,14 @@ const sources = filesBelow(src).filter(
   (path) => /\.tsx?$/.test(path) && !buildFiles.includes(relative(src, path)),
 );
 
-function importsOf(path: string): string[] {
+const anyImport =
+  /^\s*(?:import|export)\b[^'";]*?from\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm;
+/** those that remain when the types are gone */
+const valueImports =
+  /^\s*(?:import|export)\b(?! type\b)[^'";]*?from\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]/gm;
+
+function importsOf(path: string, pattern = anyImport): string[] {
   const text = readFileSync(path, 'utf8');
-  const pattern =
-    /^\s*(?:import|export)\b[^'";]*?from\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm;
   return [...text.matchAll(pattern)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
 }
 
@@ -112,6 +116,22 @@ describe('architecture', () => {
       }
     }
   });
+
+  it.each(['policy', 'journal'])(
+    'loads no package but SQLite into the %s thread: each costs memory once more',
+    (name) => {
+      const loaded = new Set([join(src, `adapters/sqlite/${name}-worker.ts`)]);
+      const packages = new Set<string>();
+      for (const path of loaded) {
+        for (const specifier of importsOf(path, valueImports)) {
+          const target = ownTarget(path, specifier);
+          if (target !== undefined) loaded.add(join(src, target));
+          else if (!builtin.has(specifier)) packages.add(packageOf(specifier));
+        }
+      }
+      expect([...packages]).toEqual(['better-sqlite3']);
+    },
+  );
 
   it('has no barrels and no rooms without a name', () => {
     for (const path of sources) expect(path).not.toMatch(/\/(index|utils?|helpers?|common|manager)\.tsx?$/);
