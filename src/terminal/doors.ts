@@ -11,22 +11,17 @@ import {
 } from '#core/access/door-state.ts';
 import { floorId } from '#core/access/door-wiring.ts';
 import type { Objection, Surroundings } from '#core/access/interlock.ts';
-import type { DoorPolicy } from '#core/access/policy.ts';
 import type { DecisionTime } from '#core/access/rule.ts';
 import { entersEvacuated } from '#core/access/rules/evacuation.ts';
-import { ageingMs } from '#core/access/rules/policy-age.ts';
 import { conditionHolds } from '#core/access/site-state.ts';
-import { isFault } from '#core/fault.ts';
 import type { Diagnostics } from '#core/sync/command.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
-import type { PolicyLookup } from '#ports/policy-lookup.ts';
-import { AgeingWatch } from './ageing-watch.ts';
 import { type Actuation, DoorController, type Grant } from './door-controller.ts';
+import type { DoorPolicies } from './door-policies.ts';
 import type { TerminalEvent } from './events.ts';
 import type { JournalWriter } from './journal-writer.ts';
 import type { Passages } from './passages.ts';
-import type { PolicyWatch } from './policy-watch.ts';
 
 /** One door of the configuration. */
 export interface DoorEntry {
@@ -44,7 +39,7 @@ export interface DoorsParts {
   readonly interlocks: readonly (readonly string[])[];
   /** by door id; the outputs of an elevator by `floorId` */
   readonly hardware: ReadonlyMap<string, DoorHardware>;
-  readonly policy: PolicyLookup;
+  readonly policies: DoorPolicies;
   readonly memory: AccessMemory;
   /** whether the facts on the disk are known */
   readonly factsLoaded: () => boolean;
@@ -53,7 +48,6 @@ export interface DoorsParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly time: () => DecisionTime;
-  readonly policyWatch: PolicyWatch;
   readonly observe: (event: TerminalEvent) => void;
   readonly happened: (event: DoorEvent, doorId: string) => void;
   readonly tampered: (doorId: string) => void;
@@ -61,8 +55,6 @@ export interface DoorsParts {
   readonly indicate: (doorId: string) => void;
 }
 
-/** how long the policy may take to say what holds the doors before they go by what it said last, in milliseconds */
-const lookUpWithinMs = 1_000;
 const longestLookMs = 60_000;
 
 /** One strike, or one output of an elevator. */
@@ -79,16 +71,11 @@ interface Opening {
 export class Doors {
   readonly #parts: DoorsParts;
   readonly #openings: readonly Opening[];
-  /** by door id; a door whose rules have not been looked up yet, or are none, has none */
-  readonly #policies = new Map<string, DoorPolicy>();
-  readonly #ageing: AgeingWatch;
   #cancelLook: CancelTimer | undefined;
-  #lookingUp = false;
   #stopped = false;
 
   constructor(parts: DoorsParts) {
     this.#parts = parts;
-    this.#ageing = new AgeingWatch(parts);
     this.#openings = parts.entries.flatMap((entry) =>
       entry.floors
         ? entry.floors.map((floor) => ({ entry, floor, controller: this.#build(entry, floor) }))
@@ -103,17 +90,7 @@ export class Doors {
 
   /** Begins to keep the doors in their modes; the policy and the journal are open. */
   async supervise(): Promise<void> {
-    // a policy that never answers keeps no door unlocked past its time
-    if (this.#lookingUp) return this.#look();
-    this.#lookingUp = true;
-    const cancelLate = this.#parts.clock.after(lookUpWithinMs, () => this.#look());
-    try {
-      await this.#lookUp();
-    } finally {
-      this.#lookingUp = false;
-      cancelLate();
-    }
-    this.#look();
+    await this.#parts.policies.lookUp(() => this.#look());
   }
 
   /** Puts each door into its mode by what is known, and says when to look again. */
@@ -121,11 +98,7 @@ export class Doors {
     if (this.#stopped) return;
     this.refresh();
     const time = this.#parts.time();
-    for (const { doorId } of this.#parts.entries) {
-      const policy = this.#policies.get(doorId);
-      this.#ageing.look(doorId, policy, ageingMs(time));
-      this.#parts.policyWatch.look(doorId, policy);
-    }
+    this.#parts.policies.tell(time);
     const looks = this.#parts.entries.map(({ doorId }) => this.#nextLookMs(doorId, time));
     this.#cancelLook?.();
     this.#cancelLook = this.#parts.clock.after(
@@ -171,7 +144,7 @@ export class Doors {
       const locked = all.every(({ controller }) => controller.state.strike.kind === 'locked');
       return { kind: locked ? 'locked' : 'unlocked' };
     }
-    const rules = this.#policies.get(doorId)?.rules;
+    const rules = this.#parts.policies.of(doorId)?.rules;
     if (grant.way && rules && entersEvacuated(grant.way, rules, this.#parts.memory))
       return { kind: 'refused', reason: 'evacuation' };
     return this.#open(all, grant, floors);
@@ -278,7 +251,7 @@ export class Doors {
     const { doorId, zones } = entry;
     const { memory, factsLoaded } = this.#parts;
     const place = floor === undefined ? { doorId } : { doorId, floor };
-    const policy = this.#policies.get(doorId);
+    const policy = this.#parts.policies.of(doorId);
     return { ...place, zones, policy, state: memory, factsUnread: !factsLoaded(), time };
   }
 
@@ -302,22 +275,6 @@ export class Doors {
 
   #reconsiderAround(doorId: string): void {
     for (const controller of this.#around(doorId)) controller.reconsider();
-  }
-
-  async #lookUp(): Promise<void> {
-    await Promise.all(
-      this.#parts.entries.map(async ({ doorId }) => {
-        try {
-          const policy = await this.#parts.policy.doorPolicy(doorId);
-          if (policy) this.#policies.set(doorId, policy);
-          else this.#policies.delete(doorId);
-        } catch (error) {
-          if (!isFault(error)) throw error;
-          // what was known before holds on: a slow disk closes no door to the public at noon
-          this.#parts.log.error({ door: doorId, fault: error.code }, error.message);
-        }
-      }),
-    );
   }
 }
 

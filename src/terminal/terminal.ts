@@ -17,11 +17,11 @@ import { CommandInquiries, type Device } from './command-inquiries.ts';
 import { CommandPlans } from './command-plans.ts';
 import { type CommandExecution, Commands } from './commands.ts';
 import { Desks, type ReaderSettings } from './desks.ts';
+import { DoorPolicies } from './door-policies.ts';
 import { type DoorEntry, Doors } from './doors.ts';
 import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { Passages } from './passages.ts';
-import { PolicyWatch } from './policy-watch.ts';
 import { SureTime } from './sure-time.ts';
 import { TamperAnswer } from './tamper-answer.ts';
 import { timeOf } from './tap-decision.ts';
@@ -228,7 +228,7 @@ class RunningTerminal implements Terminal {
       entries: doors.map((door) => ({ ...door, zones: [...(door.zones ?? []), ...zonesOf(door.doorId)] })),
       interlocks,
       hardware,
-      policy,
+      policies: new DoorPolicies({ settings: this.#settings, policy, journal: this.#journal, clock, log }),
       memory: this.#memory,
       factsLoaded: () => this.#factsLoaded,
       passages: this.#passages,
@@ -236,7 +236,6 @@ class RunningTerminal implements Terminal {
       clock,
       log,
       time: () => timeOf({ clock, journal: this.#journal }),
-      policyWatch: new PolicyWatch({ settings: this.#settings, journal: this.#journal, log }),
       observe: (event) => this.#observe(event),
       happened: (event, doorId) => this.#happened(event, doorId),
       tampered: (doorId) => this.#tamper.opened(doorId),
