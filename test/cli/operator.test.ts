@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -157,6 +157,19 @@ describe('what is wrong', () => {
       /^kazasu: terminal-absent: no terminal listens at .*control\.sock; is it running\?\n$/,
     );
     expect(await refusalDocument(...told('terminal', 'restart'))).toMatchObject({ fault: 'terminal-absent' });
+  });
+
+  it('where the service listens is where it is looked for, in a folder that gives its group to the socket', async () => {
+    const socket = '/run/kazasu/control.sock';
+    const { out } = await kazasu('door', 'unlock', '--help');
+    expect(out).toContain(`"${socket}"`);
+    const text = (file: string) => readFileSync(join(import.meta.dirname, '../../systemd', file), 'utf8');
+    expect(text('kazasu-terminal.service')).toContain(
+      `terminal run --config /etc/kazasu/terminal.yaml --control ${socket}`,
+    );
+    expect(text('kazasu-terminal.service')).toContain('ReadWritePaths=-/run/kazasu\n');
+    expect(text('tmpfiles.d/kazasu.conf')).toContain('d /run/kazasu 2750 kazasu kazasu-operator\n');
+    expect(text('sysusers.d/kazasu.conf')).toContain('g kazasu-operator -\n');
   });
 
   it('a socket that is for others', async () => {
