@@ -31,6 +31,7 @@ const layers: readonly Layer[] = [
   { folder: 'terminal/key-source.ts', layers: ['core', 'ports', 'terminal', 'adapters'] },
   { folder: 'terminal', layers: ['core', 'ports', 'terminal'] },
   { folder: 'issuance/main.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
+  { folder: 'issuance/bulk-worker.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/database-source.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance', layers: ['core', 'ports', 'issuance'] },
   { folder: 'web', layers: ['core', 'web'] },

@@ -15,6 +15,7 @@ import type { Signing } from '#ports/signing.ts';
 import { OneTimePasswords } from './administrators/one-time-passwords.ts';
 import { Passwords } from './administrators/passwords.ts';
 import type { AdministratorAlarm } from './administrators/sign-in.ts';
+import { BulkWork } from './bulk-work.ts';
 import { type IssuanceConfig, parseIssuanceConfig } from './config.ts';
 import { databaseSource } from './database-source.ts';
 import { HttpServer } from './http/server.ts';
@@ -23,7 +24,7 @@ import { Services } from './services.ts';
 import { Databases } from './storage/databases.ts';
 
 /** how often it is looked what has become due, and what of the audit journals is not signed yet */
-const dueEveryMs = 1_000;
+const lookEveryMs = 1_000;
 const sealEveryMs = 60_000;
 
 /** Everything of the server that works on its databases, for the server itself and for commands beside it. */
@@ -75,33 +76,34 @@ export async function runIssuance(configFile: string): Promise<void> {
   const stopped = stopSignal();
   // a database that must not be touched is told at the start
   for (const { id } of await organizations.list()) await services.find(id);
+  const bulk = new BulkWork({
+    config: { database: config.database, stateDirectory: config.stateDirectory },
+    lookEveryMs,
+    onFault: (fault) => log.error({ fault: fault.code }, fault.message),
+    onEnd: (error) => {
+      throw error;
+    },
+  });
   const server = new HttpServer({
     services,
     log: log.child({ component: 'http' }),
     version: version(),
+    lists: { directory: join(config.stateDirectory, 'lists'), look: () => bulk.look() },
     checkHealth: async () => {
       await organizations.list();
     },
   });
-  const due = repeated(dueEveryMs, () => settle(issuance), log);
   const seal = repeated(sealEveryMs, () => sealAll(issuance), log);
   try {
+    bulk.start();
     const url = await server.start(config.http as Parameters<HttpServer['start']>[0]);
     log.info({ url, database: config.database.kind }, 'ready');
     log.info({ signal: await stopped }, 'stopping');
   } finally {
     await server.stop();
-    await Promise.all([due(), seal()]);
+    await Promise.all([bulk.stop(), seal()]);
     await sealAll(issuance);
     await databases.stop();
-  }
-}
-
-/** Lets everything that is due come into force, in short steps between which others have their turn. */
-async function settle({ organizations, services, clock }: Issuance): Promise<void> {
-  for (const { id } of await organizations.list()) {
-    const found = await services.find(id);
-    while (await found?.due.step(clock.utcMs())) await new Promise(setImmediate);
   }
 }
 

@@ -11,8 +11,8 @@ import { AuditJournal } from './audit/audit-journal.ts';
 import type { Organization, Organizations } from './organizations/organizations.ts';
 import { ChangeSets } from './permissions/change-sets.ts';
 import { DistributionFeed } from './permissions/distribution-feed.ts';
-import { DueChanges } from './permissions/due-changes.ts';
 import { Holders } from './permissions/holders.ts';
+import { ImportRequests } from './permissions/import-requests.ts';
 import { RulesVersions } from './permissions/rules-versions.ts';
 import type { CommonTables } from './storage/common-tables.ts';
 
@@ -64,7 +64,7 @@ async function servicesOf(organization: Organization, parts: ServicesParts) {
     holders: new Holders({ ledger }),
     rules: new RulesVersions({ organization: organization.id, ledger }),
     changeSets: new ChangeSets({ ledger, entropy }),
-    due: new DueChanges({ ledger }),
+    lists: new ImportRequests({ ledger, entropy }),
     feed: new DistributionFeed({ db: ledger.db }),
   };
 }

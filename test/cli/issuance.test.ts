@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseIssuanceConfig } from '#issuance/config.ts';
-import { shownByApp } from '../issuance/organization-bench.ts';
+import { rulesDocument, shownByApp } from '../issuance/organization-bench.ts';
 import { kazasu, refusal } from './kazasu.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -57,6 +57,7 @@ describe('issuance', () => {
       headers: { authorization: `Bearer ${token}` },
     });
     expect(await who.json()).toMatchObject({ id: 'taro' });
+    await takesLists(`${url}/api/v1/organizations/city`, token);
     // beside the server that runs
     await inJson('organization', 'university');
     server.kill('SIGTERM');
@@ -70,6 +71,37 @@ describe('issuance', () => {
     for (const { report } of journals) expect(report.sound).toBe(true);
     expect(journals[1].report.chains[0].segments[0].signedThrough).toBe(journals[1].report.entries);
   });
+
+  /** Sends a list to the server that runs, decides it and reads it back. */
+  const takesLists = async (url: string, token: string) => {
+    const call = async (method: string, path: string, type = 'application/json', body?: string) => {
+      const headers = {
+        authorization: `Bearer ${token}`,
+        ...(body !== undefined && { 'content-type': type }),
+      };
+      return fetch(`${url}${path}`, { method, headers, ...(body !== undefined && { body }) });
+    };
+    const until = async (path: string, state: string) => {
+      for (;;) {
+        const found = (await (await call('GET', path)).json()) as { state: string };
+        if (found.state === state) return found;
+        if (found.state === 'refused') throw new Error(JSON.stringify(found));
+      }
+    };
+    const rules = await call('POST', '/rules', undefined, JSON.stringify({ document: rulesDocument }));
+    expect(rules.status).toBe(200);
+    const list = 'user_number,holder,groups\nUSER0001,hanako,staff\n';
+    expect((await call('POST', '/lists?mode=complete', undefined, '{}')).status).toBe(400);
+    const sent = await call('POST', '/lists?mode=complete', 'text/csv', list);
+    expect(sent.status).toBe(202);
+    const { id } = (await sent.json()) as { id: string };
+    expect(await until(`/lists/${id}`, 'ready')).toMatchObject({ lines: 1, preview: { added: 1 } });
+    expect((await call('POST', `/lists/${id}/apply`, undefined, '{}')).status).toBe(204);
+    await until(`/change-sets/${id}`, 'applied');
+    const out = await call('GET', '/holder-list');
+    expect(out.headers.get('content-type')).toBe('text/csv; charset=utf-8');
+    expect(await out.text()).toContain('\nUSER0001,type-a,hanako,active,,,staff,active,,\n');
+  };
 
   it('keeps what it stores from other accounts of the machine', () => {
     const state = join(folder, 'state');

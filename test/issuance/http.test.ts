@@ -38,6 +38,7 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
         await city.organizations.list();
       },
       version: '1.2.3',
+      lists: { directory: '', look: () => undefined },
     });
     url = await server.start({ host: '127.0.0.1', port: 0 });
     admin = await signIn('admin', ['organization-admin']);

@@ -1,11 +1,8 @@
+import { isMassRemoval, unaskedLosses } from '#core/access/holder-import.ts';
 import type { ImportMode, ImportProblem } from '#core/access/holder-row.ts';
 import type { ImportPreview } from '#ports/policy-install.ts';
 import type { Sqlite } from './database.ts';
 import { keepRows, keepVersion } from './policy-undo.ts';
-
-/** So many holders, or such a share of those who have access, may lose it without a question. */
-const unaskedLosses = 10;
-const unaskedShare = 0.05;
 
 /** Holders whom anything could open for. */
 export const ableHolders = `
@@ -62,7 +59,7 @@ export function applyStaged(db: Sqlite, mode: ImportMode): ImportPreview {
     cardsChanged: cardsKnown - cardsSame,
     cardsRemoved,
     losingAccess,
-    needsConfirmation: losingAccess > unaskedLosses && losingAccess > unaskedShare * ableBefore,
+    needsConfirmation: isMassRemoval(losingAccess, ableBefore),
   };
 }
 

@@ -21,6 +21,15 @@ const noneWords: ReadonlySet<string> = new Set(['none', 'なし']);
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 type Cells = Partial<Record<HolderColumn, string>>;
 
+/** So many holders, or such a share of those who have access, may lose it without a question. */
+export const unaskedLosses = 10;
+const unaskedShare = 0.05;
+
+/** Whether so many lose access, of `ableBefore` who have it, that a person must confirm it. */
+export function isMassRemoval(losingAccess: number, ableBefore: number): boolean {
+  return losingAccess > unaskedLosses && losingAccess > unaskedShare * ableBefore;
+}
+
 export const holderIdRule = 'must be 1 to 64 letters, digits, ".", "_", "@", "/" or "-"';
 
 export function isHolderId(text: string): boolean {

@@ -16,7 +16,7 @@ const versionAnswer = z.object({
 const setAnswer = z.object({
   id: z.string(),
   title: z.string(),
-  state: z.enum(['draft', 'scheduled', 'applying', 'applied', 'cancelled']),
+  state: z.enum(['draft', 'importing', 'scheduled', 'applying', 'applied', 'cancelled']),
   inForceFrom: moment.optional(),
   madeBy: z.string(),
   madeAt: moment,

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Principal } from '../administrators/principals.ts';
@@ -16,6 +17,7 @@ export interface Call<P, B, Q> {
   /** number in If-Match; undefined where the caller says that there must be none (If-None-Match: *) */
   readonly expected: number | undefined;
   readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
 }
 
 /** What a handler answers: a refusal by name, or a body of the described form. */
@@ -111,6 +113,7 @@ export class Routes {
           query: request.query as z.output<Q>,
           expected: condition,
           request,
+          reply,
         });
         return send(reply, status, answered);
       },
@@ -136,6 +139,8 @@ function send(reply: FastifyReply, status: number, answered: Answer<unknown>): F
     return refuse(reply, name, problems ? { problems } : {});
   }
   if (answered.etag !== undefined) reply.header('etag', `"${answered.etag}"`);
+  // a stream has its own type and goes out as it comes
+  if (answered.body instanceof Readable) return reply.serializer(String).send(answered.body);
   return answered.body === undefined ? reply.code(204).send() : reply.code(status).send(answered.body);
 }
 

@@ -13,6 +13,7 @@ import { Fault } from '#core/fault.ts';
 import type { Services } from '../services.ts';
 import { addAdministratorRoutes } from './administrator-routes.ts';
 import { addHolderRoutes } from './holder-routes.ts';
+import { addImportRoutes, type ListIntake } from './import-routes.ts';
 import { addChangeSetRoutes, addRulesRoutes } from './plan-routes.ts';
 import { answerError, refuse } from './problem.ts';
 import { Routes } from './route.ts';
@@ -30,6 +31,7 @@ export interface HttpServerParts {
   readonly log: FastifyBaseLogger;
   /** rejects while a database does not answer */
   readonly checkHealth: () => Promise<void>;
+  readonly lists: ListIntake;
   readonly version: string;
 }
 
@@ -108,6 +110,7 @@ export class HttpServer {
       addRulesRoutes(routes);
       addChangeSetRoutes(routes);
       addAdministratorRoutes(routes);
+      addImportRoutes(routes, scope, this.#parts.lists);
       this.#addOwn(scope);
     });
     return app;

@@ -73,6 +73,11 @@ export class DistributionFeed {
 
   /** At most `limit` holders whose id comes after `after`. */
   async page(after: string, limit: number): Promise<readonly EffectiveHolder[]> {
+    return (await this.recorded(after, limit)).map(effective);
+  }
+
+  /** The same as they are recorded, whatever is suspended of them. */
+  async recorded(after: string, limit: number): Promise<readonly StoredHolder[]> {
     const rows = await this.#db
       .selectFrom('holders')
       .select('holder_id')
@@ -80,7 +85,10 @@ export class DistributionFeed {
       .orderBy('holder_id')
       .limit(limit)
       .execute();
-    return this.holders(rows.map((row) => row.holder_id));
+    return readHolders(
+      this.#db,
+      rows.map((row) => row.holder_id),
+    );
   }
 
   /** Those of `ids` who are holders now. */

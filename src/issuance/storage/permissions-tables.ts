@@ -16,7 +16,9 @@ interface SuspensionColumns {
   reason: string;
 }
 
-export type ChangeSetState = 'draft' | 'scheduled' | 'applying' | 'applied' | 'cancelled';
+export type ChangeSetState = 'draft' | 'importing' | 'scheduled' | 'applying' | 'applied' | 'cancelled';
+/** `received` and `working`: not compared yet; `ready`: to be looked at and decided; then its change set tells */
+export type ImportState = 'received' | 'working' | 'refused' | 'ready' | 'decided' | 'cancelled';
 export type RulesState = 'planned' | 'in-force' | 'replaced' | 'cancelled';
 
 /** The database of one organization: who may do what, and who decides that. */
@@ -103,13 +105,17 @@ export interface PermissionsTables extends CommonTables {
   };
   imports: {
     import_id: string;
-    state: string;
+    state: ImportState;
+    /** JSON (`ImportRequest`) */
+    request: string;
     /** JSON (`ImportReport`) */
     report: string;
     change_set_id: string;
     made_by: string;
     made_at_ms: number;
   };
+  /** lines of a list while it is compared with what is recorded; `row` is JSON (`HolderRow`) */
+  import_rows: CardKeyColumns & { import_id: string; holder_id: string; line: number; row: string };
   terminals: { terminal_id: string; name: string; made_at_ms: number };
   /** the last one of each terminal */
   enrolments: {

@@ -133,6 +133,7 @@ async function makePlans(tables: TableMaker): Promise<void> {
     {
       import_id: 'text',
       state: 'text',
+      request: 'text',
       report: 'text',
       change_set_id: 'text',
       made_by: 'text',
@@ -140,4 +141,10 @@ async function makePlans(tables: TableMaker): Promise<void> {
     },
     ['import_id'],
   );
+  await tables.table(
+    'import_rows',
+    { import_id: 'text', holder_id: 'text', line: 'integer', ...cardKey, row: 'text' },
+    ['import_id', 'holder_id', 'line'],
+  );
+  await tables.index('import_rows_by_card', 'import_rows', ['import_id', 'user_number']);
 }
