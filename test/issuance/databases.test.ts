@@ -7,6 +7,7 @@ import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { type DatabaseSource, Databases } from '#issuance/storage/databases.ts';
 import { Ledger } from '#issuance/storage/ledger.ts';
 import { migrate } from '#issuance/storage/migrate.ts';
+import { permissionsMigrations } from '#issuance/storage/migrations.ts';
 import type { Migration } from '#issuance/storage/tables.ts';
 import type { DatabasePlace } from '#ports/database-place.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
@@ -144,7 +145,9 @@ describe.each(databaseRigs)('databases of the server on $name', ({ start }) => {
     await sql`update database_format set version = 99`.execute(db);
     const other = new Databases({ source: rig.source() });
     await expect(other.permissions(place.organization)).rejects.toMatchObject({ code: 'database-newer' });
-    await sql`update database_format set version = 1, kind = 'journal'`.execute(db);
+    await sql`update database_format set version = ${permissionsMigrations.length}, kind = 'journal'`.execute(
+      db,
+    );
     await expect(other.permissions(place.organization)).rejects.toMatchObject({ code: 'database-invalid' });
     await sql`update database_format set kind = 'permissions'`.execute(db);
     // one that could not be opened is tried again
