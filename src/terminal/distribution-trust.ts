@@ -28,7 +28,7 @@ const numberFact = z.strictObject({ number: z.int().min(0) });
  */
 export class DistributionTrust implements PolicyTrust {
   readonly #terminal: string;
-  readonly #fact: (key: string) => JsonValue | undefined;
+  #fact: (key: string) => JsonValue | undefined = () => undefined;
   readonly #revoked = new Revoked();
   /** oldest first */
   #roots: readonly KnownRoot[] = [];
@@ -36,10 +36,13 @@ export class DistributionTrust implements PolicyTrust {
   #revokedUpTo = 0;
   #found: (fault: Fault) => void = () => undefined;
 
-  /** `fact` tells a fact about the terminal as a whole */
-  constructor(parts: { readonly terminal: string; readonly fact: (key: string) => JsonValue | undefined }) {
+  constructor(parts: { readonly terminal: string }) {
     this.#terminal = parts.terminal;
-    this.#fact = parts.fact;
+  }
+
+  /** `fact` tells a fact about the terminal as a whole: how far the policy had come, outside of its own database. */
+  rememberBy(fact: (key: string) => JsonValue | undefined): void {
+    this.#fact = fact;
   }
 
   /** Takes the roots as they were kept, oldest first. Throws `policy-altered` where they do not follow one another. */
@@ -61,7 +64,11 @@ export class DistributionTrust implements PolicyTrust {
     this.#newest();
   }
 
-  /** The root in force. */
+  hasRoot(): boolean {
+    return this.#roots.length > 0;
+  }
+
+  /** The root in force. Throws `policy-altered` where there is none. */
   root(): TrustRoot {
     return this.#newest().root;
   }

@@ -1,51 +1,26 @@
-import type { Logger } from 'pino';
-import type { AccessMemory } from '#core/access/access-memory.ts';
-import { type Fault, isFault } from '#core/fault.ts';
+import { type Fault, type FaultCode, isFault } from '#core/fault.ts';
 import { refused } from '#core/sync/document.ts';
 import { checkManifest, hasSameContent, type Manifest } from '#core/sync/manifest.ts';
 import { decodeManifestMessage, type ManifestMessage } from '#core/sync/manifest-message.ts';
 import { retryAfterMs } from '#core/sync/retry.ts';
 import { decodeSigned, encodeSigned } from '#core/sync/signed.ts';
-import type { ChunkSource } from '#ports/chunk-source.ts';
-import type { Clock } from '#ports/clock.ts';
-import type { PolicySync, SyncTarget } from '#ports/policy-sync.ts';
-import { type DistributionTrust, higherFact, installedKey } from './distribution-trust.ts';
+import type { CancelTimer } from '#ports/clock.ts';
+import type { SyncTarget } from '#ports/policy-sync.ts';
+import { higherFact, installedKey } from './distribution-trust.ts';
 import { IntegrityWatch } from './integrity-watch.ts';
-import type { JournalWriter } from './journal-writer.ts';
+import type { PolicySyncParts, PolicySyncStatus } from './policy-distribution.ts';
 import { PolicyFetch } from './policy-fetch.ts';
-import { RefusalLog, type RefusedLast } from './refusal-log.ts';
+import { RefusalLog } from './refusal-log.ts';
 import { Revocations } from './revocations.ts';
-import type { RootRenewal } from './root-renewal.ts';
-
-/** What the server is told of the policy of this terminal. Milliseconds UTC. */
-export interface PolicySyncStatus {
-  readonly installed?: Pick<Manifest, 'version' | 'changeNumber' | 'issuedAtMs' | 'expiresAtMs'>;
-  /** the version being fetched */
-  readonly fetching?: number;
-  readonly rootVersion: number;
-  /** the policy on the device was found not to be as signed, and is not yet as it should be again */
-  readonly altered: boolean;
-  readonly lastRefusal?: RefusedLast;
-}
-
-export interface PolicySyncParts {
-  readonly terminal: string;
-  readonly sync: PolicySync;
-  readonly source: ChunkSource;
-  readonly trust: DistributionTrust;
-  readonly roots: RootRenewal;
-  readonly memory: Pick<AccessMemory, 'declare'>;
-  readonly journal: Pick<JournalWriter, 'note' | 'floorMs'>;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** a number from 0 up to 1 */
-  readonly chance: () => number;
-}
+import { RootRenewal } from './root-renewal.ts';
 
 /** A manifest that is believed and not in force yet. */
 interface Pending extends SyncTarget {
   readonly message: ManifestMessage;
 }
+
+/** how long until a start that failed is tried again */
+const startAgainMs = 60_000;
 
 /**
  * Keeps the policy of this terminal as the server has it. Documents may come in any order, late, twice or forged: none
@@ -55,6 +30,7 @@ interface Pending extends SyncTarget {
 export class PolicySyncing {
   readonly #parts: PolicySyncParts;
   readonly #fetch: PolicyFetch;
+  readonly #roots: RootRenewal;
   readonly #refusals: RefusalLog;
   readonly #revocations: Revocations;
   readonly #watch: IntegrityWatch;
@@ -62,23 +38,53 @@ export class PolicySyncing {
   #pending: Pending | undefined;
   #working: Promise<void> | undefined;
   #cancelPause: (() => void) | undefined;
+  #cancelStart: CancelTimer | undefined;
+  #startFault: FaultCode | undefined;
   #failures = 0;
   #started = false;
 
   constructor(parts: PolicySyncParts) {
     this.#parts = parts;
     this.#fetch = new PolicyFetch({ ...parts, pause: (ms) => this.#pause(ms) });
+    this.#roots = new RootRenewal({ ...parts, store: parts.roots });
     this.#refusals = new RefusalLog(parts);
     this.#revocations = new Revocations(parts);
     this.#watch = new IntegrityWatch({ ...parts, found: (fault) => this.#foundAltered(fault) });
   }
 
-  /** Rejects with faults of the roots' file and of the database. */
+  /**
+   * Never rejects for a fault: a terminal without its roots, or a disk that takes anything, goes on. It denies, lets
+   * people out, says so, and tries again.
+   */
   async start(): Promise<void> {
-    const { sync, trust, roots } = this.#parts;
-    await roots.load();
-    await sync.start();
+    const { sync, clock } = this.#parts;
     this.#started = true;
+    try {
+      await this.#open();
+      this.#tellStart(undefined);
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      this.#tellStart(error);
+      await sync.stop();
+      this.#cancelStart = clock.after(startAgainMs, () => void this.start());
+    }
+  }
+
+  /** Once when it fails, and once when it no longer does. */
+  #tellStart(fault: Fault | undefined): void {
+    if (fault?.code === this.#startFault) return;
+    this.#startFault = fault?.code;
+    const { journal, log } = this.#parts;
+    const told = { alarm: 'policy-sync', on: fault !== undefined };
+    journal.note({ kind: 'alarm', body: { ...told, ...(fault && { fault: fault.code }) } });
+    if (fault) log.error({ fault: fault.code }, fault.message);
+  }
+
+  async #open(): Promise<void> {
+    const { sync, trust, memory } = this.#parts;
+    trust.rememberBy((key) => memory.shared(key));
+    await this.#roots.load();
+    await sync.start();
     trust.onFound((fault) => this.#foundAltered(fault));
     await this.#revocations.load();
     await this.#lookAtInstalled();
@@ -88,6 +94,7 @@ export class PolicySyncing {
   async stop(): Promise<void> {
     this.#started = false;
     this.#pending = undefined;
+    this.#cancelStart?.();
     this.#watch.stop();
     this.#cancelPause?.();
     await this.#working;
@@ -100,7 +107,7 @@ export class PolicySyncing {
     return {
       ...(this.#installed && { installed: stateOf(this.#installed.manifest) }),
       ...(this.#pending && { fetching: this.#pending.manifest.version }),
-      rootVersion: trust.root().version,
+      ...(trust.hasRoot() && { rootVersion: trust.root().version }),
       altered: this.#watch.isAltered(),
       ...(lastRefusal && { lastRefusal }),
     };
@@ -131,6 +138,7 @@ export class PolicySyncing {
   async revocationReceived(bytes: Uint8Array): Promise<void> {
     const refusal = await this.#revocations.received(bytes, this.#installed?.manifest);
     if (refusal) this.#refusals.add('revocation', refusal);
+    else this.#parts.changed();
   }
 
   #check(document: ManifestMessage['manifest']) {
@@ -151,8 +159,8 @@ export class PolicySyncing {
   }
 
   async #renewRoots(): Promise<void> {
-    const { roots, trust, journal } = this.#parts;
-    const renewed = await roots.renew();
+    const { trust, journal } = this.#parts;
+    const renewed = await this.#roots.renew();
     if (renewed.refusal) this.#refusals.add('root', renewed.refusal);
     if (renewed.changed)
       journal.note({ kind: 'policy', body: { event: 'root', version: trust.root().version } });
@@ -209,13 +217,14 @@ export class PolicySyncing {
   }
 
   async #inForce({ document, manifest }: SyncTarget, bucketsChanged: number): Promise<void> {
-    const { trust, roots, memory, journal, log } = this.#parts;
+    const { trust, memory, journal, log, changed } = this.#parts;
     const before = this.#installed?.manifest;
     this.#installed = { document, manifest };
     this.#watch.follow(manifest);
     this.#watch.setAltered(false);
     trust.dropRevoked(manifest.changeNumber);
-    await roots.settle();
+    await this.#roots.settle();
+    changed();
     const { version, changeNumber, issuedAtMs, holders } = manifest;
     log.info({ version, changeNumber, holders, bucketsChanged }, 'policy in force');
     // said again, later: nothing that a record would tell

@@ -22,6 +22,8 @@ import { type DoorEntry, Doors } from './doors.ts';
 import type { TerminalEvent } from './events.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { Passages } from './passages.ts';
+import type { PolicyDistribution } from './policy-distribution.ts';
+import { PolicySyncing } from './policy-sync.ts';
 import { SureTime } from './sure-time.ts';
 import { TamperAnswer } from './tamper-answer.ts';
 import { timeOf } from './tap-decision.ts';
@@ -36,6 +38,8 @@ export interface TerminalPorts {
   /** by reader id */
   readonly pinPads: ReadonlyMap<string, PinPad>;
   readonly policy: PolicyLookup;
+  /** of a terminal that a server looks after; `policy` goes by the same trust */
+  readonly distribution?: PolicyDistribution;
   readonly journal: JournalAppend;
   readonly clock: Clock;
   readonly log: Logger;
@@ -69,6 +73,8 @@ export interface TerminalSettings {
 export interface Terminal {
   /** What operators tell it to do, on the device or through the server; from when it has started until it is stopped. */
   readonly commands: CommandExecution;
+  /** What the server says of its policy; where one looks after it. */
+  readonly policySync?: Pick<PolicySyncing, 'manifestReceived' | 'revocationReceived' | 'status'>;
   start(): Promise<void>;
   /** Locks every door, ends open sessions, signs a last checkpoint. */
   stop(): Promise<void>;
@@ -97,6 +103,7 @@ class RunningTerminal implements Terminal {
   readonly #desks: Desks;
   readonly #sure: SureTime;
   readonly commands: Commands;
+  readonly policySync?: PolicySyncing;
   #cancelWatch: CancelTimer | undefined;
   #factsLoaded = false;
 
@@ -145,6 +152,7 @@ class RunningTerminal implements Terminal {
     });
     this.#sure = new SureTime(ports.clock);
     this.commands = this.#buildCommands();
+    if (ports.distribution) this.policySync = this.#buildPolicySync(ports.distribution);
   }
 
   async start(): Promise<void> {
@@ -166,6 +174,7 @@ class RunningTerminal implements Terminal {
     this.#journal.note({ kind: 'terminal', body: { event: 'started', terminal: this.#settings.terminalId } });
     this.#watchOver();
     await this.#automation.start();
+    await this.policySync?.start();
     await policy.start();
     await this.#warmUp();
     await this.#doors.supervise();
@@ -199,7 +208,7 @@ class RunningTerminal implements Terminal {
     this.#passages.stop();
     this.#journal.note({ kind: 'terminal', body: { event: 'stopped', terminal: this.#settings.terminalId } });
     await end([this.#journal]);
-    await end([policy]);
+    await end([policy, ...(this.policySync ? [this.policySync] : [])]);
     if (failures.length > 0) throw failures[0];
   }
 
@@ -240,6 +249,19 @@ class RunningTerminal implements Terminal {
       happened: (event, doorId) => this.#happened(event, doorId),
       tampered: (doorId) => this.#tamper.opened(doorId),
       indicate: (doorId) => this.#desks.rest(doorId),
+    });
+  }
+
+  #buildPolicySync(distribution: PolicyDistribution): PolicySyncing {
+    const { clock, log } = this.#ports;
+    return new PolicySyncing({
+      ...distribution,
+      terminal: this.#settings.terminalId,
+      memory: this.#memory,
+      journal: this.#journal,
+      clock,
+      log: log.child({ component: 'policy' }),
+      changed: () => this.#doors.refresh(),
     });
   }
 

@@ -15,7 +15,6 @@ import { encodeSigned } from '#core/sync/signed.ts';
 import type { PolicyQuery } from '#ports/policy-lookup.ts';
 import { DistributionTrust } from '#terminal/distribution-trust.ts';
 import { PolicySyncing } from '#terminal/policy-sync.ts';
-import { RootRenewal } from '#terminal/root-renewal.ts';
 import { rootContent, signRoot } from '../core/sync/keys.ts';
 import { PolicyIssuer } from '../policy-issuer.ts';
 import { latencies, nowUs, percentile } from './figures.ts';
@@ -37,7 +36,7 @@ const file = join(directory, 'policy.sqlite');
 const clock = new SystemClock();
 
 const memory = new AccessMemory({ terminal: 'lobby', sharedChanged: () => undefined });
-const trust = new DistributionTrust({ terminal: 'lobby', fact: (key) => memory.shared(key) });
+const trust = new DistributionTrust({ terminal: 'lobby' });
 const issuer = new PolicyIssuer({ terminal: 'lobby', rules: benchRules });
 const store = new PolicyStore({ file, journal: join(directory, 'journal.sqlite'), trust });
 const syncing = await prepared();
@@ -67,12 +66,13 @@ async function prepared(): Promise<PolicySyncing> {
     sync: new PolicySyncStore({ file }),
     source: issuer,
     trust,
-    roots: new RootRenewal({ store: kept, source: issuer, trust, clock, log }),
+    roots: kept,
     memory,
     journal: { note: ({ facts }) => facts?.durable(), floorMs: () => 0 },
     clock,
     log,
     chance: Math.random,
+    changed: () => undefined,
   });
 }
 

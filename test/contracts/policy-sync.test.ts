@@ -42,7 +42,8 @@ beforeEach(async () => {
   opened = [];
   facts = new Map();
   issuer = new PolicyIssuer({ terminal: 'lobby', rules });
-  trust = new DistributionTrust({ terminal: 'lobby', fact: (key) => facts.get(key) });
+  trust = new DistributionTrust({ terminal: 'lobby' });
+  trust.rememberBy((key) => facts.get(key));
   trust.load([encodeSigned(await signRoot(rootContent()))]);
 });
 
@@ -410,10 +411,10 @@ describe('a distributed policy that somebody edits on the device', () => {
   it('is not that of another terminal, or of another organization’s root', async () => {
     const { policy } = await inForce();
     await policy.stop();
-    trust = new DistributionTrust({ terminal: 'cellar', fact: () => undefined });
+    trust = new DistributionTrust({ terminal: 'cellar' });
     trust.load([encodeSigned(await signRoot(rootContent()))]);
     await expect((await store()).lookUp(queryOf(7))).rejects.toMatchObject(altered);
-    trust = new DistributionTrust({ terminal: 'lobby', fact: () => undefined });
+    trust = new DistributionTrust({ terminal: 'lobby' });
     trust.load([encodeSigned(await signRoot(rootContent({ organization: 'village' })))]);
     await expect((await store()).lookUp(queryOf(7))).rejects.toMatchObject(altered);
   });

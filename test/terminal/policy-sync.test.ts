@@ -423,6 +423,37 @@ describe('a policy changed on the device', () => {
   });
 });
 
+describe('a terminal without its roots of trust', () => {
+  it('goes on, says so once, and is in order as soon as they are there', async () => {
+    fill(20);
+    const roots = kept.roots;
+    kept.roots = [];
+    const one = await device();
+    await clock.advanceAsync(10 * minuteMs, settled);
+    expect(one.events('policy-sync')).toMatchObject([{ body: { on: true, fault: 'policy-altered' } }]);
+    expect(one.syncing.status()).toEqual({ altered: false });
+    await expect(one.syncing.manifestReceived((await issuer.issue(nowMs)).message)).rejects.toMatchObject({
+      code: 'policy-altered',
+    });
+    kept.roots = roots;
+    await clock.advanceAsync(minuteMs, settled);
+    expect(one.events('policy-sync')).toMatchObject([{ body: { on: true } }, { body: { on: false } }]);
+    await send(one, await issuer.issue(clock.utcMs()));
+    expect(one.statusOf(5)).toBe('active');
+  });
+
+  it('believes nothing where the file has been given other roots', async () => {
+    const one = await inForce();
+    const strange = [makeKey(), makeKey(), makeKey()];
+    kept.roots = [
+      encodeSigned(await signRoot(rootContent({}, { root: strange, policy: [makeKey()] }), strange)),
+    ];
+    const again = await restarted(one);
+    expect(again.syncing.status().altered).toBe(true);
+    expect(() => again.statusOf(5)).toThrow(Fault);
+  });
+});
+
 describe('the power cut at each step', () => {
   it('leaves one version or the other, whole, and the sync goes on from there', async () => {
     for (let dies = 1; ; dies += 1) {

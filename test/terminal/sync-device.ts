@@ -11,7 +11,6 @@ import type { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { DistributionTrust } from '#terminal/distribution-trust.ts';
 import type { Occurrence } from '#terminal/journal-writer.ts';
 import { PolicySyncing } from '#terminal/policy-sync.ts';
-import { RootRenewal } from '#terminal/root-renewal.ts';
 import type { PolicyIssuer } from '../policy-issuer.ts';
 
 /** The database of a distributed policy on this thread, so that a test decides what happens between any two steps. */
@@ -73,7 +72,7 @@ export class SyncDevice {
     this.sync = new SyncHere(this.#file);
     const memory = new AccessMemory({ terminal: 'lobby', sharedChanged: () => undefined });
     memory.load(kept.facts);
-    this.trust = new DistributionTrust({ terminal: 'lobby', fact: (key) => memory.shared(key) });
+    this.trust = new DistributionTrust({ terminal: 'lobby' });
     const store: TrustStore = {
       load: async () => kept.roots,
       save: async (roots) => {
@@ -96,12 +95,13 @@ export class SyncDevice {
       sync: this.sync,
       source,
       trust: this.trust,
-      roots: new RootRenewal({ store, source, trust: this.trust, clock, log }),
+      roots: store,
       memory,
       journal,
       clock,
       log,
       chance: () => 0,
+      changed: () => undefined,
     });
     this.#reader = new PolicyReader(this.#file, { vouch: (document) => this.trust.vouch(document) });
   }
