@@ -7,6 +7,7 @@ import { digest } from '#core/crypto/digest.ts';
 import { Fault } from '#core/fault.ts';
 import type { Signing } from '#ports/signing.ts';
 
+const crypto = new Crypto();
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
 /**
@@ -17,12 +18,30 @@ const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
  * `key-unavailable` when the directory cannot be read or written
  */
 export async function openDeviceKey(directory: string): Promise<Signing> {
-  const crypto = new Crypto();
   const file = join(directory, 'device-key.p8');
-  const pkcs8 = (await readKey(file)) ?? (await makeKey(crypto, file));
-  const { privateKey, publicKey } = await importKey(crypto, file, pkcs8);
+  const signing = await signingOf(file, (await readKey(file)) ?? (await makeKey(file)));
+  await publish(join(directory, 'device-key.pub.pem'), signing.publicKey());
+  return signing;
+}
+
+/** The key in `file` (PKCS#8). Rejects as `openDeviceKey`, and with `key-unavailable` where there is none. */
+export async function openKeyFile(file: string): Promise<Signing> {
+  const pkcs8 = await readKey(file);
+  if (!pkcs8) throw new Fault('key-unavailable', `${file}: there is no key`);
+  return signingOf(file, pkcs8);
+}
+
+/** Makes a key in `file`, its public key in `file`.pub.pem. Rejects with `key-refused` where there is one already. */
+export async function makeKeyFile(file: string): Promise<Signing> {
+  if (await readKey(file)) throw new Fault('key-refused', `${file} is there already, and is left as it is`);
+  const signing = await signingOf(file, await makeKey(file));
+  await publish(`${file}.pub.pem`, signing.publicKey());
+  return signing;
+}
+
+async function signingOf(file: string, pkcs8: Uint8Array): Promise<Signing> {
+  const { privateKey, publicKey } = await importKey(file, pkcs8);
   const spki = new Uint8Array(await crypto.subtle.exportKey('spki', publicKey));
-  await publish(join(directory, 'device-key.pub.pem'), spki);
   const keyId = toHex(digest('sha-256', spki));
   return {
     keyId: () => keyId,
@@ -55,7 +74,7 @@ async function readKey(file: string): Promise<Uint8Array | undefined> {
 }
 
 /** Makes a key and puts it in place durably; where another process was quicker, its key counts. */
-async function makeKey(crypto: Crypto, file: string): Promise<Uint8Array> {
+async function makeKey(file: string): Promise<Uint8Array> {
   const pair = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', pair.privateKey));
   const unfinished = `${file}.${randomBytes(6).toString('hex')}`;
@@ -73,7 +92,7 @@ async function makeKey(crypto: Crypto, file: string): Promise<Uint8Array> {
 }
 
 /** The key pair; the public key is what the private one implies, never a file beside it. */
-async function importKey(crypto: Crypto, file: string, pkcs8: Uint8Array) {
+async function importKey(file: string, pkcs8: Uint8Array) {
   try {
     const exportable = await crypto.subtle.importKey('pkcs8', copy(pkcs8), algorithm, true, ['sign']);
     const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', exportable);

@@ -113,7 +113,8 @@ export function walkTrustRoots(
   return { root };
 }
 
-function readTrustRoot(raw: Uint8Array): Checked<TrustRoot> {
+/** What a root says, whoever has signed it: for whoever makes one. */
+export function readTrustRoot(raw: Uint8Array): Checked<TrustRoot> {
   const read = readDocument(raw, { schema, format, maximumBytes });
   if (read.kind === 'refused') return read;
   const { organization, version, issuedAtMs, roles, authorities } = read.value;

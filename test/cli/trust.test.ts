@@ -1,0 +1,99 @@
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readCertificatePem } from '#adapters/x509/pem.ts';
+import { kazasu, refusal } from './kazasu.ts';
+
+let folder: string;
+const at = (name: string): string => join(folder, name);
+const trust = async (...words: readonly string[]) => {
+  const { code, out, err } = await kazasu('issuance', 'trust', ...words);
+  if (err !== '') throw new Error(err);
+  return { code, out };
+};
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'kazasu-trust-'));
+  const keys = ['root1', 'root2', 'policy', 'command', 'later', 'platform', 'city', 'server'];
+  await Promise.all(keys.map((key) => trust('key', at(key))));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('the ceremony on the command line', () => {
+  it('makes keys for their owner alone, and none in the place of another', async () => {
+    expect(statSync(at('root1')).mode & 0o777).toBe(0o600);
+    expect(readFileSync(at('root1.pub.pem'), 'utf8')).toContain('BEGIN PUBLIC KEY');
+    expect(await refusal('issuance', 'trust', 'key', at('root1'))).toContain('key-refused');
+  });
+
+  it('delegates to an organization, and names a server', async () => {
+    await trust(
+      'certify',
+      'platform',
+      '--key',
+      at('platform'),
+      '--name',
+      'Test',
+      '--out',
+      at('platform.pem'),
+    );
+    const below = ['--by', at('platform.pem'), '--key', at('platform')];
+    const city = ['--organization', 'city', '--public-key', at('city.pub.pem'), '--out', at('city.pem')];
+    await trust('certify', 'organization', ...below, ...city);
+    const server = [
+      '--host',
+      'door.example',
+      '--public-key',
+      at('server.pub.pem'),
+      '--out',
+      at('server.pem'),
+    ];
+    await trust('certify', 'server', ...below, ...server);
+    for (const [file, subject] of [
+      ['city.pem', 'O=city'],
+      ['server.pem', 'CN=door.example'],
+    ] as const) {
+      const [own, above] = readCertificatePem(readFileSync(at(file), 'utf8')).map(
+        (der) => new X509Certificate(der),
+      );
+      expect(own?.subject).toBe(subject);
+      expect(above && own?.verify(above.publicKey)).toBe(true);
+    }
+    const wrong = ['--organization', 'City', '--public-key', at('city.pub.pem'), '--out', at('x.pem')];
+    expect(await refusal('issuance', 'trust', 'certify', 'organization', ...below, ...wrong)).toContain(
+      'lower-case',
+    );
+    expect(
+      await refusal('issuance', 'trust', 'certify', 'anything', ...below, '--out', at('x.pem')),
+    ).toContain('none of');
+  });
+
+  it('drafts a root, signs it, and replaces a key by the next', async () => {
+    const first = ['--organization', 'city', '--authority', at('platform.pem'), '--out', at('root-1')];
+    const keys = [
+      '--root-key',
+      at('root1.pub.pem'),
+      '--root-key',
+      at('root2.pub.pem'),
+      '--root-threshold',
+      '2',
+    ];
+    const delegated = ['--policy-key', at('policy.pub.pem'), '--command-key', at('command.pub.pem')];
+    await trust('root', ...first, ...keys, ...delegated);
+    expect((await trust('sign', at('root-1'), '--key', at('root1'))).out).toContain('not complete');
+    expect((await trust('sign', at('root-1'), '--key', at('root2'))).out).toContain(
+      'complete as a first root',
+    );
+    await trust('root', '--after', at('root-1'), '--policy-key', at('later.pub.pem'), '--out', at('root-2'));
+    expect((await trust('check', at('root-2'), '--after', at('root-1'))).code).toBe(1);
+    await trust('sign', at('root-2'), '--key', at('root1'));
+    await trust('sign', at('root-2'), '--key', at('root2'));
+    const checked = await trust('check', at('root-2'), '--after', at('root-1'));
+    expect(checked.code).toBe(0);
+    expect(checked.out).toContain('terminals follow it');
+    expect(checked.out).toContain('version 2');
+    expect(await refusal('issuance', 'trust', 'check', at('platform.pem'))).toContain('no root of trust');
+  });
+});
