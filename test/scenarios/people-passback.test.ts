@@ -109,6 +109,15 @@ rule('anti-passback by area', {
     },
     'a crash between the grant and the opening leaves the holder moved': async () => {
       const b = await tracked();
+      b.door('lab').misbehave({ slowMs: 1_000 });
+      await expect(b.tap(hana, 'lab-in')).rejects.toThrow('the tap has not ended');
+      await b.crash({ meanwhile: () => b.door('lab').misbehave({}) });
+      expect(b.entries('decision').map(({ body }) => body.result)).toEqual(['granted']);
+      expect([b.entries('actuation'), b.door('lab').wires().locked]).toEqual([[], true]);
+      await b.refuses(hana, 'lab-in', 'already-inside');
+    },
+    'a crash once the strike has moved leaves it locked, and the holder moved': async () => {
+      const b = await tracked();
       await b.lets(hana, 'lab-in', { stays: true });
       await b.crash();
       await b.refuses(hana, 'lab-in', 'already-inside');

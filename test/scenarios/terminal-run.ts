@@ -134,11 +134,12 @@ export class TerminalRun {
     await Promise.all([this.#policy.stop(), this.#journal.stop()]);
   }
 
+  /** Doors answer in simulated time: nothing waits for them. */
   #lineTo(door: SimulatedDoor): DoorLine {
-    const line = this.work.watch(door);
+    const { work } = this;
     return {
-      set: (locked, cause) => line.set(locked, cause),
-      watch: (watcher) => door.watch((wires) => void (this.work.isCut() || watcher(wires))),
+      set: (locked, cause) => work.unlessCut(() => door.set(locked, cause)),
+      watch: (watcher) => door.watch((wires) => void (work.isCut() || watcher(wires))),
     };
   }
 }

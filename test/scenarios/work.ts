@@ -26,7 +26,9 @@ export class Work {
         return (...given: unknown[]): unknown => {
           if (this.#cut) return never;
           const answer: unknown = member.apply(target, given);
-          return answer instanceof Promise ? this.#keep(answer) : answer;
+          if (!(answer instanceof Promise)) return answer;
+          this.#keep(answer);
+          return this.unlessCut(() => answer);
         };
       },
     });
@@ -43,14 +45,17 @@ export class Work {
     }
   }
 
-  #keep(answer: Promise<unknown>): Promise<unknown> {
+  /** What is asked for, or no answer at all once the run is cut. */
+  async unlessCut<T>(ask: () => Promise<T>): Promise<T> {
+    if (this.#cut) return never;
+    const answer = await ask().catch((error: unknown) => (this.#cut ? never : Promise.reject(error)));
+    return this.#cut ? never : answer;
+  }
+
+  #keep(answer: Promise<unknown>): void {
     this.#pending.add(answer);
     const done = () => this.#pending.delete(answer);
     answer.then(done, done);
-    return answer.then(
-      (value) => (this.#cut ? never : value),
-      (error: unknown) => (this.#cut ? never : Promise.reject(error)),
-    );
   }
 }
 
