@@ -22,8 +22,8 @@ export type Refusal = 'evacuation' | 'lockdown' | 'interlock-busy';
 export type Objection = 'fire' | 'tampered' | Refusal;
 
 /**
- * Whether a door is known to be locked and closed, and to stay so until it is asked: not held, every command answered, no fault, the leaf closed where a contact
- * tells. Of a leaf just in somebody's hand (`grace`), and of one not heard of yet, that is not known.
+ * Whether a door is known to be locked and closed, and to stay so until it is asked: not held, every command answered, no
+ * fault, the leaf closed where a contact tells. Of a leaf just in somebody's hand (`grace`), and of one not heard of yet, that is not known.
  */
 export function secured({ state, settings }: WatchedDoor): boolean {
   const { mode, strike, leaf, lockFailed, fault, commandsInFlight } = state;
