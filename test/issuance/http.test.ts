@@ -118,6 +118,8 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
     expect((await call('GET', '/holders', { token: operator })).status).toBe(200);
     const suspended = await call('PUT', '/holders/of-roles/suspension', { token: operator, body: {} });
     expect(suspended.body.suspended).toMatchObject({ by: 'saburo' });
+    const lifted = await call('DELETE', '/holders/of-roles/suspension', { token: operator });
+    expect(lifted.status).toBe(403);
     const written = await call('PUT', '/holders/x', { token: operator, headers: none, body: taro });
     expect([written.status, written.body.type]).toEqual([403, 'urn:kazasu:problem:scope-missing']);
     const auditor = await signIn('auditor', ['auditor']);

@@ -79,7 +79,7 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
     }
   };
   const scheduled = async (id: string, fromMs: number) =>
-    sets.schedule(id, (await sets.find(id))?.revision ?? 0, fromMs, admin.actor);
+    sets.schedule(id, (await sets.find(id))?.revision ?? 0, fromMs, admin);
   const effective = async (id: string) => (await feed.holders([id]))[0];
 
   it('keep a holder with its cards, and show it as it is', async () => {
@@ -141,6 +141,12 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
     expect((await put('saburo', staff('USER0003'), by)).kind).toBe('out-of-reach');
     const read = (await holders.find('taro'))?.changeNumber ?? 0;
     expect((await holders.remove('taro', read, by)).kind).toBe('out-of-reach');
+    await holders.suspend('taro', '', by.actor);
+    expect((await holders.liftSuspension('taro', by)).kind).toBe('out-of-reach');
+    expect((await effective('taro'))?.status).toBe('suspended');
+    const set = await sets.make('of all', undefined, { id: 'another', via: 'session' });
+    expect((await sets.schedule(set.id, set.revision, april1, by)).kind).toBe('out-of-reach');
+    expect((await sets.cancel(set.id, set.revision, by)).kind).toBe('out-of-reach');
   });
 
   it('suspend at once, and keep it so whatever is written of the holder', async () => {
@@ -153,7 +159,7 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
     await holders.remove('taro', read, admin);
     await put('taro', staff('USER0001'));
     expect((await effective('taro'))?.status).toBe('suspended');
-    await holders.liftSuspension('taro', admin.actor);
+    await holders.liftSuspension('taro', admin);
     expect((await effective('taro'))?.status).toBe('active');
     expect((await holders.suspend('nobody', '', admin.actor)).kind).toBe('not-there');
   });
@@ -166,7 +172,7 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
     await put('hanako', staff('USER0002'));
     const foreign = await holders.suspendCard('hanako', cards[1] as CardState, 'lost', admin.actor);
     expect(foreign.kind).toBe('not-there');
-    await holders.liftCardSuspension('taro', cards[0] as CardState, admin.actor);
+    await holders.liftCardSuspension('taro', cards[0] as CardState, admin);
     expect((await effective('taro'))?.cards.map(({ status }) => status)).toEqual(['active', 'active']);
   });
 
@@ -246,13 +252,13 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
       await put('taro', staff('USER0001'));
       const { id, revision } = await sets.make('mistake', april1, admin.actor);
       await sets.plan(id, 'taro', undefined, admin);
-      expect((await sets.schedule(id, revision, april1, admin.actor)).kind).toBe('changed-meanwhile');
+      expect((await sets.schedule(id, revision, april1, admin)).kind).toBe('changed-meanwhile');
       await scheduled(id, april1);
       expect((await sets.plan(id, 'taro', staff('USER0001'), admin)).kind).toBe('changed-meanwhile');
-      await sets.cancel(id, (await sets.find(id))?.revision ?? 0, admin.actor);
+      await sets.cancel(id, (await sets.find(id))?.revision ?? 0, admin);
       await settle(april1);
       expect(await holders.find('taro')).toBeDefined();
-      expect((await sets.cancel(id, (await sets.find(id))?.revision ?? 0, admin.actor)).kind).toBe(
+      expect((await sets.cancel(id, (await sets.find(id))?.revision ?? 0, admin)).kind).toBe(
         'changed-meanwhile',
       );
     });
@@ -271,16 +277,35 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
       expect((await feed.changesSince(before, 100)).changed.toSorted()).toEqual(['new', 'old']);
     });
 
+    it('give a number that two holders would have to one of them alone', async () => {
+      const { id } = await sets.make('contradiction', april1, admin.actor);
+      await sets.plan(id, 'first', staff('USER0001'), admin);
+      await sets.plan(id, 'second', staff('USER0001'), admin);
+      await put('third', staff('USER0003'));
+      await sets.plan(id, 'fourth', staff('USER0003'), admin);
+      await scheduled(id, april1);
+      await settle(april1);
+      const held = (await feed.page('', 9)).map(({ holderId, cards }) => [holderId, cards.length]);
+      expect(held).toEqual([
+        ['first', 1],
+        ['fourth', 0],
+        ['second', 0],
+        ['third', 1],
+      ]);
+      const conflicts = (await sets.changes(id, '', 9)).map((one) => one.conflicts);
+      expect(conflicts).toEqual([[], ['card'], ['card']]);
+    });
+
     it('come into force in parts that no one takes for the whole, and go on after a crash', async () => {
       const { id } = await sets.make('many', april1, admin.actor);
-      for (let index = 0; index < 60; index += 1) {
+      for (let index = 0; index < 110; index += 1) {
         await sets.plan(id, `holder-${index}`, staff(`USER${1000 + index}`), admin);
       }
       await scheduled(id, april1);
       const before = await feed.changeNumber();
       expect(await due.step(april1)).toBe(true);
       const half = await feed.changesSince(before, 1_000);
-      expect([half.changed.length, half.settled]).toEqual([50, false]);
+      expect([half.changed.length, half.settled]).toEqual([100, false]);
       // an urgent change passes between two parts
       await holders.suspend('holder-0', 'urgent', admin.actor);
       await new DueChanges({ ledger: city.ledger }).step(april1);

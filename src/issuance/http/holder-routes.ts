@@ -139,29 +139,31 @@ function addSuspending(routes: Routes): void {
       method: 'DELETE',
       url: '/holders/:holderId/suspension',
       summary: 'Lift the suspension of a holder',
+      scope: 'holders:write',
     },
     async ({ services, principal, params: { holderId } }) =>
-      answerOf(await services.holders.liftSuspension(holderId, principal.actor)),
+      answerOf(await services.holders.liftSuspension(holderId, principal)),
   );
-  for (const [name, summary] of [
-    ['suspend-card', 'Suspend one card at once, such as a lost one'],
-    ['lift-card-suspension', 'Lift the suspension of one card'],
+  for (const [name, scope, summary] of [
+    ['suspend-card', 'holders:suspend', 'Suspend one card at once, such as a lost one'],
+    ['lift-card-suspension', 'holders:write', 'Lift the suspension of one card'],
   ] as const) {
     routes.add(
       {
         ...suspend,
+        scope,
         method: 'POST',
         url: `/holders/:holderId/${name}`,
         summary,
         body: cardKeySchema.extend({ reason }),
       },
-      async ({ services: { holders }, principal: { actor }, params: { holderId }, body }) => {
+      async ({ services: { holders }, principal, params: { holderId }, body }) => {
         const { reason, ...card } = body;
         const key = { ...card, diversifier: card.diversifier ?? '' };
         return answerOf(
           name === 'suspend-card'
-            ? await holders.suspendCard(holderId, key, reason, actor)
-            : await holders.liftCardSuspension(holderId, key, actor),
+            ? await holders.suspendCard(holderId, key, reason, principal.actor)
+            : await holders.liftCardSuspension(holderId, key, principal),
         );
       },
     );

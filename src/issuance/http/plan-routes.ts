@@ -195,14 +195,14 @@ export function addChangeSetRoutes(routes: Routes): void {
           params.changeSet,
           expected ?? 0,
           Date.parse(body.inForceFrom),
-          principal.actor,
+          principal,
         ),
       ),
   );
   routes.add(
     { ...deciding, url: '/change-sets/:changeSet/cancel', summary: 'Give up a set that is not in force yet' },
     async ({ services, principal, params, expected }) =>
-      setOutcome(await services.changeSets.cancel(params.changeSet, expected ?? 0, principal.actor)),
+      setOutcome(await services.changeSets.cancel(params.changeSet, expected ?? 0, principal)),
   );
 }
 

@@ -148,13 +148,13 @@ export class ChangeSets {
   }
 
   /** Decides that a draft comes into force at its moment; one whose moment has passed does so at once. */
-  async schedule(id: string, revision: number, inForceFromMs: number, actor: Actor): Promise<PlanOutcome> {
-    return this.#decide(id, revision, actor, { from: ['draft'], to: 'scheduled', inForceFromMs });
+  async schedule(id: string, revision: number, inForceFromMs: number, by: Principal): Promise<PlanOutcome> {
+    return this.#decide(id, revision, by, { from: ['draft'], to: 'scheduled', inForceFromMs });
   }
 
   /** Gives up a set that is not in force yet. */
-  async cancel(id: string, revision: number, actor: Actor): Promise<PlanOutcome> {
-    return this.#decide(id, revision, actor, { from: ['draft', 'scheduled'], to: 'cancelled' });
+  async cancel(id: string, revision: number, by: Principal): Promise<PlanOutcome> {
+    return this.#decide(id, revision, by, { from: ['draft', 'scheduled'], to: 'cancelled' });
   }
 
   /** At most `limit` changes of a set, of holders after `after`: what it changes, and what of it could not be applied. */
@@ -178,31 +178,36 @@ export class ChangeSets {
   async #decide(
     id: string,
     revision: number,
-    actor: Actor,
+    by: Principal,
     step: {
       readonly from: readonly ChangeSetState[];
       readonly to: 'scheduled' | 'cancelled';
       readonly inForceFromMs?: number;
     },
   ): Promise<PlanOutcome> {
-    return this.#ledger.change(actor, async ({ db, changeNumber, audit, abandon }): Promise<PlanOutcome> => {
-      const row = await findRow(db, id);
-      if (!row) return abandon({ kind: 'not-there' });
-      if (row.revision !== revision || !step.from.includes(row.state)) {
-        return abandon({ kind: 'changed-meanwhile' });
-      }
-      const next = {
-        ...row,
-        state: step.to,
-        in_force_from_ms: step.inForceFromMs ?? row.in_force_from_ms,
-        revision: changeNumber,
-      };
-      await db.updateTable('change_sets').set(next).where('change_set_id', '=', id).execute();
-      const body: Record<string, JsonValue> = { changeSet: id };
-      if (step.to === 'scheduled') body.inForceFromMs = next.in_force_from_ms;
-      await audit({ action: `change-set-${step.to}`, body });
-      return { kind: 'done', changeSet: changeSetOf(next) };
-    });
+    return this.#ledger.change(
+      by.actor,
+      async ({ db, changeNumber, audit, abandon }): Promise<PlanOutcome> => {
+        const row = await findRow(db, id);
+        if (!row) return abandon({ kind: 'not-there' });
+        // a set of somebody else may change what is out of reach
+        if (by.groups && row.made_by !== by.actor.id) return abandon({ kind: 'out-of-reach' });
+        if (row.revision !== revision || !step.from.includes(row.state)) {
+          return abandon({ kind: 'changed-meanwhile' });
+        }
+        const next = {
+          ...row,
+          state: step.to,
+          in_force_from_ms: step.inForceFromMs ?? row.in_force_from_ms,
+          revision: changeNumber,
+        };
+        await db.updateTable('change_sets').set(next).where('change_set_id', '=', id).execute();
+        const body: Record<string, JsonValue> = { changeSet: id };
+        if (step.to === 'scheduled') body.inForceFromMs = next.in_force_from_ms;
+        await audit({ action: `change-set-${step.to}`, body });
+        return { kind: 'done', changeSet: changeSetOf(next) };
+      },
+    );
   }
 }
 

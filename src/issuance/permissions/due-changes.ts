@@ -2,12 +2,18 @@ import { createHash } from 'node:crypto';
 import type { Actor, Change, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { numbersOfOthers } from './holder-check.ts';
-import { readHolders, type StoredHolder, writeHolder } from './holder-rows.ts';
-import { applyChange, type CardState, type Conflict, type HolderChange } from './holder-state.ts';
+import { makeHolders, readHolders, removeHolders, type StoredHolder, writeHolder } from './holder-rows.ts';
+import {
+  applyChange,
+  type CardState,
+  type Conflict,
+  type HolderChange,
+  type HolderState,
+} from './holder-state.ts';
 import { putInForce } from './rules-versions.ts';
 
 /** Holders changed in one transaction: an urgent change waits for no more than one of these. */
-const holdersAtOnce = 50;
+const holdersAtOnce = 100;
 
 const server: Actor = { id: 'server', via: 'server' };
 type PermissionsChange = Change<PermissionsTables>;
@@ -83,17 +89,21 @@ async function applySome(change: PermissionsChange, id: string): Promise<void> {
     rows.map((row) => row.holder_id),
   );
   const holders = new Map(known.map((holder) => [holder.holderId, holder]));
+  const whole = await applyWhole(change, rows, holders);
   let conflicts = 0;
   for (const row of rows) {
+    if (whole.has(row.holder_id)) continue;
     const found = await applyOne(change, row, holders.get(row.holder_id));
-    conflicts += found.length === 0 ? 0 : 1;
+    if (found.length === 0) continue;
+    conflicts += 1;
     await db
       .updateTable('planned_changes')
-      .set({ applied: 1, conflict: found.length === 0 ? null : JSON.stringify(found) })
+      .set({ conflict: JSON.stringify(found) })
       .where('change_set_id', '=', id)
       .where('holder_id', '=', row.holder_id)
       .execute();
   }
+  await markApplied(change, rows);
   const last = rows.length < holdersAtOnce;
   // read together with the change number, so that nobody takes the half of a set for the whole
   await db
@@ -110,6 +120,62 @@ async function applySome(change: PermissionsChange, id: string): Promise<void> {
     // the changes stay in the database; their hash binds them to this entry
     body: { changeSet: id, holders: rows.length, conflicts, changes: hashOf(rows) },
   });
+}
+
+/**
+ * Holders made and removed without any doubt, all in a few statements, since a first list has hundreds of thousands
+ * of them. Resolves to their ids.
+ */
+async function applyWhole(
+  change: PermissionsChange,
+  rows: readonly PermissionsTables['planned_changes'][],
+  holders: ReadonlyMap<string, StoredHolder>,
+): Promise<ReadonlySet<string>> {
+  const made = new Map<string, HolderState>();
+  const removed: string[] = [];
+  for (const { holder_id: id, change: text } of rows) {
+    const planned = JSON.parse(text) as HolderChange;
+    if (planned.kind === 'add' && !holders.has(id)) made.set(id, planned.to);
+    if (planned.kind === 'remove' && holders.has(id)) removed.push(id);
+  }
+  const cards = [...made.values()].flatMap((state) => state.cards);
+  // a number that anybody has already needs a closer look
+  const known = await numbersOfOthers(change.db, '', cards);
+  const doubtful = new Set([...known.map(({ card }) => numberOf(card)), ...claimedTwice(made)]);
+  for (const [id, state] of made) {
+    if (state.cards.some((card) => doubtful.has(numberOf(card)))) made.delete(id);
+  }
+  if (made.size > 0) await makeHolders(change, made);
+  if (removed.length > 0) await removeHolders(change, removed);
+  return new Set([...made.keys(), ...removed]);
+}
+
+/** User numbers that two of the holders would have. */
+function claimedTwice(holders: ReadonlyMap<string, HolderState>): readonly string[] {
+  const claimed = [...holders.values()].flatMap((state) => [...new Set(state.cards.map(numberOf))]);
+  return claimed.filter((number, at) => claimed.indexOf(number) !== at);
+}
+
+function numberOf({ profileId, userNumber }: CardState): string {
+  return `${profileId}\n${userNumber}`;
+}
+
+async function markApplied(
+  { db }: PermissionsChange,
+  rows: readonly PermissionsTables['planned_changes'][],
+): Promise<void> {
+  const [first] = rows;
+  if (!first) return;
+  await db
+    .updateTable('planned_changes')
+    .set({ applied: 1 })
+    .where('change_set_id', '=', first.change_set_id)
+    .where(
+      'holder_id',
+      'in',
+      rows.map((row) => row.holder_id),
+    )
+    .execute();
 }
 
 /** Applies the change of one holder and says what of it was not possible. */
@@ -133,22 +199,32 @@ async function applyOne(
   const foreign = await numbersOfOthers(change.db, row.holder_id, added);
   const refused: CardState[] = [];
   for (const { card, holderId } of foreign) {
-    if (!(await isPlanned(change, row.change_set_id, holderId))) refused.push(card);
+    if (!(await givesUp(change, row.change_set_id, holderId, card))) refused.push(card);
   }
   const state = { ...next, cards: next.cards.filter((card) => !refused.includes(card)) };
   await writeHolder(change, row.holder_id, before, state);
   return refused.length === 0 ? conflicts : [...conflicts, 'card'];
 }
 
-/** Whether the same set changes another holder too, so that a card passes from one to the other. */
-async function isPlanned({ db }: PermissionsChange, id: string, holderId: string): Promise<boolean> {
+/** Whether by the same set another holder gives up the number, so that the card passes from one to the other. */
+async function givesUp(
+  { db }: PermissionsChange,
+  id: string,
+  holderId: string,
+  { profileId, userNumber }: CardState,
+): Promise<boolean> {
   const row = await db
     .selectFrom('planned_changes')
-    .select('holder_id')
+    .select('change')
     .where('change_set_id', '=', id)
     .where('holder_id', '=', holderId)
     .executeTakeFirst();
-  return row !== undefined;
+  if (!row) return false;
+  const change = JSON.parse(row.change) as HolderChange;
+  if (change.kind !== 'edit') return change.kind === 'remove';
+  return change.cards.some(
+    ({ key, to }) => !to && key.profileId === profileId && key.userNumber === userNumber,
+  );
 }
 
 function hashOf(rows: readonly PermissionsTables['planned_changes'][]): string {

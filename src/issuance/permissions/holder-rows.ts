@@ -84,11 +84,12 @@ export async function readHolder(db: Db, holderId: string): Promise<StoredHolder
 
 /** Writes what differs between two states of a holder, inside a change; a card may come from another holder. */
 export async function writeHolder(
-  { db, changeNumber }: Change<PermissionsTables>,
+  change: Change<PermissionsTables>,
   holderId: string,
   before: HolderState | undefined,
   after: HolderState | undefined,
 ): Promise<void> {
+  const { db, changeNumber } = change;
   const kept = new Map((after?.cards ?? []).map((card) => [cardKeyText(card), card]));
   const known = new Map((before?.cards ?? []).map((card) => [cardKeyText(card), card]));
   for (const [key, card] of known) {
@@ -102,27 +103,51 @@ export async function writeHolder(
     }
   }
   if (!after) {
-    await db.deleteFrom('holders').where('holder_id', '=', holderId).execute();
-    await db
-      .insertInto('removed_holders')
-      .values({ holder_id: holderId, change_number: changeNumber })
-      .onConflict((at) => at.column('holder_id').doUpdateSet({ change_number: changeNumber }))
-      .execute();
+    await removeHolders(change, [holderId]);
     return;
   }
-  const row = {
-    status: after.status,
-    valid_from_ms: after.validFromMs,
-    valid_until_ms: after.validUntilMs,
-    group_list: groupList(after.groups),
-    change_number: changeNumber,
-  };
+  const { holder_id, ...row } = holderRow(holderId, after, changeNumber);
   await db
     .insertInto('holders')
-    .values({ holder_id: holderId, ...row })
+    .values({ holder_id, ...row })
     .onConflict((at) => at.column('holder_id').doUpdateSet(row))
     .execute();
   if (!before) await db.deleteFrom('removed_holders').where('holder_id', '=', holderId).execute();
+}
+
+/** Makes holders who are not there yet, with cards that nobody has, inside a change. */
+export async function makeHolders(
+  { db, changeNumber }: Change<PermissionsTables>,
+  holders: ReadonlyMap<string, HolderState>,
+): Promise<void> {
+  await db
+    .insertInto('holders')
+    .values([...holders].map(([id, state]) => holderRow(id, state, changeNumber)))
+    .execute();
+  const cards = [...holders].flatMap(([id, state]) => state.cards.map((card) => cardRow(id, card)));
+  if (cards.length > 0) await db.insertInto('cards').values(cards).execute();
+  await db
+    .deleteFrom('removed_holders')
+    .where('holder_id', 'in', [...holders.keys()])
+    .execute();
+}
+
+/** Removes holders with their cards, inside a change. */
+export async function removeHolders(
+  { db, changeNumber }: Change<PermissionsTables>,
+  ids: readonly string[],
+): Promise<void> {
+  for (const table of ['cards', 'holders'] as const) {
+    await db
+      .deleteFrom(table)
+      .where('holder_id', 'in', [...ids])
+      .execute();
+  }
+  await db
+    .insertInto('removed_holders')
+    .values(ids.map((id) => ({ holder_id: id, change_number: changeNumber })))
+    .onConflict((at) => at.column('holder_id').doUpdateSet({ change_number: changeNumber }))
+    .execute();
 }
 
 /** A card that another holder has until now: that holder has changed too. */
@@ -148,15 +173,11 @@ async function takeFromOther(
 }
 
 async function writeCard(db: Db, holderId: string, card: CardState): Promise<void> {
-  const row = { holder_id: holderId, status: card.status, key_version: card.keyVersion };
+  const { holder_id, status, key_version, ...key } = cardRow(holderId, card);
+  const row = { holder_id, status, key_version };
   await db
     .insertInto('cards')
-    .values({
-      profile_id: card.profileId,
-      user_number: card.userNumber,
-      diversifier: card.diversifier,
-      ...row,
-    })
+    .values({ ...key, ...row })
     .onConflict((at) => at.columns(['profile_id', 'user_number', 'diversifier']).doUpdateSet(row))
     .execute();
 }
@@ -171,8 +192,35 @@ async function deleteCard(db: Db, holderId: string, card: CardKey): Promise<void
     .execute();
 }
 
-export function groupList(groups: readonly string[]): string {
+function groupList(groups: readonly string[]): string {
   return groups.length === 0 ? '' : `;${groups.join(';')};`;
+}
+
+function holderRow(
+  holderId: string,
+  { status, validFromMs, validUntilMs, groups }: HolderState,
+  changeNumber: number,
+): PermissionsTables['holders'] {
+  return {
+    holder_id: holderId,
+    status,
+    valid_from_ms: validFromMs,
+    valid_until_ms: validUntilMs,
+    group_list: groupList(groups),
+    change_number: changeNumber,
+  };
+}
+
+function cardRow(holderId: string, card: CardState): PermissionsTables['cards'] {
+  const { profileId, userNumber, diversifier, status, keyVersion } = card;
+  return {
+    profile_id: profileId,
+    user_number: userNumber,
+    diversifier,
+    holder_id: holderId,
+    status,
+    key_version: keyVersion,
+  };
 }
 
 function groupsOf(list: string): string[] {

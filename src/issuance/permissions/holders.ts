@@ -121,8 +121,11 @@ export class Holders {
     });
   }
 
-  async liftSuspension(holderId: string, actor: Actor): Promise<HolderOutcome> {
-    return this.#touch(holderId, actor, async ({ db, audit }) => {
+  /** To lift gives access again: who looks after some sites alone lifts nothing of a holder of others. */
+  async liftSuspension(holderId: string, by: Principal): Promise<HolderOutcome> {
+    return this.#touch(holderId, by.actor, async (change) => {
+      await refuseOutOfReach(change, holderId, by);
+      const { db, audit } = change;
       await db.deleteFrom('holder_suspensions').where('holder_id', '=', holderId).execute();
       await audit({ action: 'holder-suspension-lifted', personal: { holder: holderId } });
     });
@@ -141,8 +144,10 @@ export class Holders {
     });
   }
 
-  async liftCardSuspension(holderId: string, key: CardKey, actor: Actor): Promise<HolderOutcome> {
-    return this.#touchCard(holderId, key, actor, async ({ db, audit }) => {
+  async liftCardSuspension(holderId: string, key: CardKey, by: Principal): Promise<HolderOutcome> {
+    return this.#touchCard(holderId, key, by.actor, async (change) => {
+      await refuseOutOfReach(change, holderId, by);
+      const { db, audit } = change;
       const { profile_id, user_number, diversifier } = columnsOf(key);
       await db
         .deleteFrom('card_suspensions')
@@ -196,6 +201,13 @@ export class Holders {
 async function done({ db }: PermissionsChange, holderId: string): Promise<HolderOutcome> {
   const holder = await readHolder(db, holderId);
   return holder ? { kind: 'done', holder } : { kind: 'not-there' };
+}
+
+async function refuseOutOfReach(change: PermissionsChange, holderId: string, by: Principal): Promise<void> {
+  const holder = await readHolder(change.db, holderId);
+  if (by.groups && holder?.state.groups.some((group) => !by.groups?.has(group))) {
+    change.abandon({ kind: 'out-of-reach' });
+  }
 }
 
 /**
