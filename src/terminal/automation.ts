@@ -89,6 +89,8 @@ export class Automation {
     const { memory, factsLoaded } = this.#parts;
     for (const condition of siteConditions) {
       const on = memory.shared(`site/${condition}`) !== undefined;
+      // what is not known yet may stand: it would seem to begin
+      if (!on && !factsLoaded()) continue;
       this.#take({ kind: 'level', level: { condition }, on, before: on });
     }
     if (!factsLoaded()) return;

@@ -152,6 +152,22 @@ describe('a restart', () => {
   });
 });
 
+it('a condition that stood when a journal opens late begins nothing anew', async () => {
+  const rules: Rules = [
+    { when: { condition: 'lockdown', is: 'on' }, do: [{ threatLevel: 4 }, { output: 'siren' }] },
+    { when: { condition: 'fire', is: 'off' }, do: [{ threatLevel: 2 }, { output: 'clear' }] },
+  ];
+  const journal = new MemoryJournal();
+  journal.facts.set('', new Map([['site/lockdown', {}]]));
+  journal.fault = new Fault('journal-full', 'no space');
+  await begin(rules, journal);
+  expect(on('clear')).toBe(false);
+  journal.fault = undefined;
+  await bench.clock.advanceAsync(5_000);
+  expect([on('siren'), on('clear')]).toEqual([true, true]);
+  expect(fact('site/threat')).toBeUndefined();
+});
+
 describe('one step', () => {
   it('declares all of its conditions at once', async () => {
     await begin([
