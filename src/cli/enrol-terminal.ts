@@ -2,9 +2,11 @@ import { join } from 'node:path';
 import { HttpsIssuanceClient } from '#adapters/https/issuance-client.ts';
 import { IdentityFiles } from '#adapters/keyfile/identity-files.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { makeFolder } from '#adapters/process/ownership.ts';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { makeCertificateKey } from '#adapters/x509/certificate-request.ts';
 import { Fault } from '#core/fault.ts';
+import { unreadable } from '#core/file-fault.ts';
 import type { DeviceIdentity } from '#core/sync/device-identity.ts';
 import { type EnrolmentFile, enrolmentFileSchema } from '#core/sync/enrolment.ts';
 import { loadTerminalConfig } from '#terminal/config.ts';
@@ -19,6 +21,11 @@ export async function enrolTerminal(options: { config: string; file: string }): 
       'argument-invalid',
       `${options.file} is for terminal ${file.terminal}, and ${options.config} describes ${config.terminal}`,
     );
+  }
+  try {
+    makeFolder(config.stateDirectory);
+  } catch (error) {
+    throw unreadable(config.stateDirectory, error);
   }
   const enrolment = new Enrolment({
     store: new IdentityFiles(join(config.stateDirectory, 'identity')),

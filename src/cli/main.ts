@@ -57,6 +57,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
     async () => (await import('./issuance-administrator.ts')).registerIssuanceAdministrator,
   ],
   ['issuance', 'trust', async () => (await import('./issuance-trust.ts')).registerIssuanceTrust],
+  ['issuance', 'terminal', async () => (await import('./issuance-terminal.ts')).registerIssuanceTerminal],
   ['issuance', 'audit', async () => (await import('./issuance-audit.ts')).registerIssuanceAudit],
   ['door', 'lock', async () => (await import('./door-lock.ts')).registerDoorLock],
   ['door', 'unlock', async () => (await import('./door-commands.ts')).registerDoorUnlock],

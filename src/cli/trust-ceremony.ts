@@ -174,7 +174,7 @@ function required(value: string | undefined, option: string): string {
   return value;
 }
 
-async function readRoot(
+export async function readRoot(
   file: string,
 ): Promise<{ readonly document: SignedDocument; readonly root: TrustRoot }> {
   const document = decodeSigned(plainBytes(await read(file)));
@@ -191,7 +191,7 @@ async function readPublicKey(file: string): Promise<Uint8Array> {
   return plainBytes(key.export({ format: 'der', type: 'spki' }));
 }
 
-async function readCertificates(file: string): Promise<readonly Uint8Array[]> {
+export async function readCertificates(file: string): Promise<readonly Uint8Array[]> {
   const certificates = readCertificatePem((await read(file)).toString('utf8'));
   if (certificates.length === 0) throw new Fault('file-unreadable', `${file} has no certificate (PEM)`);
   return certificates;

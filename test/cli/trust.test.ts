@@ -1,9 +1,10 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCertificatePem } from '#adapters/x509/pem.ts';
+import { enrolmentFileSchema } from '#core/sync/enrolment.ts';
 import { kazasu, refusal } from './kazasu.ts';
 
 let folder: string;
@@ -95,5 +96,40 @@ describe('the ceremony on the command line', () => {
     expect(checked.out).toContain('terminals follow it');
     expect(checked.out).toContain('version 2');
     expect(await refusal('issuance', 'trust', 'check', at('platform.pem'))).toContain('no root of trust');
+  });
+
+  it('prepares the enrolment of a terminal, which its device takes, and shuts it out', async () => {
+    writeFileSync(at('issuance.yaml'), `formatVersion: 1\nstateDirectory: ${at('state')}\n`);
+    const server = ['--config', at('issuance.yaml')];
+    await kazasu('issuance', 'organization', 'city', ...server);
+    const place = [...server, '--organization', 'city'];
+    const trusted = ['--authority', at('platform.pem'), '--server', 'https://localhost:1'];
+    const file = ['--root', at('root-1'), '--out', at('enrolment.json')];
+    const prepared = await kazasu('issuance', 'terminal', 'prepare', 'lobby', ...place, ...trusted, ...file);
+    expect(prepared).toMatchObject({ code: 0, err: '' });
+    expect(statSync(at('enrolment.json')).mode & 0o777).toBe(0o600);
+    const enrolment = enrolmentFileSchema.parse(JSON.parse(readFileSync(at('enrolment.json'), 'utf8')));
+    expect(enrolment).toMatchObject({
+      organization: 'city',
+      terminal: 'lobby',
+      servers: ['https://localhost:1'],
+    });
+    const draft = ['--root', at('draft'), '--out', at('x.json')];
+    await trust('root', '--after', at('root-1'), '--out', at('draft'));
+    const unsigned = refusal('issuance', 'terminal', 'prepare', 'lobby', ...place, ...trusted, ...draft);
+    expect(await unsigned).toContain('no root of city');
+    expect((await kazasu('issuance', 'terminal', 'list', ...place)).out).toContain('lobby\twaiting');
+
+    const lobby = readFileSync('device-config/terminals/lobby.yaml', 'utf8');
+    const profiles = join(process.cwd(), 'device-config/card-profiles');
+    const config = lobby.replaceAll('../card-profiles', profiles);
+    writeFileSync(
+      at('lobby.yaml'),
+      `${config.replace(/^stateDirectory:.*$/m, '')}\nstateDirectory: ${at('device')}\n`,
+    );
+    const enrol = ['terminal', 'enrol', '--config', at('lobby.yaml'), '--file', at('enrolment.json')];
+    expect(await refusal(...enrol)).toContain('server-unreachable');
+    expect(await refusal('issuance', 'terminal', 'shut', 'vault', ...place)).toContain('no terminal vault');
+    expect((await kazasu('issuance', 'terminal', 'shut', 'lobby', ...place)).code).toBe(0);
   });
 });

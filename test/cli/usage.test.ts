@@ -41,6 +41,7 @@ const commands = [
   'issuance organization',
   'issuance administrator',
   'issuance audit',
+  'issuance terminal',
   'issuance trust',
   'door lock',
 ] as const;

@@ -22,6 +22,7 @@ import { Organizations } from '#issuance/organizations/organizations.ts';
 import { Databases } from '#issuance/storage/databases.ts';
 import { Admission } from '#issuance/terminals/admission.ts';
 import { TerminalCertificates } from '#issuance/terminals/terminal-certificates.ts';
+import { TerminalRegister } from '#issuance/terminals/terminal-register.ts';
 import { addTerminalRoutes } from '#issuance/terminals/terminal-routes.ts';
 import { Terminals } from '#issuance/terminals/terminals.ts';
 import type { IdentityStore } from '#ports/identity-store.ts';
@@ -47,7 +48,9 @@ async function openServer(pki: TestPki, certificates = pki.server) {
   const admission = new Admission({ shut: () => undefined });
   const shared = { organization: 'city', ledger, clock, entropy };
   const terminals = new Terminals({
-    ...shared,
+    organization: 'city',
+    ledger,
+    clock,
     admission,
     certificates: new TerminalCertificates({ ...shared, authority, readRequest: readCertificateRequest }),
   });
@@ -60,6 +63,7 @@ async function openServer(pki: TestPki, certificates = pki.server) {
     rejectUnauthorized: false,
     minVersion: 'TLSv1.3',
   } as const;
+  const register = new TerminalRegister({ ledger, clock, entropy });
   const app = fastify<Server>({ https });
   addTerminalRoutes(app as never, {
     terminals: async (organization) => (organization === 'city' ? terminals : undefined),
@@ -78,7 +82,7 @@ async function openServer(pki: TestPki, certificates = pki.server) {
     await databases.stop();
     rmSync(directory, { recursive: true });
   };
-  return { terminals, ledger, url: `https://localhost:${port}`, close };
+  return { register, ledger, url: `https://localhost:${port}`, close };
 }
 
 async function trustRoot(organization: string, authority: Uint8Array): Promise<string> {
@@ -111,7 +115,7 @@ describe('enrolment of a device', () => {
   });
 
   async function enrolmentFile(more: Partial<EnrolmentFile> = {}): Promise<EnrolmentFile> {
-    const { secret, expiresAtMs } = await server.terminals.prepareEnrolment(
+    const { secret, expiresAtMs } = await server.register.prepareEnrolment(
       { terminal: 'lobby', name: '' },
       admin,
     );

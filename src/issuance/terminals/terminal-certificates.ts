@@ -4,7 +4,7 @@ import { digest } from '#core/crypto/digest.ts';
 import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
 import { deviceKeyProof } from '#core/sync/enrolment.ts';
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
-import type { CertificateIssue, ReadCertificateRequest, RevocationReason } from '#ports/certificates.ts';
+import type { CertificateIssue, ReadCertificateRequest } from '#ports/certificates.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { Change, Ledger } from '../storage/ledger.ts';
@@ -100,29 +100,6 @@ export class TerminalCertificates {
         reason: null,
       })
       .execute();
-  }
-
-  /** Revokes the certificates of a terminal that are good, but for those in `keep`; resolves to their numbers. */
-  async revoke(
-    { db, atMs }: Change<PermissionsTables>,
-    terminal: string,
-    { reason, keep = [] }: { readonly reason: RevocationReason; readonly keep?: readonly string[] },
-  ): Promise<readonly string[]> {
-    const good = await db
-      .selectFrom('certificates')
-      .select('serial_number')
-      .where('terminal_id', '=', terminal)
-      .where('revoked_at_ms', 'is', null)
-      .execute();
-    const serials = good.map((row) => row.serial_number).filter((serial) => !keep.includes(serial));
-    if (serials.length > 0) {
-      await db
-        .updateTable('certificates')
-        .set({ revoked_at_ms: atMs, reason })
-        .where('serial_number', 'in', serials)
-        .execute();
-    }
-    return serials;
   }
 
   /** The certificate with this number, unless it is revoked or of nobody here. */

@@ -1,0 +1,108 @@
+import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { createFile } from '#adapters/process/durable-file.ts';
+import { Fault } from '#core/fault.ts';
+import { enrolmentFileSchema } from '#core/sync/enrolment.ts';
+import { encodeSigned, toBase64 } from '#core/sync/signed.ts';
+import { TerminalRegister } from '#issuance/terminals/terminal-register.ts';
+import { rootStanding } from '#issuance/trust/ceremony.ts';
+import { commandActor, withIssuance } from './issuance-organization.ts';
+import { createOutput } from './output.ts';
+import { readCertificates, readRoot } from './trust-ceremony.ts';
+
+interface RegisterOptions {
+  readonly config: string;
+  readonly organization: string;
+  readonly json?: boolean;
+}
+
+type PrepareOptions = RegisterOptions & {
+  readonly server: readonly string[];
+  readonly authority: string;
+  readonly root: string;
+  readonly out: string;
+  readonly name?: string;
+  readonly days?: number;
+};
+
+export async function prepareTerminal(terminal: string, options: PrepareOptions): Promise<void> {
+  const { organization, server: servers, days } = options;
+  const { document, root } = await readRoot(options.root);
+  if (root.organization !== organization || rootStanding(document) !== 'complete') {
+    throw new Fault(
+      'argument-invalid',
+      `${options.root} is no root of ${organization} that enough keys have signed`,
+    );
+  }
+  // the platform's own certificate is the last of those that were made with it
+  const authority = (await readCertificates(options.authority)).at(-1) ?? new Uint8Array();
+  const wrong = servers.find((url) => !enrolmentFileSchema.shape.servers.safeParse([url]).success);
+  if (wrong !== undefined)
+    throw new Fault('argument-invalid', `"${wrong}" is no address such as https://issuance.example:8443`);
+  await withRegister(options, async (register) => {
+    const enrolment = {
+      terminal,
+      name: options.name ?? terminal,
+      ...(days !== undefined && { termMs: days * 86_400_000 }),
+    };
+    const { secret, expiresAtMs } = await register.prepareEnrolment(enrolment, commandActor());
+    const file = enrolmentFileSchema.parse({
+      type: 'enrolment',
+      format: 1,
+      organization,
+      terminal,
+      servers,
+      authority: toBase64(authority),
+      trustRoot: toBase64(encodeSigned(document)),
+      secret,
+      expiresAtMs,
+    });
+    await createFile(options.out, Buffer.from(`${JSON.stringify(file, null, 2)}\n`));
+    const until = new Date(expiresAtMs).toISOString();
+    createOutput(options.json === true).result(
+      { terminal, organization, file: options.out, until },
+      `${options.out}: makes one device terminal ${terminal} of ${organization}, once, until ${until}; carry it like a key`,
+    );
+  });
+}
+
+export async function listTerminals(options: RegisterOptions): Promise<void> {
+  await withRegister(options, async (register) => {
+    const terminals = await register.list();
+    const date = (ms: number | undefined) => (ms === undefined ? '' : new Date(ms).toISOString());
+    createOutput(options.json === true).result(
+      { terminals },
+      terminals
+        .map((one) => [one.terminal, one.state, date(one.certificateUntilMs), one.name].join('\t'))
+        .join('\n'),
+    );
+  });
+}
+
+export async function shutTerminal(
+  terminal: string,
+  options: RegisterOptions & { readonly retired?: boolean },
+): Promise<void> {
+  await withRegister(options, async (register) => {
+    if (!(await register.list()).some((one) => one.terminal === terminal)) {
+      throw new Fault('argument-invalid', `${options.organization} has no terminal ${terminal}`);
+    }
+    const reason = options.retired ? 'cessation' : 'key-compromise';
+    const revoked = await register.shut(terminal, reason, commandActor());
+    createOutput(options.json === true).result(
+      { terminal, revoked },
+      `${terminal} is shut out: ${revoked.length} certificates revoked`,
+    );
+  });
+}
+
+async function withRegister(
+  { config, organization: id }: RegisterOptions,
+  action: (register: TerminalRegister) => Promise<void>,
+): Promise<void> {
+  await withIssuance(config, async ({ organizations, clock }) => {
+    const organization = await organizations.find(id);
+    if (!organization) throw new Fault('argument-invalid', `there is no organization "${id}"`);
+    const ledger = await organizations.ledger(organization);
+    await action(new TerminalRegister({ ledger, clock, entropy: new SystemEntropy() }));
+  });
+}
