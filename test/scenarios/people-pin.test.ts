@@ -1,4 +1,6 @@
 import { expect } from 'vitest';
+import { building } from './building.ts';
+import { typeA, typeC } from './cards.ts';
 import { hana, ken, peopleSite, type SiteParts } from './people.ts';
 import { rulesOf } from './rule.ts';
 
@@ -68,8 +70,31 @@ const holder = 'holder: { after: 2, within: 10 min, first: 1 min, longest: 4 min
 const withPin: SiteParts = { front: 'assurance: [mutual-authentication, pin]' };
 const unknown = '99999';
 
+/** Hana has a card of Type A, and a number on one of Type C that anyone could copy. */
+const twoCards = () =>
+  building({
+    rules: `
+      profiles:
+        - { id: ${typeA}, userNumberFormat: { alphabet: digits, minimumLength: 5, maximumLength: 5 } }
+        - { id: ${typeC}, userNumberFormat: { alphabet: digits, minimumLength: 5, maximumLength: 5 } }
+      groups: [staff]
+      doors: [{ id: front }, { id: lab, assurance: [] }]
+      permissions: [{ group: staff, door: front }]
+      lockOut: { holder: { after: 2, reasons: [no-permission] } }`,
+    holders: `user_number,profile,holder,groups
+      ${hana},${typeA},hana,staff
+      20001,${typeC},hana,staff`,
+  });
+
 rule('lock-out', {
   passes: {
+    'a holder whose number, which proves nothing, has failed too often': async () => {
+      const b = await twoCards();
+      for (let n = 0; n < 3; n += 1) await b.refuses('20001', 'lab-in', 'no-permission', { profile: typeC });
+      await b.lets(hana, 'front-in');
+      for (let n = 0; n < 2; n += 1) await b.refuses(hana, 'lab-in', 'no-permission');
+      await b.refuses(hana, 'front-in', 'locked-out');
+    },
     'whoever fails less, or not within the time': async () => {
       const b = await strict(reader);
       await b.refuses(unknown, 'front-in', 'user-number-unknown');
