@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DistributedPolicy } from '#adapters/sqlite/distributed-policy.ts';
+import { openPolicyForWriting } from '#adapters/sqlite/policy-format.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
@@ -293,6 +295,83 @@ describe('a distributed policy', () => {
     const sync = await syncStore();
     await bring(sync, await issuer.issue(nowMs));
     expect((await (await store()).lookUp(queryOf(1))).slice.holder?.holderId).toBe('h1');
+  });
+});
+
+describe('a disk', () => {
+  /** A policy in force, a later one staged, and the database opened by hand. */
+  async function staged() {
+    const { sync, policy } = await inForce(100);
+    await policy.stop();
+    for (let number = 0; number < 2_000; number += 1)
+      issuer.put(holder(number, { status: number === 7 ? 'suspended' : 'active' }));
+    const issued = await issuer.issue(nowMs + 1);
+    for (const first of [true, false]) {
+      const wanted = await sync.missing(issued, []);
+      expect(wanted.some(({ kind }) => kind === 'index')).toBe(first);
+      const answers = await issuer.fetch(wanted);
+      const came = wanted.flatMap((one, at) => {
+        const answer = answers[at];
+        return answer?.kind === 'chunk' ? [{ wanted: one, bytes: answer.bytes }] : [];
+      });
+      await sync.stage(issued, came);
+    }
+    await sync.stop();
+    return { issued, db: openPolicyForWriting(file) };
+  }
+
+  function stateOf(path: string) {
+    const reader = new PolicyReader(path, { vouch: (document) => trust.vouch(document) });
+    try {
+      const slice = reader.slice(queryOf(7));
+      return [slice.version.number, slice.holder?.status, reader.hasHolder('h1999')];
+    } finally {
+      reader.close();
+    }
+  }
+
+  it('that is full during a switch leaves the version before, whole, and later takes the new one', async () => {
+    const { issued, db } = await staged();
+    const pages = Number(db.pragma('page_count', { simple: true }));
+    let full = 0;
+    for (let room = 0; ; room += 2) {
+      db.pragma(`max_page_count = ${pages + room}`);
+      try {
+        new DistributedPolicy(db).install(issued, nowMs);
+        break;
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'SQLITE_FULL' });
+        full += 1;
+        expect(stateOf(file)).toEqual([1, 'active', false]);
+      }
+    }
+    expect(full).toBeGreaterThan(2);
+    expect(stateOf(file)).toEqual([2, 'suspended', true]);
+    db.close();
+  });
+
+  it('as the power leaves it in the middle of a switch has the version before, and then the new one', async () => {
+    const { issued, db } = await staged();
+    const image = join(directory, 'image.sqlite');
+    const cut = () => {
+      copyFileSync(file, image);
+      copyFileSync(`${file}-wal`, `${image}-wal`);
+      return stateOf(image);
+    };
+    // so that what is not committed is in the log already
+    db.pragma('cache_size = 10');
+    let middle: unknown;
+    const target = {
+      manifest: issued.manifest,
+      get document() {
+        middle = cut();
+        return issued.document;
+      },
+    };
+    expect(new DistributedPolicy(db).install(target, nowMs)).toMatchObject({ kind: 'installed' });
+    expect(middle).toEqual([1, 'active', false]);
+    expect(cut()).toEqual([2, 'suspended', true]);
+    db.close();
   });
 });
 
