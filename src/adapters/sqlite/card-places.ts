@@ -1,10 +1,9 @@
 import type { Statement } from 'better-sqlite3';
 import type { HolderCard } from '#core/access/policy.ts';
-import { equalConstantTime } from '#core/bytes/bytes.ts';
 import { holdersOfBucket } from '#core/sync/bucket.ts';
 import { emptyBucketHash } from './bucket-records.ts';
 import type { Sqlite } from './database.ts';
-import { storedChunk } from './distributed-format.ts';
+import { areSame, chunksOf } from './distributed-format.ts';
 
 /** Ends a transaction without effect: a part is missing, or the parts contradict one another. */
 export class NotInstalled extends Error {
@@ -19,12 +18,14 @@ export class NotInstalled extends Error {
 /** In which bucket a card is found: made from the buckets, and believed by nobody. */
 export class CardPlaces {
   readonly #db: Sqlite;
+  readonly #chunk: (hash: Uint8Array) => Uint8Array | undefined;
   readonly #remove: Statement<[string, string, string]>;
   readonly #add: Statement<[string, string, string, number]>;
   readonly #buckets: Statement<[string, string], number>;
 
   constructor(db: Sqlite) {
     this.#db = db;
+    this.#chunk = chunksOf(db);
     this.#remove = db.prepare(
       'DELETE FROM bucket_cards WHERE profile_id = ? AND user_number = ? AND diversifier = ?',
     );
@@ -80,8 +81,8 @@ export class CardPlaces {
   }
 
   #cardsOf(hash: Uint8Array): readonly HolderCard[] {
-    if (equalConstantTime(hash, emptyBucketHash)) return [];
-    const bytes = storedChunk(this.#db, hash);
+    if (areSame(hash, emptyBucketHash)) return [];
+    const bytes = this.#chunk(hash);
     if (!bytes) throw new NotInstalled('incomplete');
     return holdersOfBucket(bytes).flatMap(({ cards }) => cards);
   }

@@ -1,6 +1,6 @@
-import { concat, equalConstantTime, toHex } from '#core/bytes/bytes.ts';
+import { concat, toHex } from '#core/bytes/bytes.ts';
 import { Fault } from '#core/fault.ts';
-import { chunkHash, hashLength, holdersRoot } from '#core/sync/bucket.ts';
+import { chunkHash, hashInIndex, hashLength, holdersRoot } from '#core/sync/bucket.ts';
 import type { Manifest } from '#core/sync/manifest.ts';
 import type { Sqlite } from './database.ts';
 
@@ -73,14 +73,32 @@ export function verifiedIndex(db: Sqlite, { bits, holdersRoot: root }: Manifest)
   return index;
 }
 
+/** Whether two byte strings are equal; of hashes and public documents, which no time need hide. */
+export function areSame(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
+/** Numbers of the buckets whose hashes differ, of indexes of one length; all of them where there is none before. */
+export function* differingBuckets(index: Uint8Array, before: Uint8Array | undefined): Iterable<number> {
+  const size = hashesPerPage * hashLength;
+  for (let start = 0; start < index.length; start += size) {
+    const end = Math.min(start + size, index.length);
+    if (before && areSame(index.subarray(start, end), before.subarray(start, end))) continue;
+    for (let bucket = start / hashLength; bucket < end / hashLength; bucket += 1) {
+      if (before && areSame(hashInIndex(index, bucket), hashInIndex(before, bucket))) continue;
+      yield bucket;
+    }
+  }
+}
+
 /** A chunk by the hash that names it; undefined where it is not there. Throws `policy-altered` where it is not as named. */
-export function storedChunk(db: Sqlite, hash: Uint8Array): Uint8Array | undefined {
-  const bytes = db
-    .prepare<[Uint8Array], Uint8Array>('SELECT bytes FROM chunks WHERE hash = ?')
-    .pluck()
-    .get(hash);
-  if (bytes && !equalConstantTime(chunkHash(bytes), hash)) throw altered(`chunk ${toHex(hash)} was changed`);
-  return bytes;
+export function chunksOf(db: Sqlite): (hash: Uint8Array) => Uint8Array | undefined {
+  const chunk = db.prepare<[Uint8Array], Uint8Array>('SELECT bytes FROM chunks WHERE hash = ?').pluck();
+  return (hash) => {
+    const bytes = chunk.get(hash);
+    if (bytes && !areSame(chunkHash(bytes), hash)) throw altered(`chunk ${toHex(hash)} was changed`);
+    return bytes;
+  };
 }
 
 /** The policy on the device is not as it was signed: nothing opens by it. */

@@ -1,4 +1,5 @@
-import { equalConstantTime, fromHex, plainBytes, toHex } from '#core/bytes/bytes.ts';
+import type { Statement } from 'better-sqlite3';
+import { fromHex, plainBytes, toHex } from '#core/bytes/bytes.ts';
 import { isFault } from '#core/fault.ts';
 import { chunkHash, hashInIndex, hashLength, holdersRoot } from '#core/sync/bucket.ts';
 import { readBucket } from '#core/sync/bucket-reading.ts';
@@ -18,10 +19,12 @@ import { emptyBucketHash } from './bucket-records.ts';
 import { CardPlaces, NotInstalled } from './card-places.ts';
 import type { Sqlite } from './database.ts';
 import {
+  areSame,
+  chunksOf,
+  differingBuckets,
   hashesPerPage,
   manifestAsStored,
   readManifestRow,
-  storedChunk,
   storedIndex,
 } from './distributed-format.ts';
 import { forgetImported } from './policy-undo.ts';
@@ -32,9 +35,12 @@ import { forgetImported } from './policy-undo.ts';
  */
 export class DistributedPolicy {
   readonly #db: Sqlite;
+  readonly #there: Statement<[Uint8Array]>;
+  #completedIndex: { readonly root: string; readonly index: Uint8Array } | undefined;
 
   constructor(db: Sqlite) {
     this.#db = db;
+    this.#there = db.prepare('SELECT 1 FROM chunks WHERE hash = ?');
   }
 
   installed(): Uint8Array | undefined {
@@ -48,12 +54,12 @@ export class DistributedPolicy {
       : [{ kind: 'rules', hash: manifest.rulesHash }];
     const index = this.#indexOf(manifest) ?? this.#completed(manifest, changes);
     if (!index) return [...rules, { kind: 'index', hash: manifest.holdersRoot }];
-    const present = storedIndex(this.#db);
+    const stored = storedIndex(this.#db);
+    const present = stored.length === index.length ? stored : undefined;
     const buckets: WantedChunk[] = [];
-    for (let bucket = 0; bucket < index.length / hashLength; bucket += 1) {
+    for (const bucket of differingBuckets(index, present)) {
       const hash = hashInIndex(index, bucket);
-      if (equalConstantTime(hash, hashInIndex(present, bucket))) continue;
-      if (equalConstantTime(hash, emptyBucketHash) || this.#has(hash)) continue;
+      if (areSame(hash, emptyBucketHash) || this.#has(hash)) continue;
       buckets.push({ kind: 'bucket', hash: toHex(hash), bucket });
     }
     return [...rules, ...buckets];
@@ -131,7 +137,7 @@ export class DistributedPolicy {
         );
         const bad: number[] = [];
         for (const { id, hash, bytes } of rows.iterate()) {
-          if (!equalConstantTime(chunkHash(bytes), hash)) bad.push(id);
+          if (!areSame(chunkHash(bytes), hash)) bad.push(id);
         }
         for (const id of bad) remove.run(id);
         this.#db.exec('DELETE FROM bucket_index; DELETE FROM bucket_cards; DELETE FROM manifest;');
@@ -140,16 +146,17 @@ export class DistributedPolicy {
   }
 
   #has(hash: Uint8Array): boolean {
-    return this.#db.prepare('SELECT 1 FROM chunks WHERE hash = ?').get(hash) !== undefined;
+    return this.#there.get(hash) !== undefined;
   }
 
-  /** The index that the manifest names: the one in force, or one that was staged. */
+  /** The index that the manifest names: the one in force, or one that was completed or staged. */
   #indexOf({ holdersRoot: root }: Manifest): Uint8Array | undefined {
+    if (this.#completedIndex?.root === root) return this.#completedIndex.index;
     const present = storedIndex(this.#db);
-    return holdersRoot(present) === root ? present : storedChunk(this.#db, fromHex(root));
+    return holdersRoot(present) === root ? present : chunksOf(this.#db)(fromHex(root));
   }
 
-  /** The index in force with these changes, staged where it is the one that the manifest names. */
+  /** The index in force with these changes, where it is the one that the manifest names. It costs no disk. */
   #completed(
     { bits, holdersRoot: root }: Manifest,
     changes: readonly BucketChange[],
@@ -160,9 +167,7 @@ export class DistributedPolicy {
       if (bucket < 2 ** bits) index.set(hash, bucket * hashLength);
     }
     if (holdersRoot(index) !== root) return undefined;
-    this.#db
-      .prepare('INSERT OR IGNORE INTO chunks (hash, used, bytes) VALUES (?, 0, ?)')
-      .run(fromHex(root), index);
+    this.#completedIndex = { root, index };
     return index;
   }
 
@@ -174,14 +179,11 @@ export class DistributedPolicy {
       this.#db.exec('UPDATE chunks SET used = 0; DELETE FROM bucket_index');
     }
     const use = this.#db.prepare<[number, Uint8Array]>('UPDATE chunks SET used = ? WHERE hash = ?');
-    const changed: number[] = [];
-    for (let bucket = 0; bucket < index.length / hashLength; bucket += 1) {
-      const old = present && hashInIndex(present, bucket);
-      if (old && equalConstantTime(hashInIndex(index, bucket), old)) continue;
-      changed.push(bucket);
-      if (!old) continue;
-      places.remove(old);
-      use.run(0, old);
+    const changed = [...differingBuckets(index, present)];
+    const before = present ? changed.map((bucket) => hashInIndex(present, bucket)) : [];
+    for (const hash of before) {
+      places.remove(hash);
+      use.run(0, hash);
     }
     for (const bucket of changed) {
       const hash = hashInIndex(index, bucket);
@@ -208,7 +210,7 @@ export class DistributedPolicy {
     for (let page = 0; page * size < index.length; page += 1) {
       const hashes = index.subarray(page * size, (page + 1) * size);
       const old = present?.subarray(page * size, (page + 1) * size);
-      if (!old || !equalConstantTime(hashes, old)) put.run(page, hashes);
+      if (!old || !areSame(hashes, old)) put.run(page, hashes);
     }
   }
 

@@ -9,7 +9,7 @@ import {
   rulesOfDoor,
 } from '#core/access/policy.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
-import { equalConstantTime, fromHex } from '#core/bytes/bytes.ts';
+import { fromHex } from '#core/bytes/bytes.ts';
 import { Fault } from '#core/fault.ts';
 import type { Manifest } from '#core/sync/manifest.ts';
 import type { ClaimQuery, PolicyQuery } from '#ports/policy-lookup.ts';
@@ -17,9 +17,10 @@ import { BucketRecords } from './bucket-records.ts';
 import { guarded, isBlank, openDatabase, type Sqlite } from './database.ts';
 import {
   altered,
+  areSame,
+  chunksOf,
   type ManifestRow,
   manifestAsStored,
-  storedChunk,
   verifiedIndex,
 } from './distributed-format.ts';
 import { type HolderRecords, RowRecords } from './holder-records.ts';
@@ -195,7 +196,7 @@ export class PolicyReader {
   /** What has the hash that the last manifest named too is not read again: it was verified then, and is in memory. */
   #loadSigned(open: OpenPolicy, { document, installed_at_ms: installedAtMs }: ManifestRow): LoadedPolicy {
     const { loaded } = open;
-    if (loaded?.signed && equalConstantTime(loaded.signed.document, document)) return loaded;
+    if (loaded?.signed && areSame(loaded.signed.document, document)) return loaded;
     const manifest = this.#vouch(document);
     const before = loaded?.signed;
     const sameRules = loaded && before?.manifest.rulesHash === manifest.rulesHash;
@@ -248,7 +249,7 @@ function signedVersion(
 
 /** They were read strictly before they came there; the hash says that they are the same. */
 function signedRules(db: Sqlite, { rulesHash }: Manifest): SiteRules {
-  const bytes = storedChunk(db, fromHex(rulesHash));
+  const bytes = chunksOf(db)(fromHex(rulesHash));
   if (!bytes) throw altered('its rules are missing');
   return (JSON.parse(Buffer.from(bytes).toString()) as { readonly rules: SiteRules }).rules;
 }

@@ -5,7 +5,7 @@ import type { Manifest } from '#core/sync/manifest.ts';
 import type { WalkStep } from '#ports/policy-sync.ts';
 import { CardPlaces, NotInstalled } from './card-places.ts';
 import type { Sqlite } from './database.ts';
-import { manifestAsStored, readManifestRow, storedChunk, verifiedIndex } from './distributed-format.ts';
+import { chunksOf, manifestAsStored, readManifestRow, verifiedIndex } from './distributed-format.ts';
 
 /** verified at once, so that nothing waits long for it */
 const bucketsPerStep = 64;
@@ -33,7 +33,7 @@ export function walkPolicy(db: Sqlite, manifest: Manifest, from: number): WalkSt
 function areSound(db: Sqlite, manifest: Manifest, from: number, end: number): boolean {
   const index = verifiedIndex(db, manifest);
   const rulesHash = fromHex(manifest.rulesHash);
-  if (from === 0 && !storedChunk(db, rulesHash)) return false;
+  if (from === 0 && !chunksOf(db)(rulesHash)) return false;
   const places = new CardPlaces(db);
   for (let bucket = from; bucket < end; bucket += 1) {
     if (!places.areOf(hashInIndex(index, bucket), bucket)) return false;

@@ -1,9 +1,9 @@
 import type { Facts } from '#core/access/access-state.ts';
 import type { DoorRules, PolicySlice, PolicyVersion } from '#core/access/policy.ts';
-import { equalConstantTime } from '#core/bytes/bytes.ts';
 import type { Manifest } from '#core/sync/manifest.ts';
 import type { ClaimQuery, PolicyQuery } from '#ports/policy-lookup.ts';
 import type { SignedState } from '#ports/policy-trust.ts';
+import { areSame } from './distributed-format.ts';
 import { FactsReader } from './facts.ts';
 import { PolicyReader } from './policy-reader.ts';
 import { linkToMain } from './worker-link.ts';
@@ -103,7 +103,7 @@ function numberOf(rules: DoorRules): number {
 }
 
 function vouchedManifest(document: Uint8Array): Manifest {
-  if (!vouched || !equalConstantTime(vouched.document, document)) throw new Unvouched(document);
+  if (!vouched || !areSame(vouched.document, document)) throw new Unvouched(document);
   return vouched.manifest;
 }
 

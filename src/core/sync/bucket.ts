@@ -19,6 +19,7 @@ export const hashLength = 32;
 
 export const bucketFormat = 1;
 const perBucket = 16;
+const utf8 = new TextDecoder();
 
 /**
  * How many bits the buckets of so many holders take. What they have at `present` stays while buckets are neither far too
@@ -58,7 +59,7 @@ export function chunkHash(bytes: Uint8Array): Uint8Array {
 
 /** The holders of a bucket whose hash is that of the index: it was read strictly before it came there. */
 export function holdersOfBucket(bytes: Uint8Array): readonly BucketHolder[] {
-  return (JSON.parse(new TextDecoder().decode(bytes)) as { holders: readonly BucketHolder[] }).holders;
+  return (JSON.parse(utf8.decode(bytes)) as { holders: readonly BucketHolder[] }).holders;
 }
 
 /** The hash of bucket number `bucket` in an index. */
