@@ -54,21 +54,28 @@ async function workOn(organizationId: string): Promise<boolean> {
   const organization = await organizations.find(organizationId);
   if (!organization) return false;
   const ledger = await organizations.ledger(organization);
-  const pause = () => setTimeout(pauseMs);
+  const due = new DueChanges({ ledger });
+  /** what is due does not wait for the end of a list; one that is cut off here begins anew at the next start */
+  const pause = async () => {
+    if (stopping) throw new Stopped();
+    await due.step(clock.utcMs());
+    await setTimeout(pauseMs);
+  };
   let importer = importers.get(organizationId);
   if (!importer) {
     importer = new ListImporter({ ledger, clock, pause, files: filesOf(organizationId) });
     await importer.recover();
     importers.set(organizationId, importer);
   }
-  const due = new DueChanges({ ledger });
   let worked = false;
   while (!stopping && (await due.step(clock.utcMs()))) {
     worked = true;
-    await pause();
+    await setTimeout(pauseMs);
   }
   return !stopping && ((await importer.work()) || worked);
 }
+
+class Stopped extends Error {}
 
 port.on('message', (message: BulkMessage) => {
   stopping ||= message === 'stop';
@@ -80,8 +87,10 @@ while (!stopping) {
   try {
     for (const { id } of await organizations.list()) worked = (await workOn(id)) || worked;
   } catch (error) {
-    if (!isFault(error)) throw error;
-    port.postMessage(toFaultRecord(error));
+    // what was cut off begins anew
+    importers.clear();
+    if (isFault(error)) port.postMessage(toFaultRecord(error));
+    else if (!(error instanceof Stopped)) throw error;
   }
   if (worked || stopping) continue;
   await setTimeout(lookEveryMs, undefined, { signal: wake.signal }).catch(() => undefined);

@@ -29,10 +29,12 @@ export type OrganizationServices = Awaited<ReturnType<typeof servicesOf>>;
 
 /** What serves each organization; all of it works on the databases of that organization alone. */
 export class Services {
+  readonly passwords: Passwords;
   readonly #parts: ServicesParts;
   readonly #known = new Map<string, Promise<OrganizationServices>>();
 
   constructor(parts: ServicesParts) {
+    this.passwords = parts.passwords;
     this.#parts = parts;
   }
 

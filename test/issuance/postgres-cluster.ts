@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -7,6 +7,8 @@ import pg from 'pg';
 const programs = '/usr/lib/postgresql';
 /** the account that owns nothing */
 const nobody = { uid: 65_534, gid: 65_534 };
+/** of every account of the cluster */
+const password = 'correct horse battery staple';
 type Account = Partial<typeof nobody>;
 
 /** A PostgreSQL server of its own, reached through a socket in a temporary folder; no port is opened. */
@@ -17,6 +19,7 @@ export interface PostgresCluster {
     readonly port: number;
     readonly database: string;
     readonly user: string;
+    readonly password: () => Promise<string>;
   };
   /** runs statements as the owner of the whole cluster */
   administer(...statements: readonly string[]): Promise<void>;
@@ -30,32 +33,40 @@ export interface PostgresCluster {
 export async function startPostgres(): Promise<PostgresCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'kazasu-postgres-'));
   const data = join(folder, 'data');
+  const passwordFile = join(folder, 'password');
+  writeFileSync(passwordFile, password);
   // PostgreSQL refuses to run as root
   const as: Account = process.getuid?.() === 0 ? nobody : {};
   if (as.uid !== undefined && as.gid !== undefined) chownSync(folder, as.uid, as.gid);
   await ended(
-    spawn(program('initdb'), ['-D', data, '-U', 'owner', '--auth=trust', '-E', 'UTF8', '--no-sync'], {
-      ...as,
-      cwd: folder,
-      stdio: 'ignore',
-    }),
+    spawn(
+      program('initdb'),
+      [
+        ...['-D', data, '-U', 'owner', '--locale=C.UTF-8', '--no-sync'],
+        ...['--auth=scram-sha-256', `--pwfile=${passwordFile}`],
+      ],
+      { ...as, cwd: folder, stdio: 'ignore' },
+    ),
   );
   let server = await serve(data, folder, as);
-  const owner = { host: folder, port: 5432, database: 'postgres', user: 'owner' };
+  const owner = { host: folder, port: 5432, database: 'postgres', user: 'owner', password };
   const administer = async (...statements: readonly string[]) => {
     const client = new pg.Client(owner);
     await client.connect();
     for (const statement of statements) await client.query(statement);
     await client.end();
   };
-  await administer('create role kazasu login noinherit createrole', 'create database kazasu owner kazasu');
+  await administer(
+    `create role kazasu login noinherit createrole password '${password}'`,
+    'create database kazasu owner kazasu',
+  );
   const end = async (signal: NodeJS.Signals) => {
     const over = new Promise((resolve) => server.once('exit', resolve));
     server.kill(signal);
     await over;
   };
   return {
-    access: { host: folder, port: 5432, database: 'kazasu', user: 'kazasu' },
+    access: { host: folder, port: 5432, database: 'kazasu', user: 'kazasu', password: async () => password },
     administer,
     crash: () => end('SIGQUIT'),
     restart: async () => {

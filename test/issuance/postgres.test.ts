@@ -1,7 +1,12 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PostgresDatabases, schemaOf } from '#adapters/postgres/issuance-databases.ts';
+import { parseIssuanceConfig } from '#issuance/config.ts';
+import { databaseSource } from '#issuance/database-source.ts';
 import { Databases, type PermissionsDatabase } from '#issuance/storage/databases.ts';
 import { type PostgresCluster, startPostgres } from './postgres-cluster.ts';
 
@@ -116,6 +121,24 @@ describe('boundaries between organizations on PostgreSQL', () => {
     await expect(open().permissions(city)).rejects.toMatchObject({ code: 'database-unavailable' });
     await cluster.restart();
     expect(await asking()).toEqual([]);
+  });
+
+  it('is reached as a configuration says, with the password in its file', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kazasu-config-'));
+    const { host, port, password } = cluster.access;
+    writeFileSync(join(folder, 'password'), `${await password()}\n`, { mode: 0o600 });
+    const text = `formatVersion: 1\ndatabase: { kind: postgres, host: ${host}, port: ${port}, passwordFile: password }\n`;
+    const config = parseIssuanceConfig(text, join(folder, 'issuance.yaml'));
+    const configured = new Databases({ source: await databaseSource(config) });
+    expect(await (await configured.permissions(city)).selectFrom('sites').selectAll().execute()).toEqual([]);
+    await configured.stop();
+    chmodSync(join(folder, 'password'), 0o644);
+    const open = new Databases({ source: await databaseSource(config) });
+    await expect(open.permissions(city)).rejects.toMatchObject({ code: 'key-file-invalid' });
+    writeFileSync(join(folder, 'password'), 'wrong');
+    chmodSync(join(folder, 'password'), 0o600);
+    await expect(open.permissions(city)).rejects.toMatchObject({ code: 'database-unavailable' });
+    rmSync(folder, { recursive: true });
   });
 
   it('says that the account is refused', async () => {

@@ -66,7 +66,11 @@ function addSignIn(app: FastifyInstance, services: Services): void {
     handler: async (request, reply) => {
       const { organization } = request.params as { organization: string };
       const found = await services.find(organization);
-      if (!found) return refuse(reply, 'sign-in-refused');
+      if (!found) {
+        // takes as long as for an organization that is there
+        await services.passwords.check((request.body as z.output<typeof body>).password, undefined);
+        return refuse(reply, 'sign-in-refused');
+      }
       const outcome = await found.signIn.signIn(request.body as z.output<typeof body>);
       if (outcome.kind === 'busy') return refuse(reply, 'busy');
       if (outcome.kind === 'refused') return refuse(reply, 'sign-in-refused');
