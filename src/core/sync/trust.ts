@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { id } from '#core/access/rule-config.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import { type DevicePublicKey, parseDevicePublicKey } from '#core/crypto/device-signature.ts';
 import { accepted, type Checked, documentBytes, readDocument, refused } from './document.ts';
@@ -11,6 +10,7 @@ import {
   type SignedDocument,
   toBase64,
 } from './signed.ts';
+import { terminalName } from './terminal-identity.ts';
 
 /**
  * Whom the terminals of one organization believe, in which role:
@@ -33,7 +33,7 @@ export const trustRoles = ['root', 'policy', 'command'] as const;
 export type TrustRole = (typeof trustRoles)[number];
 
 /** Names of organizations and terminals: they are names in certificates and topics as well. */
-export const partyId = id.max(32);
+export const partyId = terminalName;
 
 const format = 1;
 const maximumBytes = 262_144;

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import { id } from '#core/access/rule-config.ts';
 import { Fault } from '#core/fault.ts';
+import { organizationName } from '#core/sync/terminal-identity.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { OrganizationPlace } from '#ports/database-place.ts';
 import type { Entropy } from '#ports/entropy.ts';
@@ -10,7 +11,7 @@ import type { Databases } from '../storage/databases.ts';
 import { type Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 
-/** An id of an organization, a terminal or an administrator. */
+/** An id of an administrator or a site. */
 export const shortId = id.max(32, 'must be at most 32 characters');
 
 /** A tenant (団体): a municipality, a state body, a company. */
@@ -36,7 +37,8 @@ export class Organizations {
     { id, name }: { readonly id: string; readonly name: string },
     actor: Actor,
   ): Promise<Organization> {
-    const checked = shortId.safeParse(id);
+    // its authority and the topics of its terminals carry it
+    const checked = organizationName.safeParse(id);
     if (!checked.success) {
       throw new Fault(
         'argument-invalid',
