@@ -83,6 +83,7 @@ export class ChangeSets {
         title,
         state: 'draft',
         in_force_from_ms: inForceFromMs ?? null,
+        applied_through: '',
         made_by: actor.id,
         made_at_ms: atMs,
         revision: changeNumber,

@@ -80,7 +80,7 @@ async function applySome(change: PermissionsChange, id: string): Promise<void> {
     .selectFrom('planned_changes')
     .selectAll()
     .where('change_set_id', '=', id)
-    .where('applied', '=', 0)
+    .where('holder_id', '>', set.applied_through)
     .orderBy('holder_id')
     .limit(holdersAtOnce)
     .execute();
@@ -112,7 +112,10 @@ async function applySome(change: PermissionsChange, id: string): Promise<void> {
     .execute();
   await db
     .updateTable('change_sets')
-    .set({ state: last ? 'applied' : 'applying' })
+    .set({
+      state: last ? 'applied' : 'applying',
+      applied_through: rows.at(-1)?.holder_id ?? set.applied_through,
+    })
     .where('change_set_id', '=', id)
     .execute();
   await change.audit({

@@ -89,6 +89,7 @@ export class ImportRequests {
           // no draft that anybody edits: the list is what it is
           state: 'importing',
           in_force_from_ms: inForceFromMs ?? null,
+          applied_through: '',
           made_by: actor.id,
           made_at_ms: atMs,
           revision: changeNumber,

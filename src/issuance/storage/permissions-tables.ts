@@ -91,6 +91,8 @@ export interface PermissionsTables extends CommonTables {
     title: string;
     state: ChangeSetState;
     in_force_from_ms: number | null;
+    /** the last holder, in their order, whose change was applied; empty before the first */
+    applied_through: string;
     made_by: string;
     made_at_ms: number;
     revision: number;

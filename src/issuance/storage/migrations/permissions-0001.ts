@@ -116,6 +116,7 @@ async function makePlans(tables: TableMaker): Promise<void> {
       title: 'text',
       state: 'text',
       in_force_from_ms: 'integer?',
+      applied_through: 'text',
       made_by: 'text',
       made_at_ms: 'integer',
       revision: 'integer',
