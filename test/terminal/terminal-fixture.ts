@@ -16,6 +16,7 @@ import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { SimulatedDoor } from '#simulators/door/simulated-door.ts';
 import { SimulatedDoorHardware } from '#simulators/door/simulated-hardware.ts';
 import { SimulatedPinPad } from '#simulators/door/simulated-pin-pad.ts';
+import type { PolicyDistribution } from '#terminal/policy-distribution.ts';
 import { createTerminal, type Terminal, type TerminalSettings } from '#terminal/terminal.ts';
 import type { TimingSettings } from '#terminal/timing-watch.ts';
 import { doorRules } from '../policy-slices.ts';
@@ -232,6 +233,8 @@ export interface BenchOptions {
   /** ids of hardware beside that of the two doors */
   readonly hardware?: readonly string[];
   readonly settings?: Partial<TerminalSettings>;
+  /** of a terminal that a server looks after: in place of the policy in memory */
+  readonly distributed?: { readonly policy: PolicyLookup; readonly distribution: PolicyDistribution };
 }
 
 /** A terminal of two doors on a simulated clock; doors, journal, policy and cards are driven by the test. */
@@ -259,6 +262,7 @@ export class Bench {
     pinDigits = [4, 8],
     hardware = [],
     settings = {},
+    distributed,
   }: BenchOptions = {}) {
     this.journal = journal;
     this.policy = new MemoryPolicy(journal);
@@ -288,6 +292,7 @@ export class Bench {
           },
         },
         ...(keyErasure && { keyErasure }),
+        ...distributed,
       },
       {
         terminalId: 'test',
