@@ -27,7 +27,7 @@ export function registerIssuanceOrganization(issuance: Command): void {
   issuance
     .command('organization')
     .description('Make an organization (団体) with databases of its own, or list those there are')
-    .argument('[id]', 'Id of the organization to make, at most 32 characters')
+    .argument('[id]', 'Id of the organization to make: at most 32 of a to z, digits and "-"')
     .requiredOption('--config <file>', 'Configuration of the server')
     .option('--name <name>', 'Name as people know it; the id where absent')
     .action(async (id: string | undefined, _: unknown, command: Command) => {

@@ -132,8 +132,8 @@ describe('issuance', () => {
 
   it.each([
     ['an organization twice', ['organization', 'city'], 'already'],
-    ['an id that is too long', ['organization', 'x'.repeat(33)], 'at most 32'],
-    ['an id that leaves its folder', ['organization', '../x'], '1 to 64 letters'],
+    ['an id that is too long', ['organization', 'x'.repeat(33)], '1 to 32 lower-case letters'],
+    ['an id that leaves its folder', ['organization', '../x'], '1 to 32 lower-case letters'],
     ['an administrator of nowhere', ['administrator', 'a', '--organization', 'nowhere'], 'no organization'],
     ['an administrator twice', ['administrator', 'taro', '--organization', 'city'], 'already'],
     [
