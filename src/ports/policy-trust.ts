@@ -9,8 +9,10 @@ export type SignedState = Pick<Manifest, 'version' | 'changeNumber'>;
 export interface PolicyTrust {
   /** What the signed manifest (as it came) says. Throws `policy-altered` where it is not signed for this terminal. */
   vouch(document: Uint8Array): Manifest;
-  /** Throws `policy-altered` where the terminal is known to have had more than what lies there. */
-  checkCurrent(state: SignedState): void;
+  /** How far the policy is known to have come; to be asked before a look-up begins. */
+  reached(): SignedState;
+  /** Throws `policy-altered` where what a look-up found is behind what was `reached` before it began. */
+  checkCurrent(found: SignedState, reached: SignedState): void;
   /** What is revoked ahead of that policy is suspended in the slice. */
   revised<S extends Pick<PolicySlice, 'holder' | 'card'>>(slice: S, state: SignedState): S;
   /** Told what a look-up found not to be as signed. */

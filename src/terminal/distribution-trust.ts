@@ -120,10 +120,13 @@ export class DistributionTrust implements PolicyTrust {
     throw mistrust(`its manifest is refused: ${refusal}`);
   }
 
-  checkCurrent({ version, changeNumber }: SignedState): void {
-    if (version < this.#number(installedKey)) throw mistrust('an older one was put in its place');
-    const revoked = this.#number(revokedKey);
-    if (changeNumber < revoked && this.#revokedUpTo < revoked)
+  reached(): SignedState {
+    return { version: this.#number(installedKey), changeNumber: this.#number(revokedKey) };
+  }
+
+  checkCurrent({ version, changeNumber }: SignedState, reached: SignedState = this.reached()): void {
+    if (version < reached.version) throw mistrust('an older one was put in its place');
+    if (changeNumber < reached.changeNumber && this.#revokedUpTo < reached.changeNumber)
       throw mistrust('what was revoked ahead of it is missing');
   }
 

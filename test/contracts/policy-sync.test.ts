@@ -167,6 +167,22 @@ describe('a distributed policy', () => {
     expect((await policy.lookUp(queryOf(8))).slice.version.number).toBe(2);
   });
 
+  it('is no older one put back where the next came in force while a look-up was under way', async () => {
+    const { sync, policy } = await inForce();
+    issuer.put(holder(7, { status: 'suspended' }));
+    const found: string[] = [];
+    trust.onFound(({ message }) => found.push(message));
+    await policy.lookUp(queryOf(7));
+    const asked = policy.lookUp(queryOf(7));
+    facts.set('policy/installed', { number: 2 });
+    expect((await asked).slice.version.number).toBe(1);
+    // who asks from now on is not content with it
+    await expect(policy.lookUp(queryOf(7))).rejects.toMatchObject({ code: 'policy-altered' });
+    expect(found).toHaveLength(1);
+    await bring(sync, await issuer.issue(nowMs + 1));
+    expect((await policy.lookUp(queryOf(7))).slice.holder?.status).toBe('suspended');
+  });
+
   it('keeps what was fetched over a break, and asks for no more than is missing', async () => {
     fill(500);
     const issued = await issuer.issue(nowMs);

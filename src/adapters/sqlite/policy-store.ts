@@ -91,9 +91,11 @@ export class PolicyStore implements PolicyLookup {
   /** Asks until what lies there has been vouched for; it can be another by then. */
   async #askVouched<T>(ask: (link: PolicyLink) => Promise<Answer<T>>): Promise<Answered<T>> {
     for (let vouches = 0; vouches <= vouchesAtOnce; vouches += 1) {
+      // another version may come in force while the answer is under way
+      const reached = this.#trust?.reached();
       const told = await ask(this.#link());
       if ('answer' in told) {
-        if (told.signed) this.#trust?.checkCurrent(told.signed);
+        if (told.signed && reached) this.#trust?.checkCurrent(told.signed, reached);
         return told;
       }
       const document = told.unvouched;
