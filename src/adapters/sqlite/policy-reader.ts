@@ -1,5 +1,5 @@
 import { type Stats, statSync } from 'node:fs';
-import type { Statement } from 'better-sqlite3';
+import type { Statement, Transaction } from 'better-sqlite3';
 import {
   type DoorPolicy,
   type DoorRules,
@@ -49,6 +49,8 @@ interface OpenPolicy {
   readonly identity: string;
   readonly manifest: Statement<[], ManifestRow>;
   readonly version: Statement<[], Pick<PolicyRow, 'number' | 'installed_at_ms' | 'fresh_at_ms'>>;
+  /** runs what it is given in one read transaction; made once, for it takes as long as a look-up to make */
+  readonly atOnce: Transaction<(read: () => void) => void>;
   loaded?: LoadedPolicy;
 }
 
@@ -141,11 +143,13 @@ export class PolicyReader {
   #read<T>(use: (loaded: LoadedPolicy) => T): T | undefined {
     return guarded(this.#file, () => {
       const open = this.#current();
-      const read = () => {
-        const loaded = open && this.#load(open);
-        return loaded && use(loaded);
-      };
-      return open?.db.transaction(read).deferred();
+      if (!open) return undefined;
+      let found: T | undefined;
+      open.atOnce.deferred(() => {
+        const loaded = this.#load(open);
+        found = loaded && use(loaded);
+      });
+      return found;
     });
   }
 
@@ -165,6 +169,7 @@ export class PolicyReader {
       identity,
       manifest: db.prepare('SELECT document, installed_at_ms FROM manifest'),
       version: db.prepare('SELECT number, installed_at_ms, fresh_at_ms FROM policy'),
+      atOnce: db.transaction((read: () => void) => read()),
     };
     return this.#open;
   }
