@@ -17,6 +17,7 @@ interface Layer {
 
 const layers: readonly Layer[] = [
   { folder: 'core/crypto', layers: ['core'], packages: ['zod', 'node:crypto'] },
+  { folder: 'core/compression', layers: ['core'], packages: ['node:zlib'] },
   { folder: 'core/config', layers: ['core'], packages: ['zod', 'yaml'] },
   { folder: 'core/access/time-zone.ts', layers: ['core'], packages: ['temporal-polyfill'] },
   { folder: 'core', layers: ['core'], packages: ['zod'] },
@@ -103,7 +104,8 @@ describe('architecture', () => {
           continue;
         }
         expect(allowed(layer, own, target), `${own} (${layer.folder}) imports ${specifier}`).toBe(true);
-        if (layer.folder === 'web') expect(target, `${own} runs in a browser`).not.toMatch(/^core\/crypto\//);
+        if (layer.folder === 'web')
+          expect(target, `${own} runs in a browser`).not.toMatch(/^core\/(crypto|compression)\//);
       }
     },
   );

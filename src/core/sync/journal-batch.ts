@@ -1,0 +1,154 @@
+import { z } from 'zod';
+import { fromHex, toHex } from '#core/bytes/bytes.ts';
+import { pack, unpack } from '#core/compression/packing.ts';
+import type { StoredCheckpoint } from '#core/journal/checkpoint.ts';
+import { type PersonalValue, saltLength } from '#core/journal/entry.ts';
+import type { JsonValue } from '#core/journal/record.ts';
+import { accepted, type Checked, documentBytes, readDocument, refused } from './document.ts';
+import { base64, fromBase64, sha256Hex, toBase64 } from './signed.ts';
+import { organizationName, type TerminalIdentity, terminalName } from './terminal-identity.ts';
+import { maxPayloadBytes } from './topics.ts';
+
+const format = 1;
+/** of one batch */
+export const mostBatchEntries = 1_000;
+/** of a batch unpacked; who sends more unpacks nothing here */
+export const maximumUnpackedBytes = 4_194_304;
+
+/** An entry of a journal by its number in an incarnation; 0 is before the first. */
+export const chainPositionSchema = z.strictObject({
+  incarnation: z.string().regex(/^[\x21-\x7e]{1,64}$/),
+  sequence: z.int().min(0),
+  /** upper-case hexadecimal */
+  hash: sha256Hex,
+});
+export type ChainPosition = z.output<typeof chainPositionSchema>;
+
+/** An entry as it is stored, but for its hash, which is that of its bytes. */
+export interface BatchEntry {
+  readonly raw: Uint8Array;
+  /** values that are not erased */
+  readonly personal: readonly PersonalValue[];
+}
+
+/** Entries of one incarnation in their order, as a terminal tells them to the server. */
+export interface JournalBatch extends TerminalIdentity {
+  readonly incarnation: string;
+  /** of the first entry, or of the next one where there is none */
+  readonly first: number;
+  /** the first that the terminal still has of this incarnation */
+  readonly oldestKept: number;
+  /** the last entry of the incarnation before in this journal, where this batch begins one */
+  readonly after: ChainPosition | null;
+  readonly entries: readonly BatchEntry[];
+  /** of entries in this batch or before it, since each is signed some time after its entry is written */
+  readonly checkpoints: readonly StoredCheckpoint[];
+}
+
+/** Text that goes through UTF-8 and comes back as it was. */
+const wellFormed = z.string().refine((text) => text.isWellFormed());
+const personal = z
+  .array(
+    z.strictObject({
+      field: z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/),
+      salt: z
+        .string()
+        .regex(/^[0-9A-F]*$/)
+        .length(2 * saltLength),
+      value: z.string().max(4_096),
+    }),
+  )
+  .max(16);
+/** `text`: the bytes are UTF-8, as those of every entry that is not damaged */
+const entry = z.union([
+  z.strictObject({ text: wellFormed, personal }),
+  z.strictObject({ bytes: base64.refine((written) => textOf(bytesOf(written)) === undefined), personal }),
+]);
+const schema = z
+  .strictObject({
+    type: z.literal('journal-batch'),
+    format: z.literal(format),
+    organization: organizationName,
+    terminal: terminalName,
+    incarnation: chainPositionSchema.shape.incarnation,
+    first: z.int().min(1),
+    oldestKept: z.int().min(1),
+    after: chainPositionSchema.extend({ sequence: z.int().min(1) }).nullable(),
+    entries: z.array(entry).max(mostBatchEntries),
+    checkpoints: z
+      .array(z.strictObject({ raw: base64, signature: z.string().regex(/^[0-9A-F]{128}$/) }))
+      .max(mostBatchEntries),
+  })
+  .refine(({ first, oldestKept, after }) => oldestKept <= first && (after === null || first === 1));
+
+/**
+ * The bytes in which a batch is sent. They may be more than `maxPayloadBytes`: the sender then takes fewer entries.
+ *
+ * @throws TypeError for what is no batch that `decodeJournalBatch` would accept
+ */
+export function encodeJournalBatch(batch: JournalBatch): Uint8Array {
+  const { organization, terminal, incarnation, first, oldestKept, after } = batch;
+  const value = {
+    type: 'journal-batch',
+    format,
+    organization,
+    terminal,
+    incarnation,
+    first,
+    oldestKept,
+    after,
+    entries: batch.entries.map(writtenEntry),
+    checkpoints: batch.checkpoints.map(({ raw, signature }) => ({
+      raw: toBase64(raw),
+      signature: toHex(signature),
+    })),
+  };
+  const bytes = documentBytes(value);
+  if (bytes.length > maximumUnpackedBytes || !schema.safeParse(value).success) {
+    throw new TypeError('not a batch of a journal');
+  }
+  return pack(bytes);
+}
+
+/** What a terminal sent, which `from` is by its certificate. Whether the entries follow each other is not yet asked. */
+export function decodeJournalBatch(payload: Uint8Array, from: TerminalIdentity): Checked<JournalBatch> {
+  if (payload.length > maxPayloadBytes) return refused('oversize');
+  const bytes = unpack(payload, maximumUnpackedBytes);
+  if (!bytes) return refused('malformed');
+  const read = readDocument(bytes, { schema, format, maximumBytes: maximumUnpackedBytes });
+  if (read.kind === 'refused') return read;
+  const { organization, terminal, incarnation, first, oldestKept, after } = read.value;
+  if (organization !== from.organization) return refused('other-organization');
+  if (terminal !== from.terminal) return refused('other-terminal');
+  const entries = read.value.entries.map(readEntry);
+  const checkpoints = read.value.checkpoints.map(({ raw, signature }) => ({
+    raw: bytesOf(raw),
+    signature: fromHex(signature),
+  }));
+  return accepted({ organization, terminal, incarnation, first, oldestKept, after, entries, checkpoints });
+}
+
+function writtenEntry({ raw, personal: values }: BatchEntry): JsonValue {
+  const written = values.map(({ field, salt, value }) => ({ field, salt: toHex(salt), value }));
+  const text = textOf(raw);
+  return text === undefined ? { bytes: toBase64(raw), personal: written } : { text, personal: written };
+}
+
+function readEntry(written: z.output<typeof entry>): BatchEntry {
+  const values = written.personal.map(({ field, salt, value }) => ({ field, salt: fromHex(salt), value }));
+  const raw = 'text' in written ? new TextEncoder().encode(written.text) : bytesOf(written.bytes);
+  return { raw, personal: values };
+}
+
+function bytesOf(written: string): Uint8Array {
+  return fromBase64(written) ?? new Uint8Array();
+}
+
+/** undefined for what is no UTF-8 */
+function textOf(raw: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(raw);
+  } catch {
+    return undefined;
+  }
+}
