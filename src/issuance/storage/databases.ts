@@ -1,5 +1,6 @@
 import { type Dialect, Kysely } from 'kysely';
 import type { DatabasePlace, OrganizationPlace } from '#ports/database-place.ts';
+import type { JournalTables } from './journal-tables.ts';
 import { migrate } from './migrate.ts';
 import { journalMigrations, permissionsMigrations, platformMigrations } from './migrations.ts';
 import type { PermissionsTables } from './permissions-tables.ts';
@@ -27,6 +28,7 @@ export interface DatabaseSource {
 
 export type PlatformDatabase = Kysely<PlatformTables>;
 export type PermissionsDatabase = Kysely<PermissionsTables>;
+export type JournalDatabase = Kysely<JournalTables>;
 
 const migrations: Readonly<Record<DatabasePlace['kind'], readonly Migration[]>> = {
   platform: platformMigrations,
@@ -55,8 +57,8 @@ export class Databases {
     return (await this.#opened({ kind: 'permissions', organization })) as PermissionsDatabase;
   }
 
-  async journal(organization: OrganizationPlace): Promise<Kysely<unknown>> {
-    return this.#opened({ kind: 'journal', organization });
+  async journal(organization: OrganizationPlace): Promise<JournalDatabase> {
+    return (await this.#opened({ kind: 'journal', organization })) as JournalDatabase;
   }
 
   async stop(): Promise<void> {

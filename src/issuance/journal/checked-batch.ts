@@ -1,0 +1,101 @@
+import { toHex } from '#core/bytes/bytes.ts';
+import { type DevicePublicKey, isSignedBy } from '#core/crypto/device-signature.ts';
+import { digest } from '#core/crypto/digest.ts';
+import { parseCheckpoint, type StoredCheckpoint } from '#core/journal/checkpoint.ts';
+import { type JournalEntry, type PersonalValue, parseEntry, personalHash } from '#core/journal/entry.ts';
+import type { BatchEntry, JournalBatch } from '#core/sync/journal-batch.ts';
+import type { JournalAlarmKind } from '../storage/journal-tables.ts';
+
+/** Something wrong with entries of one incarnation, both inclusive. */
+export interface Wrong {
+  readonly kind: JournalAlarmKind;
+  readonly fromSequence: number;
+  readonly toSequence: number;
+}
+
+/** An entry as it came, and what is wrong with it by itself. */
+export interface CheckedEntry {
+  readonly sequence: number;
+  readonly raw: Uint8Array;
+  readonly hash: Uint8Array;
+  /** upper-case hexadecimal */
+  readonly hashText: string;
+  /** what the bytes say; undefined where they are no entry */
+  readonly entry: JournalEntry | undefined;
+  /** those whose hash is in the entry */
+  readonly personal: readonly PersonalValue[];
+  readonly wrong: readonly Wrong[];
+}
+
+/** A checkpoint that a key of the terminal has signed. */
+export interface CheckedCheckpoint extends StoredCheckpoint {
+  readonly sequence: number;
+  readonly hash: string;
+}
+
+/** A batch with all that can be said of it without knowing what is stored. */
+export interface CheckedBatch {
+  readonly batch: Omit<JournalBatch, 'entries' | 'checkpoints'>;
+  readonly entries: readonly CheckedEntry[];
+  readonly checkpoints: readonly CheckedCheckpoint[];
+  readonly wrong: readonly Wrong[];
+}
+
+/** Hashes entries and verifies signatures: most of the work of a batch, done while nothing is locked. */
+export function checkBatch(
+  { entries, checkpoints, ...batch }: JournalBatch,
+  keys: ReadonlyMap<string, DevicePublicKey>,
+): CheckedBatch {
+  const last = batch.first + entries.length - 1;
+  const signed = checkpoints.map((stored) => checkCheckpoint(stored, { ...batch, last, keys }));
+  return {
+    batch,
+    entries: entries.map((entry, at) => checkEntry(entry, batch.incarnation, batch.first + at)),
+    checkpoints: signed.flatMap((one) => ('raw' in one ? [one] : [])),
+    wrong: signed.flatMap((one) => ('raw' in one ? [] : [one])),
+  };
+}
+
+function checkEntry({ raw, personal }: BatchEntry, incarnation: string, sequence: number): CheckedEntry {
+  const hash = digest('sha-256', raw);
+  const entry = parseEntry(raw);
+  const hashes = entry?.personal ?? {};
+  const given = new Map(personal.map((value) => [value.field, value]));
+  const sound = [...given.values()].filter((value) => hashes[value.field] === personalHash(value));
+  const kinds: JournalAlarmKind[] = [];
+  if (!entry) kinds.push('entry-malformed');
+  // the name of the terminal may have changed since; an incarnation is of one device alone
+  else if (entry.incarnation !== incarnation || entry.sequence !== sequence) kinds.push('entry-misplaced');
+  if (sound.length < personal.length) kinds.push('personal-changed');
+  return {
+    sequence,
+    raw,
+    hash,
+    hashText: toHex(hash),
+    entry,
+    personal: sound,
+    wrong: kinds.map((kind) => at(kind, sequence)),
+  };
+}
+
+function checkCheckpoint(
+  stored: StoredCheckpoint,
+  {
+    incarnation,
+    last,
+    keys,
+  }: { incarnation: string; last: number; keys: ReadonlyMap<string, DevicePublicKey> },
+): CheckedCheckpoint | Wrong {
+  const said = parseCheckpoint(stored.raw);
+  if (said?.incarnation !== incarnation) return at('checkpoint-malformed', Math.max(1, last));
+  // whoever makes numbers up fills no table
+  const sequence = Math.min(said.sequence, last + 1);
+  const key = keys.get(said.keyId);
+  if (!key) return at('checkpoint-key-unknown', sequence);
+  if (!isSignedBy(key, stored.raw, stored.signature)) return at('checkpoint-signature-wrong', sequence);
+  return { ...stored, sequence: said.sequence, hash: said.hash };
+}
+
+export function at(kind: JournalAlarmKind, sequence: number): Wrong {
+  return { kind, fromSequence: sequence, toSequence: sequence };
+}

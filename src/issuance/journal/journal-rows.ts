@@ -1,0 +1,155 @@
+import type { Transaction } from 'kysely';
+import { toHex } from '#core/bytes/bytes.ts';
+import { erasureOf } from '#core/journal/erasure.ts';
+import type { JournalTables } from '../storage/journal-tables.ts';
+import type { ChainGrowth } from './chain-growth.ts';
+import type { RegisteredChain } from './chain-register.ts';
+import type { CheckedBatch, CheckedEntry } from './checked-batch.ts';
+
+/** of one statement; databases limit the number of its parameters */
+const mostRows = 500;
+const latestMs = 8_640_000_000_000_000;
+const longestName = 64;
+
+type JournalTransaction = Transaction<JournalTables>;
+
+/** The hashes of those entries stored that a batch, or a checkpoint in it, speaks of. */
+export async function storedHashes(
+  db: JournalTransaction,
+  { chain, sequence: head }: RegisteredChain,
+  { entries, checkpoints }: CheckedBatch,
+): Promise<(sequence: number) => string | undefined> {
+  const asked = [...entries, ...checkpoints].map(({ sequence }) => sequence);
+  const sequences = [...new Set(asked.filter((sequence) => sequence <= head))];
+  const hashes = new Map<number, string>();
+  for (const some of pagesOf(sequences)) {
+    const rows = await db
+      .selectFrom('entries')
+      .select(['sequence', 'hash'])
+      .where('chain', '=', chain)
+      .where('sequence', 'in', [...some])
+      .execute();
+    for (const row of rows) hashes.set(row.sequence, toHex(row.hash));
+  }
+  return (sequence) => hashes.get(sequence);
+}
+
+/** Stores entries, their personal values beside them, and checkpoints. */
+export async function writeEntries(
+  db: JournalTransaction,
+  { chain }: RegisteredChain,
+  { added, checkpoints, atMs }: Pick<ChainGrowth, 'added' | 'checkpoints'> & { readonly atMs: number },
+): Promise<void> {
+  for (const some of pagesOf(added)) {
+    await db
+      .insertInto('entries')
+      .values(some.map((entry) => entryRow(chain, entry, atMs)))
+      .execute();
+  }
+  const personal = added.flatMap(({ sequence, personal: values }) =>
+    values.map(({ field, salt, value }) => ({ chain, sequence, field, salt, value: JSON.stringify(value) })),
+  );
+  for (const some of pagesOf(personal))
+    await db
+      .insertInto('personal')
+      .values([...some])
+      .execute();
+  const signed = checkpoints.map(({ sequence, raw, signature }) => ({ chain, sequence, raw, signature }));
+  for (const some of pagesOf(signed)) {
+    await db
+      .insertInto('checkpoints')
+      .values([...some])
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+}
+
+/** Keeps what contradicts the entries stored; resolves to the entries, in order, for which there was no other before. */
+export async function writeEvidence(
+  db: JournalTransaction,
+  { chain }: RegisteredChain,
+  growth: Pick<ChainGrowth, 'contradicting' | 'contradictingCheckpoints'> & { readonly atMs: number },
+): Promise<readonly number[]> {
+  const received = { chain, received_at_ms: growth.atMs };
+  const rows = [
+    ...growth.contradicting.map(({ sequence, raw }) => ({
+      ...received,
+      sequence,
+      kind: 'entry' as const,
+      raw,
+      signature: null,
+    })),
+    ...growth.contradictingCheckpoints.map(({ sequence, raw, signature }) => ({
+      ...received,
+      sequence,
+      kind: 'checkpoint' as const,
+      raw,
+      signature,
+    })),
+  ];
+  const rewritten: number[] = [];
+  for (const some of pagesOf(rows)) {
+    const kept = await db
+      .insertInto('evidence')
+      .values([...some])
+      .onConflict((conflict) => conflict.doNothing())
+      .returning(['sequence', 'kind'])
+      .execute();
+    rewritten.push(...kept.filter(({ kind }) => kind === 'entry').map(({ sequence }) => sequence));
+  }
+  return rewritten.sort((a, b) => a - b);
+}
+
+/** Erases the personal values that entries of the same terminal say were erased there. */
+export async function eraseRecorded(
+  db: JournalTransaction,
+  { terminal }: RegisteredChain,
+  added: readonly CheckedEntry[],
+): Promise<void> {
+  for (const { entry } of added) {
+    const erasure = entry && erasureOf(entry);
+    for (const [from, to] of erasure?.ranges ?? []) {
+      await db
+        .deleteFrom('personal')
+        .where('chain', 'in', (chains) =>
+          chains
+            .selectFrom('chains')
+            .select('chains.chain')
+            .where('terminal', '=', terminal)
+            .where('incarnation', '=', erasure?.incarnation ?? ''),
+        )
+        .where('sequence', '>=', from)
+        .where('sequence', '<=', to)
+        .execute();
+    }
+  }
+}
+
+function entryRow(
+  chain: number,
+  { sequence, raw, hash, entry }: CheckedEntry,
+  received_at_ms: number,
+): JournalTables['entries'] {
+  return {
+    chain,
+    sequence,
+    raw,
+    hash,
+    kind: nameOf(entry?.kind) ?? '',
+    at_ms: Math.trunc(Math.max(-latestMs, Math.min(latestMs, entry?.atMs ?? received_at_ms))),
+    tap_id: nameOf(entry?.tapId),
+    door: nameOf(entry?.body.door),
+    received_at_ms,
+  };
+}
+
+/** What can be looked for: a terminal that makes names up that no column holds has them in its bytes alone. */
+function nameOf(value: unknown): string | null {
+  const fits =
+    typeof value === 'string' && value.length <= longestName && value.isWellFormed() && !value.includes('\0');
+  return fits ? value : null;
+}
+
+function* pagesOf<T>(items: readonly T[]): Iterable<readonly T[]> {
+  for (let from = 0; from < items.length; from += mostRows) yield items.slice(from, from + mostRows);
+}

@@ -1,0 +1,173 @@
+import type { Transaction } from 'kysely';
+import type { ChainPosition } from '#core/sync/journal-batch.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Entropy } from '#ports/entropy.ts';
+import type { JournalDatabase } from '../storage/databases.ts';
+import type { JournalTables } from '../storage/journal-tables.ts';
+import { type ChainGrowth, compareOn, grow, pointsBack, runsOf } from './chain-growth.ts';
+import { ChainRegister, positionAt, type RegisteredChain } from './chain-register.ts';
+import { at, type CheckedBatch, type Wrong } from './checked-batch.ts';
+import { eraseRecorded, storedHashes, writeEntries, writeEvidence } from './journal-rows.ts';
+
+/** Something wrong with the journal of a terminal, told once. */
+export interface JournalAlarm extends Wrong {
+  readonly terminal: string;
+  readonly incarnation: string;
+}
+
+/** What is stored of a terminal when its batches are. */
+export interface StoredUntil {
+  readonly terminal: string;
+  /** the entry to go on behind */
+  readonly position: ChainPosition;
+  readonly signedThrough: number;
+}
+
+export interface StoredBatches {
+  readonly positions: readonly StoredUntil[];
+  /** those that were not known before */
+  readonly alarms: readonly JournalAlarm[];
+  /** entries that were not there before */
+  readonly entries: number;
+}
+
+type JournalTransaction = Transaction<JournalTables>;
+
+/** The journals of the terminals of one organization, each entry stored once. Several processes may store at a time. */
+export class JournalStore {
+  readonly #db: JournalDatabase;
+  readonly #clock: Clock;
+  readonly #register: ChainRegister;
+
+  constructor(parts: { readonly db: JournalDatabase; readonly clock: Clock; readonly entropy: Entropy }) {
+    this.#db = parts.db;
+    this.#clock = parts.clock;
+    this.#register = new ChainRegister(parts);
+  }
+
+  /**
+   * Stores batches of any terminals as one transaction; those of one terminal in the order given. When it resolves, all
+   * it tells is durable; when it rejects, nothing was stored.
+   */
+  async store(batches: readonly CheckedBatch[]): Promise<StoredBatches> {
+    const byTerminal = Map.groupBy(batches, ({ batch }) => batch.terminal);
+    // whoever locks several terminals locks them in one order, so that no two wait for each other
+    const terminals = [...byTerminal.keys()].sort();
+    return this.#db.transaction().execute(async (db) => {
+      const positions: StoredUntil[] = [];
+      const alarms: JournalAlarm[] = [];
+      let entries = 0;
+      for (const terminal of terminals) {
+        await this.#register.lock(db, terminal);
+        let until: Taken | undefined;
+        for (const checked of byTerminal.get(terminal) ?? []) {
+          const taken = await this.#take(db, checked);
+          alarms.push(...taken.alarms);
+          entries += taken.entries;
+          until = taken;
+        }
+        if (until) positions.push({ terminal, position: until.position, signedThrough: until.signedThrough });
+      }
+      return { positions, alarms, entries };
+    });
+  }
+
+  async #take(db: JournalTransaction, checked: CheckedBatch): Promise<Taken> {
+    const found = await this.#register.find(db, checked.batch);
+    if (found.kind === 'too-early') {
+      return { position: found.position, signedThrough: found.signedThrough, alarms: [], entries: 0 };
+    }
+    const { chain, contradicted } = found;
+    const known = contradicted
+      ? await this.#raise(db, contradicted, [at('entry-rewritten', checked.batch.after?.sequence ?? 0)])
+      : [];
+    const growth = grow(chain, checked, await storedHashes(db, chain, checked));
+    const wrong = [...growth.wrong, ...(await this.#write(db, chain, growth))];
+    const [first] = growth.added;
+    const returns = first !== undefined && !chain.returned && (await this.#register.isFollowed(db, chain));
+    if (returns) wrong.push(at('incarnation-returned', first.sequence));
+    const raised = await this.#raise(db, chain, wrong);
+    const goesBack = pointsBack(checked, raised) && !(await isRewritten(db, chain, checked.batch.first - 1));
+    const comparison = compareOn(chain.comparison, checked, goesBack);
+    const now = { ...chain, ...growth.chain, returned: chain.returned || returns, comparison };
+    await this.#register.keep(db, now);
+    const { sequence, hash, signedThrough } = now;
+    const asked = comparison.through > 0 ? await positionAt(db, chain, comparison.behind) : undefined;
+    return {
+      position: asked ?? { incarnation: now.incarnation, sequence, hash },
+      signedThrough,
+      alarms: [...known, ...raised],
+      entries: growth.added.length,
+    };
+  }
+
+  /** Resolves to the entries that were found to be rewritten just now. */
+  async #write(
+    db: JournalTransaction,
+    chain: RegisteredChain,
+    growth: ChainGrowth,
+  ): Promise<readonly Wrong[]> {
+    const atMs = this.#clock.utcMs();
+    await writeEntries(db, chain, { ...growth, atMs });
+    await eraseRecorded(db, chain, growth.added);
+    const rewritten = await writeEvidence(db, chain, { ...growth, atMs });
+    return runsOf(rewritten).map(([fromSequence, toSequence]) => ({
+      kind: 'entry-rewritten',
+      fromSequence,
+      toSequence,
+    }));
+  }
+
+  /** Keeps what is wrong; resolves to what was not known before. */
+  async #raise(
+    db: JournalTransaction,
+    { chain, terminal, incarnation }: RegisteredChain,
+    wrong: readonly Wrong[],
+  ): Promise<readonly JournalAlarm[]> {
+    if (wrong.length === 0) return [];
+    const raised_at_ms = this.#clock.utcMs();
+    const rows = await db
+      .insertInto('alarms')
+      .values(
+        wrong.map(({ kind, fromSequence, toSequence }) => ({
+          chain,
+          kind,
+          from_sequence: fromSequence,
+          to_sequence: toSequence,
+          raised_at_ms,
+        })),
+      )
+      .onConflict((conflict) => conflict.doNothing())
+      .returningAll()
+      .execute();
+    return rows.map((row) => ({
+      terminal,
+      incarnation,
+      kind: row.kind,
+      fromSequence: row.from_sequence,
+      toSequence: row.to_sequence,
+    }));
+  }
+}
+
+interface Taken {
+  readonly position: ChainPosition;
+  readonly signedThrough: number;
+  readonly alarms: readonly JournalAlarm[];
+  readonly entries: number;
+}
+
+async function isRewritten(
+  db: JournalTransaction,
+  { chain }: RegisteredChain,
+  sequence: number,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('evidence')
+    .select('sequence')
+    .where('chain', '=', chain)
+    .where('sequence', '=', sequence)
+    .where('kind', '=', 'entry')
+    .executeTakeFirst();
+  return row !== undefined;
+}

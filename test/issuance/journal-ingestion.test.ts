@@ -1,0 +1,246 @@
+import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { toHex } from '#core/bytes/bytes.ts';
+import type { DocumentRefusal } from '#core/sync/document.ts';
+import { decodeAcknowledgement } from '#core/sync/journal-acknowledgement.ts';
+import { encodeJournalBatch } from '#core/sync/journal-batch.ts';
+import { JournalEntries } from '#issuance/journal/journal-entries.ts';
+import { JournalIngestion, paceAfter } from '#issuance/journal/journal-ingestion.ts';
+import { type JournalAlarm, JournalStore } from '#issuance/journal/journal-store.ts';
+import { Databases } from '#issuance/storage/databases.ts';
+import type { OutgoingMessage, TakenMessage } from '#ports/intake.ts';
+import { SimulatedBroker } from '#simulators/broker/simulated-broker.ts';
+import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
+import { databaseRigs, type StartedRig } from './database-rigs.ts';
+import { JournalDevice, startMs } from './journal-device.ts';
+
+const city = { id: 'city', number: 1 };
+const town = { id: 'town', number: 2 };
+const parts = { clock: new SimulatedClock({ utcMs: startMs }), entropy: new SystemEntropy() };
+const identity = ({ terminal }: JournalDevice) => ({ organization: 'city', terminal });
+const message = (device: JournalDevice, first?: number, last?: number): TakenMessage => ({
+  from: identity(device),
+  kind: 'journal',
+  payload: encodeJournalBatch(device.batch(first, last)),
+});
+
+describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
+  let rig: StartedRig;
+  let databases: Databases;
+  let devices = 0;
+  beforeAll(async () => {
+    rig = await start();
+    databases = new Databases({ source: rig.source() });
+  });
+  afterAll(async () => {
+    await databases.stop();
+    await rig.stop();
+  });
+
+  const newDevice = () => {
+    devices += 1;
+    return new JournalDevice(`door-${devices}`);
+  };
+  const rawsOf = async ({ terminal }: JournalDevice) => {
+    const raws: string[] = [];
+    const stored = new JournalEntries({ db: await databases.journal(city) });
+    for await (const item of stored.items(terminal)) if (item.kind === 'entry') raws.push(toHex(item.raw));
+    return raws;
+  };
+  /** Organizations `city` and `town`; commits of those for which `fails` says so are lost. */
+  const ingestion = (
+    publish: (message: OutgoingMessage) => Promise<'taken'>,
+    fails: (organization: string) => boolean = () => false,
+  ) => {
+    const alarms: JournalAlarm[] = [];
+    const refusals: [string, DocumentRefusal][] = [];
+    const made = new JournalIngestion({
+      journalOf: async (organization) => {
+        const place = [city, town].find(({ id }) => id === organization);
+        if (!place) return undefined;
+        if (fails(organization)) throw new Error('no database');
+        const store = new JournalStore({ db: await databases.journal(place), ...parts });
+        return { store, deviceKeys: async () => new Map() };
+      },
+      publish,
+      clock: parts.clock,
+      alarm: (_organization, alarm) => alarms.push(alarm),
+      refused: ({ terminal }, reason) => refusals.push([terminal, reason]),
+    });
+    return { consume: made.consume.bind(made), alarms, refusals };
+  };
+  const told = (messages: readonly OutgoingMessage[]) =>
+    messages.map(({ to, payload }) => {
+      const read = decodeAcknowledgement(payload, to);
+      return read.kind === 'accepted' ? read.value : read;
+    });
+
+  it('acknowledges a position once another process finds it stored', async () => {
+    const [first, second] = [newDevice().append(9), newDevice().append(4)];
+    const other = new Databases({ source: rig.source() });
+    const stored = new JournalEntries({ db: await other.journal(city) });
+    const seen: Promise<number>[] = [];
+    const sent: OutgoingMessage[] = [];
+    const { consume } = ingestion(async (outgoing) => {
+      sent.push(outgoing);
+      const { terminal } = outgoing.to;
+      seen.push(stored.page({ terminal }, { limit: 99 }).then(({ entries }) => entries.length));
+      return 'taken';
+    });
+    await consume([message(first, 1, 5), message(second), message(first, 6, 9)]);
+    expect(await Promise.all(seen)).toEqual([9, 4]);
+    expect(sent.map(({ kind, retain }) => [kind, retain])).toEqual([
+      ['ack', undefined],
+      ['ack', undefined],
+    ]);
+    expect(told(sent)).toMatchObject([
+      { ...identity(first), position: first.position(9), credit: 8, returnAfterMs: 0 },
+      { ...identity(second), position: second.position(4) },
+    ]);
+    await other.stop();
+  });
+
+  it('acknowledges nothing of an organization whose commit failed, and all of the others', async () => {
+    const [lost, kept] = [newDevice().append(2), newDevice().append(2)];
+    const sent: OutgoingMessage[] = [];
+    const record = async (outgoing: OutgoingMessage) => {
+      sent.push(outgoing);
+      return 'taken' as const;
+    };
+    const { consume } = ingestion(record, (organization) => organization === 'town');
+    const elsewhere = { organization: 'town', terminal: lost.terminal };
+    const payload = encodeJournalBatch({ ...lost.batch(), ...elsewhere });
+    const both: TakenMessage[] = [{ from: elsewhere, kind: 'journal', payload }, message(kept)];
+    await expect(consume(both)).rejects.toThrow('no database');
+    expect(told(sent)).toMatchObject([{ ...identity(kept), position: kept.position() }]);
+    // a queue delivers both again
+    await ingestion(record).consume(both);
+    const again = told(sent.slice(1));
+    expect(again).toHaveLength(2);
+    expect(again).toContainEqual(expect.objectContaining({ ...elsewhere, position: lost.position() }));
+    expect(again).toContainEqual(expect.objectContaining({ ...identity(kept), position: kept.position() }));
+  });
+
+  it('refuses what it cannot read, tells so, and stores the rest', async () => {
+    const [device, other] = [newDevice().append(2), newDevice().append(2)];
+    const sent: OutgoingMessage[] = [];
+    const { consume, refusals } = ingestion(async (outgoing) => {
+      sent.push(outgoing);
+      return 'taken';
+    });
+    await consume([
+      { ...message(other), from: identity(device) },
+      { from: identity(device), kind: 'journal', payload: new Uint8Array(9) },
+      { from: identity(device), kind: 'state', payload: new Uint8Array(9) },
+      { ...message(other), from: { organization: 'nowhere', terminal: 'gate' } },
+      message(other),
+    ]);
+    expect(refusals).toEqual([
+      [device.terminal, 'other-terminal'],
+      [device.terminal, 'malformed'],
+    ]);
+    expect(told(sent)).toMatchObject([
+      { ...identity(device), refused: 'other-terminal' },
+      { ...identity(device), refused: 'malformed' },
+      { ...identity(other), position: other.position() },
+    ]);
+    expect(await rawsOf(device)).toEqual([]);
+  });
+
+  it('loses nothing and doubles nothing over a bus that drops, repeats, delays and breaks', async () => {
+    const fate = fc.constantFrom<{ times: number; after?: number } | 'break' | 'crash'>(
+      { times: 1 },
+      { times: 1 },
+      { times: 0 },
+      { times: 2 },
+      { times: 1, after: 2 },
+      { times: 3, after: 1 },
+      'break',
+      'crash',
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(fate, { maxLength: 60 }), async (fates) => {
+        const own = [newDevice().append(40), newDevice().append(40)];
+        const broker = new SimulatedBroker();
+        let crashes = false;
+        let breaks = false;
+        broker.misbehave = () => {
+          const next = fates.shift() ?? { times: 1 };
+          crashes ||= next === 'crash';
+          breaks ||= next === 'break';
+          return typeof next === 'string' ? { times: 1 } : next;
+        };
+        const intake = broker.intake();
+        let busy = 0;
+        const { consume, alarms } = ingestion(
+          async (outgoing) => {
+            // the process dies between its commit and its acknowledgement
+            if (crashes) crashes = false;
+            else await intake.publish(outgoing);
+            return 'taken';
+          },
+          () => crashes && fates.length % 2 === 0,
+        );
+        await intake.start({
+          consume: async (batch) => {
+            busy += 1;
+            await consume(batch).finally(() => {
+              busy -= 1;
+              if (crashes) crashes = false;
+            });
+          },
+          changed: () => undefined,
+        });
+        const links = own.map((device) => ({ device, bus: broker.bus(identity(device)), at: 0 }));
+        for (const link of links) {
+          await link.bus.start({
+            received: async ({ payload }) => {
+              const read = decodeAcknowledgement(payload, identity(link.device));
+              // what comes late says less
+              if (read.kind === 'accepted') link.at = Math.max(link.at, read.value.position?.sequence ?? 0);
+            },
+            changed: () => undefined,
+          });
+        }
+        const settled = async () => {
+          for (let idle = 0; idle < 8; idle = busy > 0 ? 0 : idle + 1) await setImmediate();
+        };
+        for (let round = 0; links.some(({ at }) => at < 40); round += 1) {
+          expect(round).toBeLessThan(200);
+          for (const { device, bus, at } of links.filter((link) => link.at < 40)) {
+            for (let first = at + 1; first <= Math.min(40, at + 14); first += 7) {
+              await bus.publish(message(device, first, Math.min(40, first + 6)));
+            }
+          }
+          if (breaks) {
+            breaks = false;
+            broker.fail({ forget: true });
+            broker.recover();
+          }
+          await settled();
+          broker.release();
+          await settled();
+        }
+        for (const { device, bus } of links) {
+          expect(await rawsOf(device)).toEqual(device.entries.map(({ raw }) => toHex(raw)));
+          await bus.stop();
+        }
+        await intake.stop();
+        expect(alarms).toEqual([]);
+      }),
+      { numRuns: 12 },
+    );
+  });
+});
+
+describe('the pace that terminals are told', () => {
+  it('slows down with the commits, and never stops', () => {
+    expect(paceAfter(0)).toEqual({ credit: 8, returnAfterMs: 0 });
+    expect(paceAfter(250)).toEqual({ credit: 8, returnAfterMs: 0 });
+    expect(paceAfter(1_000)).toEqual({ credit: 2, returnAfterMs: 0 });
+    expect(paceAfter(5_000)).toEqual({ credit: 1, returnAfterMs: 5_000 });
+    expect(paceAfter(1_000_000)).toEqual({ credit: 1, returnAfterMs: 60_000 });
+  });
+});
