@@ -1,6 +1,7 @@
 /** Byte strings are `Uint8Array` everywhere; hexadecimal is upper case without separators. */
 
 const hexPattern = /^(?:[0-9a-fA-F]{2})*$/;
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).toUpperCase().padStart(2, '0'));
 
 /** Parses hexadecimal text; throws `TypeError` when `text` has an odd length or another character. */
 export function fromHex(text: string): Uint8Array {
@@ -12,8 +13,8 @@ export function fromHex(text: string): Uint8Array {
 
 export function toHex(bytes: Uint8Array): string {
   let text = '';
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
-  return text.toUpperCase();
+  for (const byte of bytes) text += hexPairs[byte];
+  return text;
 }
 
 /** The memory of a `Buffer` as a plain `Uint8Array`, whose methods mean what they say. */
