@@ -20,7 +20,8 @@ interface EraseOptions {
   readonly sequence?: number;
   readonly incarnation?: string;
   readonly holder?: string;
-  readonly former?: string;
+  readonly former?: boolean;
+  readonly policy?: string;
   readonly timeZone: string;
   readonly confirmErasure?: number;
   readonly json?: boolean;
@@ -29,7 +30,8 @@ interface EraseOptions {
 const help = `
 The values and their salts are overwritten; the chain stays whole and verifies as before. The erasure itself is
 recorded in the journal. Entries are named by --before or --sequence. What access rules remember (where somebody is,
-uses, admissions, loans) is erased by --holder, or by --former of everybody who has left. Copies in exports and backups are not touched. The terminal must be stopped meanwhile.`;
+uses, admissions, loans) is erased by --holder, or by --former of everybody who has left, together with what the policy database named by --policy
+still has of them in the version before: "policy rollback" then leaves them as they are now. Copies in exports and backups are not touched. The terminal must be stopped meanwhile.`;
 
 /** `journal erase`: lawful erasure of personal values. */
 export function registerJournalErase(journal: Command): void {
@@ -44,7 +46,8 @@ export function registerJournalErase(journal: Command): void {
     .option('--sequence <number>', 'One entry by its sequence number', wholeNumber)
     .option('--incarnation <id>', 'Incarnation of that entry; the present one by default')
     .option('--holder <id>', 'Instead of entries: what access rules remember of this holder')
-    .option('--former <file>', 'The same of all whom this policy database no longer has')
+    .option('--former', 'The same of all whom the policy no longer has')
+    .option('--policy <file>', 'With --holder or --former: the policy database')
     .option('--time-zone <name>', 'Time zone of --before', 'Asia/Tokyo')
     .option(
       '--confirm-erasure <number>',
@@ -82,21 +85,25 @@ async function erase(
   options: EraseOptions,
   confirm: (values: number) => Promise<boolean>,
 ): Promise<ErasureResult> {
-  const { database: file, holder, former, before, sequence } = options;
+  const { database: file, holder, former, policy, before, sequence } = options;
   if ([before, sequence, holder, former].filter((one) => one !== undefined).length !== 1) {
     throw new Fault('argument-invalid', 'name either --before, --sequence, --holder or --former');
   }
-  const clock = new SystemClock();
-  if (holder !== undefined) {
-    return eraseFacts({ file, isErased: (holderId) => holderId === holder, clock, confirm });
+  const ofHolders = holder !== undefined || former === true;
+  if (ofHolders !== (policy !== undefined)) {
+    throw new Fault('argument-invalid', 'name --policy with --holder and --former, and only then');
   }
-  if (former === undefined)
+  const clock = new SystemClock();
+  if (policy === undefined)
     return erasePersonalValues({ file, selection: selection(options), clock, confirm });
-  const policy = new PolicyReader(former);
+  const reader = new PolicyReader(policy);
   try {
-    return await eraseFacts({ file, isErased: (holderId) => !policy.hasHolder(holderId), clock, confirm });
+    if (!reader.version()) throw new Fault('policy-absent', `no policy is installed in ${policy}`);
+    const isErased = (holderId: string) =>
+      holder === undefined ? !reader.hasHolder(holderId) : holderId === holder;
+    return await eraseFacts({ file, policy, isErased, clock, confirm });
   } finally {
-    policy.close();
+    reader.close();
   }
 }
 

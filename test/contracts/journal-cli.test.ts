@@ -210,12 +210,16 @@ describe('once the terminal has stopped', () => {
     const policy = join(directory, 'policy.sqlite');
     await installHolder(policy, 'mori');
 
-    const erase = (...words: readonly string[]) => json('journal', 'erase', '--database', file, ...words);
+    const erase = (...words: readonly string[]) =>
+      json('journal', 'erase', '--database', file, '--policy', policy, ...words);
     expect(await erase('--holder', 'sato', '--confirm-erasure', '2')).toMatchObject({ value: { values: 2 } });
-    expect(await erase('--former', policy, '--confirm-erasure', '1')).toMatchObject({ value: { values: 1 } });
+    expect(await erase('--former', '--confirm-erasure', '1')).toMatchObject({ value: { values: 1 } });
+    const wrong = (...words: readonly string[]) => kazasu('journal', 'erase', '--database', file, ...words);
     const none = join(directory, 'none.sqlite');
-    expect((await kazasu('journal', 'erase', '--database', file, '--former', none)).err).toMatch(
-      /policy-absent/,
+    expect((await wrong('--former', '--policy', none)).err).toMatch(/policy-absent/);
+    expect((await wrong('--holder', 'sato')).err).toMatch(/argument-invalid: name --policy/);
+    expect((await wrong('--sequence', '1', '--policy', policy)).err).toMatch(
+      /argument-invalid: name --policy/,
     );
     const db = new Database(file);
     const left = db.prepare('SELECT holder_id, key, value FROM facts ORDER BY holder_id, key').all();

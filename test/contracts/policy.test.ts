@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readHolderFile } from '#adapters/csv/holder-file.ts';
 import { detectEncoding, type Encoding } from '#adapters/csv/text-blocks.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { eraseFacts } from '#adapters/sqlite/facts-erasure.ts';
+import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
@@ -506,6 +508,77 @@ describe('going back to the version before', () => {
     expect(await made.rollBack({ nowMs, confirm })).toMatchObject({ version: { number: 4 } });
     expect(await made.rules()).toEqual(rules);
     expect(dump()).toEqual(kept);
+  });
+
+  describe('after an erasure', () => {
+    const erase = async (isErased: (holderId: string) => boolean, yes = true) => {
+      const written = await journalStore();
+      await written.start();
+      await written.stop();
+      const clock = new SimulatedClock({ utcMs: nowMs });
+      return eraseFacts({ file: journal, policy: file, isErased, clock, confirm: async () => yes });
+    };
+    const isInFile = (text: string) =>
+      ['', '-wal'].some((suffix) => readFileSync(file + suffix).includes(text));
+
+    test('leaves out who has left, of whom the file keeps nothing, and brings back the others', async () => {
+      const made = await withRules();
+      await installed(
+        made,
+        `${header}${many(3)}00000044,type-a,left,,staff,,\n00000055,type-a,back,,staff,,\n`,
+      );
+      await installed(made, `${header}${many(3)}`, { confirm: () => true });
+      const present = dump();
+      expect(await erase((holderId) => holderId === 'left', false)).toMatchObject({
+        values: 2,
+        erased: false,
+      });
+      expect(isInFile('00000044')).toBe(true);
+      const done = await erase((holderId) => holderId === 'left');
+      expect(done).toEqual({ values: 2, erased: true, logCleared: true });
+      expect(['00000044', 'left'].filter(isInFile)).toEqual([]);
+      expect(isInFile('00000055')).toBe(true);
+      const told = await started(new JournalReader({ file: journal }));
+      const [last] = (await told.list({ limit: 9 })).toReversed();
+      const body = { event: 'facts-erased', holders: 0, facts: 0, policyRows: 2 };
+      expect(last?.entry).toMatchObject({ kind: 'terminal', body });
+      await made.rollBack({ nowMs, confirm });
+      expect(dump()[0]).toMatchObject([{}, {}, {}, { holder_id: 'back' }]);
+      await made.rollBack({ nowMs, confirm });
+      expect(dump()).toEqual(present);
+    });
+
+    test('leaves who is still there as they are now, without the card they had before', async () => {
+      const made = await withRules();
+      const one = (card: string, state: string) => `${card},type-a,stays,,staff,${state},\n`;
+      await installed(made, `${header}${many(2)}${one('00000044', '')}${one('00000045', '停止')}`);
+      await installed(made, `${header}${many(1)}${one('00000045', '')}${one('00000046', '')}`, {
+        confirm: () => true,
+      });
+      await erase((holderId) => holderId === 'stays');
+      expect(isInFile('00000044')).toBe(false);
+      await made.rollBack({ nowMs, confirm });
+      const [holders, cards] = dump();
+      expect(holders).toHaveLength(3);
+      expect(cards?.slice(2)).toMatchObject([
+        { user_number: '00000045', status: 'active' },
+        { user_number: '00000046', status: 'active' },
+      ]);
+    });
+
+    test('reaches rows that a version before left, and what was deleted without any row', async () => {
+      const made = await withRules();
+      await installed(made, `${header}${many(2)}00000044,type-a,left,,staff,,\n`);
+      await installed(made, `${header}${many(2)}`, { confirm: () => true });
+      await installed(made, `${header}00000002,type-a,,停止,staff,,\n`, { mode: 'delta' });
+      const db = new Database(file);
+      db.exec(
+        "INSERT INTO undo_cards_0 (profile_id, user_number, diversifier) VALUES ('type-a', '00000077', '')",
+      );
+      db.close();
+      expect(await erase(() => false)).toEqual({ values: 0, erased: false, logCleared: true });
+      expect(['00000044', '00000077', 'left'].filter(isInFile)).toEqual([]);
+    });
   });
 
   test('changes nothing unless confirmed, where there is no version before, or where it has expired', async () => {

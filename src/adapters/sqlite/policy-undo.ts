@@ -50,6 +50,32 @@ export function forgetImported(db: Sqlite): void {
   `);
 }
 
+/**
+ * Erases what is kept of the holders `isErased` names, whose cards and numbers an older version had, and says how many
+ * rows those were: going back then leaves each as the present version has them, and brings back none whom it has not.
+ * Runs inside a transaction.
+ */
+export function forgetHolders(db: Sqlite, isErased: (holderId: string) => boolean): number {
+  // whose its rows are, nobody knows any more; nothing can go back to them
+  empty(db, tablesOf(keptNumber(db) + 1));
+  const { holders, cards } = tablesOf(keptNumber(db));
+  const known = db.prepare<[], string>(`
+    SELECT holder_id FROM ${holders} UNION SELECT holder_id FROM ${cards} WHERE holder_id IS NOT NULL
+    UNION SELECT c.holder_id FROM ${cards} b CROSS JOIN cards c ${cardKey} WHERE b.holder_id IS NULL`);
+  db.exec('DROP TABLE IF EXISTS temp.erased; CREATE TEMP TABLE erased (holder_id TEXT PRIMARY KEY)');
+  const erased = db.prepare<[string]>('INSERT INTO erased VALUES (?)');
+  for (const holderId of known.pluck().all()) if (isErased(holderId)) erased.run(holderId);
+  const remove = (sql: string) => db.prepare(sql).run().changes;
+  const rows =
+    remove(`DELETE FROM ${cards} WHERE coalesce(holder_id,
+      (SELECT c.holder_id FROM cards c WHERE c.profile_id = ${cards}.profile_id
+        AND c.user_number = ${cards}.user_number AND c.diversifier = ${cards}.diversifier)
+      ) IN (SELECT holder_id FROM erased)`) +
+    remove(`DELETE FROM ${holders} WHERE holder_id IN (SELECT holder_id FROM erased)`);
+  db.exec('DROP TABLE temp.erased');
+  return rows;
+}
+
 /** Keeps the rows that the staged list is about to change: those alone, so that a small change stays small. */
 export function keepRows(db: Sqlite, { removing }: { readonly removing: boolean }): void {
   const kept = tablesOf(keptNumber(db));
