@@ -315,12 +315,14 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
     expect(text).toContain('/api/v1/organizations/:organization/holders/:holderId');
   });
 
-  it.runIf(name === 'PostgreSQL')('keeps serving after a database server has failed', async () => {
-    await rig.cluster?.crash();
-    const away = await call('GET', '/holders', { token: admin });
-    expect([away.status, away.body.type]).toEqual([503, 'urn:kazasu:problem:unavailable']);
-    expect((await fetch(`${url}/health`)).status).toBe(503);
-    await rig.cluster?.restart();
-    expect((await call('GET', '/holders', { token: admin })).status).toBe(200);
-  });
+  if (name === 'PostgreSQL') {
+    it('keeps serving after a database server has failed', async () => {
+      await rig.cluster?.crash();
+      const away = await call('GET', '/holders', { token: admin });
+      expect([away.status, away.body.type]).toEqual([503, 'urn:kazasu:problem:unavailable']);
+      expect((await fetch(`${url}/health`)).status).toBe(503);
+      await rig.cluster?.restart();
+      expect((await call('GET', '/holders', { token: admin })).status).toBe(200);
+    });
+  }
 });
