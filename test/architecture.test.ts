@@ -30,10 +30,13 @@ const layers: readonly Layer[] = [
   { folder: 'simulators', layers: ['ports', 'core', 'simulators'] },
   { folder: 'terminal/main.ts', layers: ['core', 'ports', 'terminal', 'adapters'] },
   { folder: 'terminal/key-source.ts', layers: ['core', 'ports', 'terminal', 'adapters'] },
+  { folder: 'terminal/server-connection.ts', layers: ['core', 'ports', 'terminal', 'adapters'] },
   { folder: 'terminal', layers: ['core', 'ports', 'terminal'] },
   { folder: 'issuance/main.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/bulk-worker.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/database-source.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
+  { folder: 'issuance/terminal-gateway.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
+  { folder: 'issuance/authority-files.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance', layers: ['core', 'ports', 'issuance'] },
   { folder: 'web', layers: ['core', 'web'] },
   {

@@ -3,7 +3,7 @@ import { createFile } from '#adapters/process/durable-file.ts';
 import { Fault } from '#core/fault.ts';
 import { enrolmentFileSchema } from '#core/sync/enrolment.ts';
 import { encodeSigned, toBase64 } from '#core/sync/signed.ts';
-import { TerminalRegister } from '#issuance/terminals/terminal-register.ts';
+import { TerminalRegister, type TerminalSummary } from '#issuance/terminals/terminal-register.ts';
 import { rootStanding } from '#issuance/trust/ceremony.ts';
 import { commandActor, withIssuance } from './issuance-organization.ts';
 import { createOutput } from './output.ts';
@@ -37,7 +37,7 @@ export async function prepareTerminal(terminal: string, options: PrepareOptions)
   const authority = (await readCertificates(options.authority)).at(-1) ?? new Uint8Array();
   const wrong = servers.find((url) => !enrolmentFileSchema.shape.servers.safeParse([url]).success);
   if (wrong !== undefined)
-    throw new Fault('argument-invalid', `"${wrong}" is no address such as https://issuance.example:8443`);
+    throw new Fault('argument-invalid', `"${wrong}" is no address such as https://issuance.example:8444`);
   await withRegister(options, async (register) => {
     const enrolment = {
       terminal,
@@ -72,10 +72,18 @@ export async function listTerminals(options: RegisterOptions): Promise<void> {
     createOutput(options.json === true).result(
       { terminals },
       terminals
-        .map((one) => [one.terminal, one.state, date(one.certificateUntilMs), one.name].join('\t'))
+        .map((one) =>
+          [one.terminal, one.state, standing(one), date(one.certificateUntilMs), one.name].join('\t'),
+        )
         .join('\n'),
     );
   });
+}
+
+function standing({ presence }: TerminalSummary): string {
+  if (!presence) return 'never heard of';
+  if (presence.online) return 'online';
+  return `offline, last heard of ${new Date(presence.heardAtMs).toISOString()}`;
 }
 
 export async function shutTerminal(

@@ -22,6 +22,23 @@ const postgres = z.strictObject({
     .describe('connections at most for each database of each organization'),
 });
 
+const port = z.int().min(0).max(65_535);
+
+const terminals = z
+  .strictObject({
+    hosts: z
+      .array(z.string().regex(/^[A-Za-z0-9.:-]{1,253}$/, 'must be a name or an address'))
+      .min(1)
+      .max(8)
+      .default(['localhost'])
+      .describe('names and addresses by which terminals reach this server; the first is told to them'),
+    listen: z.string().min(1).default('0.0.0.0').describe('address of this machine to listen at'),
+    port: port.default(8_444).describe('HTTPS: enrolment and renewal'),
+    brokerPort: port.default(8_883).describe('MQTT, by the broker within the server'),
+    most: z.int().min(1).max(20_000).default(2_000).describe('terminals that are served at once'),
+  })
+  .describe('what terminals reach; absent where this process serves none');
+
 /** device-config/issuance/*.yaml: what one process of the issuance server needs to run. */
 export const issuanceConfigSchema = z
   .strictObject({
@@ -39,6 +56,7 @@ export const issuanceConfigSchema = z
         path: ['tls'],
         error: 'is missing; without it the server listens on this machine alone (127.0.0.1)',
       }),
+    terminals: terminals.optional(),
     log: z
       .strictObject({ level: z.enum(['fatal', 'error', 'warn', 'info', 'debug']).default('info') })
       .prefault({}),

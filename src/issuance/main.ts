@@ -22,6 +22,7 @@ import { HttpServer } from './http/server.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { Services } from './services.ts';
 import { Databases } from './storage/databases.ts';
+import { TerminalGateway } from './terminal-gateway.ts';
 
 /** how often it is looked what has become due, and what of the audit journals is not signed yet */
 const lookEveryMs = 1_000;
@@ -94,13 +95,25 @@ export async function runIssuance(configFile: string): Promise<void> {
     },
   });
   const seal = repeated(sealEveryMs, () => sealAll(issuance), log);
+  const gateway =
+    config.terminals &&
+    new TerminalGateway({
+      issuance,
+      config: config.terminals,
+      log: log.child({ component: 'terminals' }),
+    });
+  let refreshing: (() => Promise<void>) | undefined;
   try {
     bulk.start();
+    await gateway?.start();
+    if (gateway) refreshing = repeated(lookEveryMs, () => gateway.refresh(), log);
     const url = await server.start(config.http as Parameters<HttpServer['start']>[0]);
     log.info({ url, database: config.database.kind }, 'ready');
     log.info({ signal: await stopped }, 'stopping');
   } finally {
     await server.stop();
+    await refreshing?.();
+    await gateway?.stop();
     await Promise.all([bulk.stop(), seal()]);
     await sealAll(issuance);
     await databases.stop();

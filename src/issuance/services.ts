@@ -15,6 +15,7 @@ import { Holders } from './permissions/holders.ts';
 import { ImportRequests } from './permissions/import-requests.ts';
 import { RulesVersions } from './permissions/rules-versions.ts';
 import type { CommonTables } from './storage/common-tables.ts';
+import { TerminalRegister } from './terminals/terminal-register.ts';
 
 export interface ServicesParts {
   readonly organizations: Organizations;
@@ -67,6 +68,7 @@ async function servicesOf(organization: Organization, parts: ServicesParts) {
     rules: new RulesVersions({ organization: organization.id, ledger }),
     changeSets: new ChangeSets({ ledger, entropy }),
     lists: new ImportRequests({ ledger, entropy }),
+    terminals: new TerminalRegister({ ledger, clock, entropy }),
     feed: new DistributionFeed({ db: ledger.db }),
   };
 }

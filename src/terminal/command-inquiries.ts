@@ -55,7 +55,7 @@ export class CommandInquiries {
       case 'identify':
         return this.#identify(action);
       case 'diagnostics':
-        return { outcome: 'done', diagnostics: await this.#diagnostics() };
+        return { outcome: 'done', diagnostics: await this.diagnostics() };
       default:
         return action satisfies never;
     }
@@ -73,7 +73,8 @@ export class CommandInquiries {
     return { outcome: desks.identify(readers, seconds * 1_000) ? 'done' : 'busy' };
   }
 
-  async #diagnostics(): Promise<Diagnostics> {
+  /** The state of this terminal. Never rejects. */
+  async diagnostics(): Promise<Diagnostics> {
     const { settings, journal, space, doors, desks, device, clock, time, policy } = this.#parts;
     const { floorMs, trusted } = time();
     const version = await policy.version().catch(() => undefined);

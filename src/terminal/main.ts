@@ -24,6 +24,7 @@ import { type LoadedConfig, loadTerminalConfig, terminalSettings } from './confi
 import { deviceOf } from './device.ts';
 import { KeyWatch } from './key-watch.ts';
 import { listen } from './listen.ts';
+import { connectServer } from './server-connection.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 /** how often the tap loop is asked whether it turns */
@@ -69,6 +70,10 @@ export async function runTerminal(configFile: string, control?: string): Promise
     keyWatch?.start();
     await terminal.start();
     const { commands } = terminal;
+    const server = connectServer({
+      ...{ config: loaded.config, terminal, clock },
+      log: log.child({ component: 'server' }),
+    });
     if (channel) await listen({ channel, commands, terminalId: loaded.config.terminal, clock, log });
     ready = true;
     await notifier.ready(statusText(loaded, keyWatch));
@@ -80,7 +85,7 @@ export async function runTerminal(configFile: string, control?: string): Promise
     ready = false;
     await notifier.stopping();
     await channel?.stop();
-    await terminal.stop();
+    await Promise.all([terminal.stop(), server.then((disconnect) => disconnect())]);
   } finally {
     await Promise.all([doors.stop(), keyWatch?.stop()]);
   }

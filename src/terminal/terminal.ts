@@ -3,6 +3,7 @@ import { AccessMemory } from '#core/access/access-memory.ts';
 import { automationEvents } from '#core/access/automation.ts';
 import type { DoorEvent } from '#core/access/door-state.ts';
 import { localParts } from '#core/access/time-zone.ts';
+import type { Diagnostics } from '#core/sync/command.ts';
 import type { CardReaders } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
@@ -80,6 +81,8 @@ export interface Terminal {
   stop(): Promise<void>;
   /** Whether the tap loop turns: takes the way of a tap through policy and journal in time. Never rejects. */
   checkAlive(): Promise<boolean>;
+  /** How it is, without personal data and secrets. Never rejects. */
+  diagnostics(): Promise<Diagnostics>;
 }
 /** Builds a terminal; nothing runs before `start`. */
 export function createTerminal(ports: TerminalPorts, settings: TerminalSettings): Terminal {
@@ -102,6 +105,8 @@ class RunningTerminal implements Terminal {
   readonly #tamper: TamperAnswer;
   readonly #desks: Desks;
   readonly #sure: SureTime;
+  readonly #time = () => timeOf({ clock: this.#ports.clock, journal: this.#journal });
+  readonly #inquiries: CommandInquiries;
   readonly commands: Commands;
   readonly policySync?: PolicySyncing;
   #cancelWatch: CancelTimer | undefined;
@@ -151,7 +156,9 @@ class RunningTerminal implements Terminal {
       happened: (event, doorId) => this.#automation.happened(event, doorId),
     });
     this.#sure = new SureTime(ports.clock);
-    this.commands = this.#buildCommands();
+    const plans = this.#buildPlans();
+    this.#inquiries = this.#buildInquiries(plans);
+    this.commands = this.#buildCommands(plans);
     if (ports.distribution) this.policySync = this.#buildPolicySync(ports.distribution);
   }
 
@@ -226,6 +233,10 @@ class RunningTerminal implements Terminal {
     return alive;
   }
 
+  diagnostics(): Promise<Diagnostics> {
+    return this.#inquiries.diagnostics();
+  }
+
   #buildDoors(): Doors {
     const { doors: hardware, policy, clock, log } = this.#ports;
     const { doors, readers, interlocks } = this.#settings;
@@ -244,7 +255,7 @@ class RunningTerminal implements Terminal {
       journal: this.#journal,
       clock,
       log,
-      time: () => timeOf({ clock, journal: this.#journal }),
+      time: this.#time,
       observe: (event) => this.#observe(event),
       happened: (event, doorId) => this.#happened(event, doorId),
       tampered: (doorId) => this.#tamper.opened(doorId),
@@ -265,32 +276,35 @@ class RunningTerminal implements Terminal {
     });
   }
 
-  #buildCommands(): Commands {
-    const { policy, clock, log, holders, device, journal: space } = this.#ports;
-    const settings = this.#settings;
-    const [memory, journal, doors, desks, sure] = [
-      this.#memory,
-      this.#journal,
-      this.#doors,
-      this.#desks,
-      this.#sure,
-    ];
-    const time = () => timeOf({ clock, journal });
+  #buildPlans(): CommandPlans {
+    const { policy, holders, device } = this.#ports;
     const restart = device?.restart?.bind(device);
-    const sureMs = () => sure.nowMs();
-    const plans = new CommandPlans({ settings, memory, doors, policy, holders, restart, time, sureMs });
+    const [settings, memory, doors] = [this.#settings, this.#memory, this.#doors];
+    const sureMs = () => this.#sure.nowMs();
+    return new CommandPlans({
+      ...{ settings, memory, doors, policy, holders, restart, time: this.#time, sureMs },
+    });
+  }
+
+  #buildInquiries(plans: CommandPlans): CommandInquiries {
+    const { policy, clock, holders, device, journal: space } = this.#ports;
+    const [settings, journal, doors, desks] = [this.#settings, this.#journal, this.#doors, this.#desks];
+    return new CommandInquiries({
+      ...{ settings, plans, doors, desks, policy, journal, space, holders, device, clock, time: this.#time },
+    });
+  }
+
+  #buildCommands(plans: CommandPlans): Commands {
     return new Commands({
-      terminalId: settings.terminalId,
+      terminalId: this.#settings.terminalId,
       plans,
-      inquiries: new CommandInquiries({
-        ...{ settings, plans, doors, desks, policy, journal, space, holders, device, clock, time },
-      }),
-      memory,
-      journal,
-      clock,
-      log: log.child({ component: 'commands' }),
-      sure,
-      time,
+      inquiries: this.#inquiries,
+      memory: this.#memory,
+      journal: this.#journal,
+      clock: this.#ports.clock,
+      log: this.#ports.log.child({ component: 'commands' }),
+      sure: this.#sure,
+      time: this.#time,
     });
   }
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Role } from '#issuance/administrators/roles.ts';
 import { HttpServer } from '#issuance/http/server.ts';
 import { Services } from '#issuance/services.ts';
+import { TerminalRegister } from '#issuance/terminals/terminal-register.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
 import { commissioner, makeOrganization, rulesDocument, shownByApp } from './organization-bench.ts';
 
@@ -291,6 +292,30 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
     });
     expect([broken.status, broken.headers.get('content-type')]).toEqual([400, 'application/problem+json']);
     expect((await fetch(`${url}/nowhere`)).status).toBe(404);
+  });
+
+  it('lists terminals, of which who looks after a site sees its own', async () => {
+    const register = new TerminalRegister(city.shared);
+    for (const terminal of ['lobby', 'library']) {
+      await register.prepareEnrolment({ terminal, name: terminal }, commissioner);
+    }
+    const site = { name: '図書館', groups: [], terminals: ['library'] };
+    const made = await call('PUT', '/sites/books', {
+      token: admin,
+      body: site,
+      headers: { 'if-none-match': '*' },
+    });
+    expect(made.status).toBeLessThan(300);
+    const keeper = await signIn('keeper', ['facilities-admin'], ['books']);
+    const seen = async (token: string) =>
+      ((await call('GET', '/terminals', { token })).body.items as { id: string; state: string }[]).map(
+        ({ id, state }) => [id, state],
+      );
+    expect(await seen(admin)).toEqual([
+      ['library', 'waiting'],
+      ['lobby', 'waiting'],
+    ]);
+    expect(await seen(keeper)).toEqual([['library', 'waiting']]);
   });
 
   it('describes itself, and says that it serves', async () => {

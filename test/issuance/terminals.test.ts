@@ -9,8 +9,10 @@ import { makeCertificateRequest, readCertificateRequest } from '#adapters/x509/c
 import { toHex } from '#core/bytes/bytes.ts';
 import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
 import { deviceKeyProof } from '#core/sync/enrolment.ts';
+import { stateEveryMs, type TerminalState, terminalStateBytes } from '#core/sync/presence.ts';
 import { toBase64 } from '#core/sync/signed.ts';
 import { Admission, type TerminalPeer } from '#issuance/terminals/admission.ts';
+import { Presence } from '#issuance/terminals/presence.ts';
 import { type KeyClaim, TerminalCertificates } from '#issuance/terminals/terminal-certificates.ts';
 import { TerminalRegister } from '#issuance/terminals/terminal-register.ts';
 import { addTerminalRoutes } from '#issuance/terminals/terminal-routes.ts';
@@ -91,7 +93,7 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     bench = await makeBench(rig);
   });
   afterEach(async () => {
-    for (const table of ['terminals', 'enrolments', 'certificates'] as const) {
+    for (const table of ['terminals', 'enrolments', 'certificates', 'terminal_states'] as const) {
       await bench.ledger.db.deleteFrom(table).execute();
     }
     await bench.databases.stop();
@@ -108,6 +110,56 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     return serials.length;
   };
   const admits = (serialNumber: string) => bench.admission.admits({ identity: bench.identity, serialNumber });
+
+  it('tells who is online by what each said last', async () => {
+    await prepare();
+    const { clock, ledger, register } = bench;
+    const warned: object[] = [];
+    const presence = new Presence({
+      ledger: async (id) => (id === 'city' ? ledger : undefined),
+      clock,
+      log: { warn: (...words: unknown[]) => void warned.push(words) },
+    });
+    const head = { type: 'terminal-state', format: 1 } as const;
+    const device = {
+      terminal: 'lobby',
+      versions: {},
+      startedAtMs: 0,
+      clock: { utcMs: 0, trusted: true, floorMs: 0 },
+      journal: { writable: true },
+      ...{ doors: [], readers: [], faults: [] },
+    };
+    const say = (state: TerminalState, organization = 'city') => {
+      const from = { organization, terminal: 'lobby' };
+      return presence.take([{ from, kind: 'state', payload: terminalStateBytes(state) }]);
+    };
+    const here = { ...head, presence: 'here', device } as const;
+    const online = async () => (await register.list())[0]?.presence?.online;
+
+    await say({ ...head, presence: 'gone', why: 'lost' });
+    await say(here, 'ward');
+    expect(await online()).toBeUndefined();
+    await say(here);
+    expect((await register.list())[0]?.presence).toEqual({ online: true, heardAtMs: clock.utcMs(), device });
+    // the end of the connection before this one is told late
+    await say({ ...head, presence: 'gone', why: 'lost' });
+    clock.advance(stateEveryMs);
+    expect(await online()).toBe(true);
+    await say(here);
+    clock.advance(2 * stateEveryMs);
+    expect(await online()).toBe(true);
+    clock.advance(stateEveryMs);
+    expect(await online()).toBe(false);
+    // what came later does not count as a sign of life
+    await say({ ...head, presence: 'gone', why: 'lost' });
+    expect(await online()).toBe(false);
+    await say(here);
+    await say({ ...head, presence: 'gone', why: 'stopped' });
+    expect(await online()).toBe(false);
+    const from = { organization: 'city', terminal: 'lobby' };
+    await presence.take([{ from, kind: 'state', payload: new Uint8Array(9) }]);
+    expect(warned).toHaveLength(1);
+  });
 
   it('enrols a device once; the same keys get the same certificate, others none', async () => {
     const { secret } = await prepare();

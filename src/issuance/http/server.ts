@@ -18,6 +18,7 @@ import { addChangeSetRoutes, addRulesRoutes } from './plan-routes.ts';
 import { answerError, refuse } from './problem.ts';
 import { Routes } from './route.ts';
 import { addSessionRoutes } from './session-routes.ts';
+import { addTerminalListRoutes } from './terminal-list-routes.ts';
 
 export interface HttpAddress {
   readonly host: string;
@@ -110,6 +111,7 @@ export class HttpServer {
       addRulesRoutes(routes);
       addChangeSetRoutes(routes);
       addAdministratorRoutes(routes);
+      addTerminalListRoutes(routes);
       addImportRoutes(routes, scope, this.#parts.lists);
       this.#addOwn(scope);
     });

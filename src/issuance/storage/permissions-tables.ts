@@ -142,4 +142,6 @@ export interface PermissionsTables extends CommonTables {
     revoked_at_ms: number | null;
     reason: RevocationReason | null;
   };
+  /** the last that each terminal has said of itself; `state` is JSON (`TerminalState`) */
+  terminal_states: { terminal_id: string; state: string; heard_at_ms: number; offline_from_ms: number };
 }

@@ -1,4 +1,5 @@
 import { Fault } from '#core/fault.ts';
+import type { TerminalDevice } from '#core/sync/presence.ts';
 import { terminalName } from '#core/sync/terminal-identity.ts';
 import type { RevocationReason } from '#ports/certificates.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -26,6 +27,12 @@ export interface TerminalSummary {
   /** until when an enrolment file that was not used yet can be */
   readonly enrolmentUntilMs?: number;
   readonly certificateUntilMs?: number;
+  /** absent where it was never heard of */
+  readonly presence?: {
+    readonly online: boolean;
+    readonly heardAtMs: number;
+    readonly device: TerminalDevice;
+  };
 }
 
 /** Which terminals one organization has; what administrators do with them. */
@@ -105,7 +112,18 @@ export class TerminalRegister {
       .selectFrom('certificates')
       .select(['terminal_id', 'not_after_ms', 'revoked_at_ms'])
       .execute();
+    const states = new Map(
+      (await ledger.db.selectFrom('terminal_states').selectAll().execute()).map((row) => [
+        row.terminal_id,
+        {
+          online: nowMs < row.offline_from_ms,
+          heardAtMs: row.heard_at_ms,
+          device: JSON.parse(row.state) as TerminalDevice,
+        },
+      ]),
+    );
     return terminals.map(({ terminal_id: terminal, name }) => {
+      const presence = states.get(terminal);
       const own = certificates.filter(({ terminal_id }) => terminal_id === terminal);
       const until = own
         .filter((row) => row.revoked_at_ms === null && row.not_after_ms > nowMs)
@@ -119,6 +137,7 @@ export class TerminalRegister {
         state: until.length > 0 ? 'enrolled' : own.length > 0 ? 'shut' : 'waiting',
         ...(open && { enrolmentUntilMs: open.expires_at_ms }),
         ...(until.length > 0 && { certificateUntilMs: Math.max(...until) }),
+        ...(presence && { presence }),
       };
     });
   }

@@ -1,0 +1,180 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { profileFile } from '../contracts/deck.ts';
+import { kazasu } from './kazasu.ts';
+
+const main = join(import.meta.dirname, '../../src/cli/main.ts');
+const running = new Set<ChildProcess>();
+let folder = '';
+let port = 0;
+const at = (name: string): string => join(folder, name);
+
+/** Runs a program and resolves when it has logged `message`. */
+async function run(message: string, ...words: readonly string[]): Promise<Program> {
+  const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  const logged: string[] = [];
+  const faults: string[] = [];
+  const waiting = Promise.withResolvers<void>();
+  createInterface(child.stdout).on('line', (line) => {
+    const { msg, fault } = JSON.parse(line) as { msg: string; fault?: string };
+    logged.push(msg);
+    if (fault !== undefined) faults.push(fault);
+    if (msg === message) waiting.resolve();
+  });
+  child.once('exit', () => waiting.reject(new Error(`ended: ${logged.join('; ')}`)));
+  await waiting.promise;
+  return {
+    faults,
+    end: async (signal) => {
+      child.kill(signal);
+      return (await once(child, 'exit'))[0];
+    },
+  };
+}
+
+interface Program {
+  readonly faults: readonly string[];
+  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<unknown>;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+async function done(...words: readonly string[]): Promise<string> {
+  const { code, out, err } = await kazasu(...words);
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  return out;
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'kazasu-connected-'));
+  port = await freePort();
+  const brokerPort = await freePort();
+  writeFileSync(
+    at('issuance.yaml'),
+    `formatVersion: 1
+stateDirectory: ${at('server')}
+http: { port: 0 }
+terminals: { listen: 127.0.0.1, port: ${port}, brokerPort: ${brokerPort} }
+`,
+  );
+  mkdirSync(at('device'));
+  writeFileSync(
+    at('terminal.yaml'),
+    `formatVersion: 1
+terminal: lobby
+stateDirectory: ${at('device')}
+cardProfiles: [${profileFile('synthetic-type-c')}]
+readers: [{ id: reader, name: absent, door: door }]
+doors: [{ id: door, hardware: { strike: { kind: gpio, chip: absent, line: 1 } } }]
+journal: { reserveMiB: 8 }
+`,
+  );
+});
+afterAll(async () => {
+  await Promise.all(
+    [...running].map((child) => {
+      child.kill('SIGKILL');
+      return once(child, 'exit');
+    }),
+  );
+  rmSync(folder, { recursive: true });
+});
+
+const server = () => ['--config', at('issuance.yaml')];
+const place = () => [...server(), '--organization', 'city'];
+const runServer = () => run('ready', 'issuance', 'run', ...server());
+const runTerminal = () => run('connected to the server', 'terminal', 'run', '--config', at('terminal.yaml'));
+
+interface Listed {
+  readonly state: string;
+  readonly presence?: { readonly online: boolean; readonly heardAtMs: number; readonly device: object };
+}
+
+async function listed(): Promise<Listed | undefined> {
+  const { terminals } = JSON.parse(await done('issuance', 'terminal', 'list', ...place(), '--json'));
+  return terminals[0];
+}
+
+/** Resolves when the server has heard of the terminal after `sinceMs`. */
+const heard = (sinceMs: number) =>
+  vi.waitFor(
+    async () => {
+      const one = await listed();
+      expect(one?.presence?.online).toBe(true);
+      expect(one?.presence?.heardAtMs).toBeGreaterThan(sinceMs);
+      return one;
+    },
+    { timeout: 20_000, interval: 100 },
+  );
+
+/** The first root of the organization, and the enrolment of its terminal. */
+async function prepare(): Promise<void> {
+  const keys = ['root', 'policy', 'command'];
+  await Promise.all(keys.map((key) => done('issuance', 'trust', 'key', at(key))));
+  const platform = ['--authority', at('server/authorities/platform.pem')];
+  const roles = keys.flatMap((key) => [`--${key}-key`, at(`${key}.pub.pem`)]);
+  await done(
+    'issuance',
+    'trust',
+    'root',
+    '--organization',
+    'city',
+    ...platform,
+    ...roles,
+    '--out',
+    at('root-1'),
+  );
+  await done('issuance', 'trust', 'sign', at('root-1'), '--key', at('root'));
+  const file = ['--root', at('root-1'), '--out', at('enrolment.json')];
+  const address = ['--server', `https://localhost:${port}`];
+  await done('issuance', 'terminal', 'prepare', 'lobby', ...place(), ...platform, ...address, ...file);
+}
+
+it('a terminal is enrolled, connects, is seen, and finds back whoever of the two was killed', async () => {
+  await done('issuance', 'organization', 'city', ...server());
+  let issuance = await runServer();
+  await prepare();
+  await done('terminal', 'enrol', '--config', at('terminal.yaml'), '--file', at('enrolment.json'));
+  expect(await listed()).toEqual(expect.not.objectContaining({ presence: expect.anything() }));
+
+  let terminal = await runTerminal();
+  expect(await heard(0)).toMatchObject({
+    state: 'enrolled',
+    presence: { device: { terminal: 'lobby', readers: [{ reader: 'reader', ready: false }] } },
+  });
+
+  await terminal.end('SIGKILL');
+  let sinceMs = Date.now();
+  terminal = await runTerminal();
+  await heard(sinceMs);
+
+  await issuance.end('SIGKILL');
+  sinceMs = Date.now();
+  issuance = await runServer();
+  await heard(sinceMs);
+
+  expect(await terminal.end('SIGTERM')).toBe(0);
+  await vi.waitFor(async () => expect((await listed())?.presence?.online).toBe(false), { timeout: 10_000 });
+
+  // a command beside the server shuts it out, while it is connected
+  terminal = await runTerminal();
+  await done('issuance', 'terminal', 'shut', 'lobby', ...place());
+  await vi.waitFor(() => expect(terminal.faults).toContain('broker-refused'), { timeout: 20_000 });
+  expect(await terminal.end('SIGTERM')).toBe(0);
+  expect(await issuance.end('SIGTERM')).toBe(0);
+}, 120_000);
