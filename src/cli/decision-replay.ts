@@ -3,7 +3,6 @@ import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
 import type { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
 import { type Decision, denialReasons } from '#core/access/decision.ts';
 import type { Unused } from '#core/access/fact-kinds.ts';
-import { parseLimit } from '#core/access/holder-dates.ts';
 import { forgottenHolder, recordedDeclaration } from '#core/access/recorded-change.ts';
 import {
   type RecordedDecision,
@@ -12,10 +11,9 @@ import {
   recordedTime,
 } from '#core/access/recorded-tap.ts';
 import { Replay } from '#core/access/replay.ts';
-import { Fault } from '#core/fault.ts';
 import { type JournalEntry, parseEntry } from '#core/journal/entry.ts';
 import { counted } from './counted.ts';
-import { localTime } from './local-time.ts';
+import { localTime, timeLimit } from './local-time.ts';
 import { createOutput } from './output.ts';
 import { openPolicy, type PolicySource, policyOptions } from './policy-source.ts';
 
@@ -73,8 +71,8 @@ export function registerDecisionReplay(decision: Command): void {
 }
 
 async function replay(options: ReplayOptions, policy: PolicyReader, timeZone: string): Promise<ReplayReport> {
-  const fromMs = limit(options.from, 'from', timeZone) ?? Number.NEGATIVE_INFINITY;
-  const toMs = limit(options.to, 'until', timeZone) ?? Number.POSITIVE_INFINITY;
+  const fromMs = timeLimit(options.from, 'from', timeZone) ?? Number.NEGATIVE_INFINITY;
+  const toMs = timeLimit(options.to, 'until', timeZone) ?? Number.POSITIVE_INFINITY;
   const report: ReplayReport = { taps: 0, same: 0, erased: 0, beyond: 0, differences: [] };
   const reader = new JournalReader({ file: options.journal });
   await reader.start();
@@ -156,18 +154,6 @@ function unusedBy({ kind, body }: JournalEntry): Unused | undefined {
   if (kind === 'door') return body.event === 'granted-not-opened' ? 'not-passed' : undefined;
   const failed = kind === 'actuation' && (body.result === 'not-opened' || body.result === 'failed');
   return failed ? 'not-opened' : undefined;
-}
-
-function limit(text: string | undefined, edge: 'from' | 'until', timeZone: string): number | undefined {
-  if (text === undefined) return undefined;
-  const ms = parseLimit(text, edge, timeZone);
-  if (ms === undefined) {
-    throw new Fault(
-      'argument-invalid',
-      `"${text}" is no time; write a day such as 2026-04-01 or "2026-04-01 18:00"`,
-    );
-  }
-  return ms;
 }
 
 function reportText({ taps, same, erased, beyond, differences }: ReplayReport, timeZone: string): string {

@@ -27,6 +27,7 @@ const commands = [
   'journal verify',
   'journal export',
   'journal head',
+  'journal attendance',
   'journal erase',
   'config check',
   'config parameters',

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import type { ServiceRequest } from '#core/access/rule.ts';
-import { correctAttendance } from '#core/access/rules/services/attendance.ts';
 import { hourMs, minuteMs, mondayMs, outcomeOf, RuleBench } from './rule-bench.ts';
 
 const dayMs = 24 * hourMs;
@@ -60,23 +59,6 @@ describe('attendance', () => {
     one.distrust(0);
     expect(ask(one, work)).toBe('out');
     expect(ask(one, work)).toBe('double');
-  });
-
-  it.each([
-    ['nothing', [], []],
-    ['a day', ['in 0', 'out 480'], ['0-480']],
-    ['doubles, in any order', ['out 483', 'in 3', 'out 480', 'in 0'], ['0-480']],
-    ['a forgotten going', ['in 0', 'in 600', 'out 700'], ['0-', '600-700']],
-    ['a forgotten coming', ['out 5', 'in 10', 'out 20', 'out 400'], ['-5', '10-20', '-400']],
-  ])('is corrected: %s', (_, punches, stays) => {
-    const read = punches.map((text) => {
-      const [result, minutes] = text.split(' ');
-      return { result: result as 'in' | 'out', atMs: Number(minutes) * minuteMs };
-    });
-    const minute = (ms: number | undefined) => (ms === undefined ? '' : ms / minuteMs);
-    expect(
-      correctAttendance(read, 5 * minuteMs).map(({ inMs, outMs }) => `${minute(inMs)}-${minute(outMs)}`),
-    ).toEqual(stays);
   });
 });
 

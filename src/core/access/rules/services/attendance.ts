@@ -17,7 +17,7 @@ export const attendanceSchema = z.strictObject({ last: z.enum(['in', 'out']), si
 
 /**
  * Coming and going. Where the terminal does not ask which, a tap is the opposite of the last one. Doubles are told by
- * this boot's own clock: after a reboot a tap counts, and `correctAttendance` finds what was one too many.
+ * this boot's own clock: after a reboot a tap counts, and `correctAttendance` (attendance-stays.ts) finds what was one too many.
  */
 export function attendance(
   tap: Tap,
@@ -53,31 +53,4 @@ export function isPunch(
   asked: ServiceRequest,
 ): asked is ServiceRequest & { readonly action?: 'in' | 'out' | undefined } {
   return asked.action !== 'lend' && asked.action !== 'return';
-}
-
-/** One coming or going as it was recorded; milliseconds UTC. */
-export interface Punch {
-  readonly atMs: number;
-  readonly result: 'in' | 'out';
-}
-
-/** One stay; what is missing nobody recorded, and somebody has to ask the holder. */
-export interface Stay {
-  readonly inMs?: number;
-  readonly outMs?: number;
-}
-
-/** The stays of one holder: doubles within `doublesMs` are one, the first coming and the first going of each. */
-export function correctAttendance(punches: readonly Punch[], doublesMs: number): readonly Stay[] {
-  const stays: { inMs?: number; outMs?: number }[] = [];
-  let last: Punch | undefined;
-  for (const punch of punches.toSorted((a, b) => a.atMs - b.atMs)) {
-    if (last?.result === punch.result && punch.atMs - last.atMs <= doublesMs) continue;
-    const open = stays.at(-1);
-    if (punch.result === 'in') stays.push({ inMs: punch.atMs });
-    else if (open && open.outMs === undefined) open.outMs = punch.atMs;
-    else stays.push({ outMs: punch.atMs });
-    last = punch;
-  }
-  return stays;
 }
