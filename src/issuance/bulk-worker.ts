@@ -5,17 +5,20 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { readHolderFile } from '#adapters/csv/holder-file.ts';
 import { readHolderLines } from '#adapters/csv/holder-lines.ts';
 import { detectEncoding } from '#adapters/csv/text-blocks.ts';
+import { japaneseHolidays } from '#adapters/holidays/japan.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { isFault, toFaultRecord } from '#core/fault.ts';
 import type { BulkMessage, BulkWorkerData } from './bulk-work.ts';
 import { databaseSource } from './database-source.ts';
+import { DistributionBuilder } from './distribution/builder.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { DueChanges } from './permissions/due-changes.ts';
 import { type ListFiles, ListImporter } from './permissions/list-importer.ts';
 import { Databases } from './storage/databases.ts';
 
-/** Runs in a thread of its own what lasts: reading lists of holders, letting what is due come into force. */
+/** Runs in a thread of its own what lasts: reading lists of holders, letting what is due come into force, building what is
+ * distributed to terminals. */
 const { config, lookEveryMs } = workerData as BulkWorkerData;
 const port = parentPort;
 if (!port) throw new Error('this module runs as a thread');
@@ -30,6 +33,7 @@ const clock = new SystemClock();
 const databases = new Databases({ source: await databaseSource(config) });
 const organizations = new Organizations({ databases, clock, entropy: new SystemEntropy() });
 const importers = new Map<string, ListImporter>();
+const builders = new Map<string, DistributionBuilder>();
 let stopping = false;
 let wake = new AbortController();
 
@@ -67,8 +71,17 @@ async function workOn(organizationId: string): Promise<boolean> {
     await importer.recover();
     importers.set(organizationId, importer);
   }
+  let builder = builders.get(organizationId);
+  if (!builder) {
+    builder = new DistributionBuilder({ organization: organizationId, ledger, holidays: japaneseHolidays });
+    builders.set(organizationId, builder);
+  }
   let worked = false;
   while (!stopping && (await due.step(clock.utcMs()))) {
+    worked = true;
+    await setTimeout(pauseMs);
+  }
+  while (!stopping && (await builder.step(clock.utcMs()))) {
     worked = true;
     await setTimeout(pauseMs);
   }

@@ -5,13 +5,13 @@ import { PolicySyncFile } from '#adapters/sqlite/policy-sync-file.ts';
 import { AccessMemory } from '#core/access/access-memory.ts';
 import type { PolicySlice } from '#core/access/policy.ts';
 import type { JsonValue } from '#core/journal/record.ts';
+import type { ChunkSource } from '#ports/chunk-source.ts';
 import type { PolicySync } from '#ports/policy-sync.ts';
 import type { TrustStore } from '#ports/trust-store.ts';
 import type { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { DistributionTrust } from '#terminal/distribution-trust.ts';
 import type { Occurrence } from '#terminal/journal-writer.ts';
 import { PolicySyncing } from '#terminal/policy-sync.ts';
-import type { PolicyIssuer } from '../policy-issuer.ts';
 
 /** The database of a distributed policy on this thread, so that a test decides what happens between any two steps. */
 export class SyncHere implements PolicySync {
@@ -66,7 +66,7 @@ export class SyncDevice {
   readonly #file: string;
   readonly #reader: PolicyReader;
 
-  constructor(kept: Kept, parts: { readonly issuer: PolicyIssuer; readonly clock: SimulatedClock }) {
+  constructor(kept: Kept, parts: { readonly issuer: ChunkSource; readonly clock: SimulatedClock }) {
     this.clock = parts.clock;
     this.#file = join(kept.directory, 'policy.sqlite');
     this.sync = new SyncHere(this.#file);

@@ -48,9 +48,18 @@ export function viewOf(rules: SiteRules, places: TerminalPlaces): PolicyView {
 }
 
 /** What the view has of a holder: those groups alone that the rules name; undefined where nothing opens for them there. */
-export function inView(view: PolicyView, holder: BucketHolder): BucketHolder | undefined {
-  if (!holder.groups.some((group) => view.opening.has(group))) return undefined;
-  return { ...holder, groups: holder.groups.filter((group) => view.rules.groups.includes(group)) };
+export function inView(
+  { opening, rules }: Pick<PolicyView, 'opening'> & { readonly rules: Pick<SiteRules, 'groups'> },
+  holder: BucketHolder,
+): BucketHolder | undefined {
+  if (!holder.groups.some((group) => opening.has(group))) return undefined;
+  return { ...holder, groups: holder.groups.filter((group) => rules.groups.includes(group)) };
+}
+
+/** What of the view the text `holderPart` says: as much as {@link inView} asks for. */
+export function parseHolderPart(holderPart: string): Parameters<typeof inView>[0] {
+  const [opening, groups] = JSON.parse(holderPart) as [string[], string[]];
+  return { opening: new Set(opening), rules: { groups } };
 }
 
 /** Without schedules that nothing refers to, nor calendars and public holidays that no schedule does. */

@@ -1,10 +1,15 @@
 import { journal0001 } from './migrations/journal-0001.ts';
 import { permissions0001 } from './migrations/permissions-0001.ts';
 import { permissions0002 } from './migrations/permissions-0002.ts';
+import { permissions0003 } from './migrations/permissions-0003.ts';
 import { platform0001 } from './migrations/platform-0001.ts';
 import type { Migration } from './tables.ts';
 
 /** Steps of each kind of database, in order: the number of a version is how many of them it has behind it. */
 export const platformMigrations: readonly Migration[] = [platform0001];
-export const permissionsMigrations: readonly Migration[] = [permissions0001, permissions0002];
+export const permissionsMigrations: readonly Migration[] = [
+  permissions0001,
+  permissions0002,
+  permissions0003,
+];
 export const journalMigrations: readonly Migration[] = [journal0001];

@@ -1,6 +1,7 @@
 import type { RecordStatus } from '#core/access/policy.ts';
 import type { RevocationReason } from '#ports/certificates.ts';
 import type { CommonTables } from './common-tables.ts';
+import type { DistributionTables } from './distribution-tables.ts';
 
 /** Key of a card; without a diversifier, which is then empty, the record stands for any card with the user number. */
 interface CardKeyColumns {
@@ -22,7 +23,7 @@ export type ImportState = 'received' | 'working' | 'refused' | 'ready' | 'decide
 export type RulesState = 'planned' | 'in-force' | 'replaced' | 'cancelled';
 
 /** The database of one organization: who may do what, and who decides that. */
-export interface PermissionsTables extends CommonTables {
+export interface PermissionsTables extends CommonTables, DistributionTables {
   administrators: {
     administrator_id: string;
     name: string;
