@@ -16,12 +16,24 @@ const validForMs = 30 * 86_400_000;
 /** how often the same is said again, so that a terminal knows its policy to be young */
 const saidAgainMs = 300_000;
 const mostChanges = 200;
+/** what a message may have for those who missed one before it */
+const forLateBytes = 16_384;
+/** parts of messages kept, which many terminals share */
+const partsKept = 16;
 
 /** Keys of the role `policy` that sign here, and the version of the root that names them. */
 export interface PolicySigning {
   readonly signers: readonly Signer[];
   readonly rootVersion: number;
 }
+
+/** What of a policy goes with its manifest. */
+interface Late {
+  readonly changes: readonly BucketChange[];
+  readonly chunks: readonly Uint8Array[];
+}
+
+const nothing: Late = { changes: [], chunks: [] };
 
 /** A manifest signed and ready to be sent. */
 export interface SignedMessage {
@@ -35,6 +47,7 @@ export interface SignedMessage {
 export class Manifests {
   readonly #organization: string;
   readonly #db: Db;
+  readonly #late = new Map<string, Late>();
 
   constructor(parts: { readonly organization: string; readonly db: Db }) {
     this.#organization = parts.organization;
@@ -85,8 +98,29 @@ export class Manifests {
       rootVersion,
     });
     const manifest = await signDocument(raw, signers);
-    const message = encodeManifestMessage({ manifest, ...(await changedOfLate(this.#db, row)) });
+    const message = encodeManifestMessage({ manifest, ...(await this.#changedOfLate(row)) });
     return { terminal, version: row.version, issuedAtMs, message };
+  }
+
+  async #changedOfLate(row: PolicyRow): Promise<Late> {
+    const view = await this.#db
+      .selectFrom('views')
+      .selectAll()
+      .where('view_id', '=', row.view_id)
+      .where('root', '=', row.root)
+      .where('changed', '=', 0)
+      .executeTakeFirst();
+    // the next version is being made: what went with this one cannot be told any more
+    if (!view) return nothing;
+    // an index may come back, after another change than the first time
+    const key = JSON.stringify([view.view_id, view.root_number, row.rules_hash, row.rules_number]);
+    const known = this.#late.get(key);
+    if (known) return known;
+    const late = await changedOfLate(this.#db, row, view);
+    const oldest = this.#late.keys().next();
+    if (this.#late.size >= partsKept && !oldest.done) this.#late.delete(oldest.value);
+    this.#late.set(key, late);
+    return late;
   }
 
   /** What was sent is not due. */
@@ -100,22 +134,10 @@ export class Manifests {
 }
 
 /**
- * What came with the last change, and before it, newest first and as much as a message takes; nothing where the last
+ * What came with the last change, and before it, newest first; nothing where the last
  * change alone is too much, since a terminal would have to fetch the rest anyway.
  */
-async function changedOfLate(
-  db: Db,
-  row: PolicyRow,
-): Promise<{ readonly changes: BucketChange[]; readonly chunks: Uint8Array[] }> {
-  const nothing = { changes: [], chunks: [] };
-  const view = await db
-    .selectFrom('views')
-    .selectAll()
-    .where('view_id', '=', row.view_id)
-    .where('root', '=', row.root)
-    .where('changed', '=', 0)
-    .executeTakeFirst();
-  if (!view) return nothing;
+async function changedOfLate(db: Db, row: PolicyRow, view: PermissionsTables['views']): Promise<Late> {
   const chunks: Uint8Array[] = [];
   const rules = row.rules_number > view.root_before ? await readChunk(db, row.rules_hash) : undefined;
   let size = rules?.length ?? 0;
@@ -133,9 +155,10 @@ async function changedOfLate(
   for (const { bucket, change_number } of recent) {
     const hash = new Uint8Array(hashInIndex(index, bucket));
     const bytes = await readChunk(db, toHex(hash));
-    size += bytes?.length ?? maximumInlineBytes;
-    if (!bytes || size > maximumInlineBytes) {
-      return change_number > view.root_before ? nothing : { changes, chunks };
+    const isOfLast = change_number > view.root_before;
+    size += bytes?.length ?? maximumInlineBytes + 1;
+    if (!bytes || size > (isOfLast ? maximumInlineBytes : forLateBytes)) {
+      return isOfLast ? nothing : { changes, chunks };
     }
     changes.push({ bucket, hash });
     chunks.push(bytes);
