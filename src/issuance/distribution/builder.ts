@@ -160,6 +160,12 @@ async function seal(db: Db, view_id: number, head: number): Promise<void> {
       .execute();
   }
   await db.updateTable('views').set({ changed: 0 }).where('view_id', '=', view_id).execute();
+  await give(db, { ...view, root }, head);
+}
+
+/** Each terminal of a sealed view that has anything else until now gets a version more; all have the changes up to `head`. */
+async function give(db: Db, view: ViewRow & { readonly root: string }, head: number): Promise<void> {
+  const { view_id, root, bits, holders } = view;
   const planned = db.updateTable('terminal_policies').where('planned_view', '=', view_id);
   await planned.set({ rules_number: head }).whereRef('rules_hash', '<>', 'planned_rules').execute();
   await planned
@@ -168,15 +174,15 @@ async function seal(db: Db, view_id: number, head: number): Promise<void> {
       view_id,
       rules_hash: row.ref('planned_rules'),
       root,
-      bits: view.bits,
-      holders: view.holders,
+      bits,
+      holders,
     }))
     .where((where) =>
       where.or([
         where('version', '=', 0),
         where('rules_hash', '<>', where.ref('planned_rules')),
         where('root', '<>', root),
-        where('bits', '<>', view.bits),
+        where('bits', '<>', bits),
         where('view_id', '<>', view_id),
       ]),
     )
