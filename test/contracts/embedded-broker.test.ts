@@ -152,6 +152,24 @@ describe('the embedded broker when there is too much of it', () => {
     socket.destroy();
   });
 
+  it('lets nobody whose certificate is revoked keep out who came after under the name', async () => {
+    const stolen = await terminalCredentials(pki, named('lobby'));
+    await broker.revoke(stolen);
+    const { certificates, privateKey, authorities } = await terminalCredentials(pki, named('lobby'));
+    const tls = { cert: certificates, key: privateKey, ca: authorities };
+    const successor = connect({ ...tls, host: 'localhost', port: broker.port() });
+    successor.on('error', () => undefined);
+    await once(successor, 'secureConnect');
+    const thief = new Attacker(stolen, broker.port());
+    expect(await thief.connect()).toBe(false);
+    await thief.die();
+    const answer = Promise.race([once(successor, 'data'), once(successor, 'close')]);
+    // CONNECT (MQTT 3.1.1, 3.1) of a clean session, and the CONNACK that accepts it
+    successor.write(Uint8Array.from([0x10, 13, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 30, 0, 1, 0x78]));
+    expect(await answer).toEqual([Buffer.from([0x20, 2, 0, 0])]);
+    successor.destroy();
+  });
+
   it('says who tried what', async () => {
     const one = new Attacker(await terminalCredentials(pki, named('thief')), broker.port());
     expect(await one.connect()).toBe(true);

@@ -289,7 +289,7 @@ describe.each(databaseRigs)('distribution on $name', ({ start }) => {
       const app = Fastify();
       addDistributionRoutes(app, {
         shelf: async () => distribution.shelf,
-        peer: () => ({ identity, serialNumber: '' }),
+        peer: () => ({ identity, serialNumber: '', fingerprint: '' }),
         admission: { admits: () => admitted },
       });
       const { root, rules_hash } = await rulesNow();

@@ -11,7 +11,7 @@ import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
 import { deviceKeyProof } from '#core/sync/enrolment.ts';
 import { stateEveryMs, type TerminalState, terminalStateBytes } from '#core/sync/presence.ts';
 import { toBase64 } from '#core/sync/signed.ts';
-import { Admission, type TerminalPeer } from '#issuance/terminals/admission.ts';
+import { Admission, fingerprintOf, type TerminalPeer } from '#issuance/terminals/admission.ts';
 import { Presence } from '#issuance/terminals/presence.ts';
 import { type KeyClaim, TerminalCertificates } from '#issuance/terminals/terminal-certificates.ts';
 import { TerminalRegister } from '#issuance/terminals/terminal-register.ts';
@@ -43,6 +43,12 @@ function certificateOf(result: Certification): X509Certificate {
 }
 
 const serialOf = (result: Certification): string => certificateOf(result).serialNumber;
+
+/** What a connection shows of a certificate. */
+const shownOf = ({ serialNumber, raw }: X509Certificate) => ({
+  serialNumber,
+  fingerprint: fingerprintOf(new Uint8Array(raw)),
+});
 
 async function makeBench(rig: StartedRig) {
   const bench = await makeOrganization(rig, 'city');
@@ -109,7 +115,8 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     bench.admission.shut('city', serials);
     return serials.length;
   };
-  const admits = (serialNumber: string) => bench.admission.admits({ identity: bench.identity, serialNumber });
+  const admits = (result: Certification) =>
+    bench.admission.admits({ identity: bench.identity, ...shownOf(certificateOf(result)) });
 
   it('tells who is online by what each said last', async () => {
     await prepare();
@@ -165,7 +172,7 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     const { secret } = await prepare();
     const first = await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
     expect(certificateOf(first).subject).toBe('O=city\nCN=lobby');
-    expect(admits(serialOf(first))).toBe(true);
+    expect(admits(first)).toBe(true);
     // ECDSA signs anew: the request is another, the key is not
     const again = await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
     expect(again).toEqual(first);
@@ -244,9 +251,9 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
       claim: await device.claim(),
     });
     const { secret } = await prepare();
-    expect(admits(serialOf(first))).toBe(true);
+    expect(admits(first)).toBe(true);
     const second = await bench.terminals.enrol('lobby', { secret, claim: await new Device().claim() });
-    expect([admits(serialOf(first)), admits(serialOf(second))]).toEqual([false, true]);
+    expect([admits(first), admits(second)]).toEqual([false, true]);
     expect(bench.cuts()).toBe(1);
     const renewal = { shown: serialOf(first), claim: await device.claim() };
     expect(await bench.terminals.renew('lobby', renewal)).toEqual({ kind: 'refused', reason: 'revoked' });
@@ -269,7 +276,7 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
       renewals.push(renewed);
       shown = serialOf(renewed);
     }
-    const good = [first, ...renewals].map((result) => admits(serialOf(result)));
+    const good = [first, ...renewals].map((result) => admits(result));
     expect(good).toEqual([false, false, true, true]);
   });
 
@@ -301,7 +308,7 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     const { secret } = await prepare();
     expect(await shut('key-compromise')).toBe(1);
     expect(await shut('key-compromise')).toBe(0);
-    expect(admits(serialOf(first))).toBe(false);
+    expect(admits(first)).toBe(false);
     const open = await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
     expect(open).toEqual({ kind: 'refused', reason: 'secret' });
     const list = new X509Crl(new Uint8Array(await bench.certificates.revocationList()));
@@ -319,13 +326,24 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     const restarted = new Admission({ shut: () => undefined });
     await restarted.load('city', bench.ledger, bench.clock.utcMs());
     const identity = bench.identity;
-    expect(restarted.admits({ identity, serialNumber: serialOf(first) })).toBe(true);
-    const forged = newCertificateSerial(entropy.bytes(16));
-    expect(restarted.admits({ identity, serialNumber: forged })).toBe(false);
+    const shown = shownOf(certificateOf(first));
+    expect(restarted.admits({ identity, ...shown })).toBe(true);
+    const serialNumber = newCertificateSerial(entropy.bytes(16));
+    expect(restarted.admits({ identity, ...shown, serialNumber })).toBe(false);
+    const forged = await bench.authority.issueTerminal({
+      identity,
+      publicKey: new TestKey().publicKey(),
+      serialNumber: shown.serialNumber,
+      notBeforeMs: bench.clock.utcMs(),
+      notAfterMs: bench.clock.utcMs() + day,
+    });
+    const copied = shownOf(new X509Certificate(forged));
+    expect(copied.serialNumber).toBe(shown.serialNumber);
+    expect(restarted.admits({ identity, ...copied })).toBe(false);
     const elsewhere = { organization: 'ward', terminal: 'lobby' };
-    expect(restarted.admits({ identity: elsewhere, serialNumber: serialOf(first) })).toBe(false);
+    expect(restarted.admits({ identity: elsewhere, ...shown })).toBe(false);
     await restarted.load('city', bench.ledger, bench.clock.utcMs() + 366 * day);
-    expect(restarted.admits({ identity, serialNumber: serialOf(first) })).toBe(false);
+    expect(restarted.admits({ identity, ...shown })).toBe(false);
   });
 
   it('tells of each terminal where it stands', async () => {
@@ -435,9 +453,10 @@ describe('what devices ask over HTTPS', () => {
     device.key = new TestKey();
     const renewal = sent(await device.claim());
     expect((await server.post('renewal', renewal)).status).toBe(401);
-    server.show({ identity: server.bench.identity, serialNumber: newCertificateSerial(entropy.bytes(16)) });
+    const shown = { identity: server.bench.identity, ...shownOf(certificate) };
+    server.show({ ...shown, serialNumber: newCertificateSerial(entropy.bytes(16)) });
     expect((await server.post('renewal', renewal)).status).toBe(401);
-    server.show({ identity: server.bench.identity, serialNumber: certificate.serialNumber });
+    server.show(shown);
     expect((await server.post('renewal', renewal)).status).toBe(200);
     server.bench.admission.shut(
       'city',

@@ -88,7 +88,7 @@ export class EmbeddedBroker {
   readonly #known = new WeakMap<Client, Known>();
   /** by name; those that are through with CONNECT */
   readonly #served = new Map<string, Client>();
-  /** by name; those of which CONNECT is awaited */
+  /** by certificate; those of which CONNECT is awaited */
   readonly #arriving = new Map<string, Client>();
   #handshakes = 0;
 
@@ -185,7 +185,7 @@ export class EmbeddedBroker {
       socket.destroy();
       return;
     }
-    const { username } = peer;
+    const { username, fingerprint } = peer;
     const exceeded = (bound: 'packet' | 'waiting'): void =>
       this.#tell({ kind: bound === 'packet' ? 'packet-too-large' : 'receiver-too-slow', username });
     const { waitingBytes } = this.#options.limits;
@@ -198,9 +198,9 @@ export class EmbeddedBroker {
     );
     this.#known.set(client, { peer, may: permissionsOf(peer) });
     // one certificate holds one connection open without saying what it wants
-    this.#arriving.get(username)?.close();
-    this.#arriving.set(username, client);
-    socket.once('close', () => forget(this.#arriving, username, client));
+    this.#arriving.get(fingerprint)?.close();
+    this.#arriving.set(fingerprint, client);
+    socket.once('close', () => forget(this.#arriving, fingerprint, client));
   }
 
   /** Name and id are those of the certificate; what the client says of them is not looked at. */
@@ -215,7 +215,7 @@ export class EmbeddedBroker {
     packet.clientId = known.peer.username;
     // nothing is kept for those who are away: they are told what they missed when they come back
     packet.clean = true;
-    forget(this.#arriving, known.peer.username, client);
+    forget(this.#arriving, known.peer.fingerprint, client);
     return true;
   }
 

@@ -9,6 +9,7 @@ import {
 export type Peer = {
   readonly username: string;
   readonly serialNumber: string;
+  /** SHA-256 of the certificate, upper-case hexadecimal */
   readonly fingerprint: string;
 } & ({ readonly kind: 'terminal'; readonly identity: TerminalIdentity } | { readonly kind: 'issuance' });
 
@@ -22,7 +23,8 @@ export function peerOf(socket: TLSSocket): Peer | undefined {
   if (!certificate) return undefined;
   // RFC 2253 writes the last part first
   const username = (certificate.subject ?? '').split('\n').reverse().join(',');
-  const { serialNumber, fingerprint256: fingerprint } = certificate;
+  const { serialNumber, fingerprint256 } = certificate;
+  const fingerprint = fingerprint256.replaceAll(':', '');
   if (username === issuanceUsername) return { kind: 'issuance', username, serialNumber, fingerprint };
   const identity = parseBrokerUsername(username);
   return identity && { kind: 'terminal', identity, username, serialNumber, fingerprint };

@@ -1,3 +1,5 @@
+import { toHex } from '#core/bytes/bytes.ts';
+import { digest } from '#core/crypto/digest.ts';
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
 import type { Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
@@ -6,14 +8,22 @@ import type { PermissionsTables } from '../storage/permissions-tables.ts';
 export interface TerminalPeer {
   readonly identity: TerminalIdentity;
   readonly serialNumber: string;
+  /** SHA-256 of the certificate, upper-case hexadecimal */
+  readonly fingerprint: string;
+}
+
+/** Of a certificate, DER. */
+export function fingerprintOf(certificate: Uint8Array): string {
+  return toHex(digest('sha-256', certificate));
 }
 
 /**
  * The certificates that are good, in memory, so that each connection and each request can be asked about at once. What
- * is not among them is refused, also where an authority's signature is right: whoever stole its key made it.
+ * is not among them, byte for byte, is refused, also where an authority's signature is right: whoever stole its key made it.
  */
 export class Admission {
-  readonly #good = new Map<string, Set<string>>();
+  /** by organization and serial number: the fingerprint */
+  readonly #good = new Map<string, Map<string, string>>();
   readonly #shut: () => void;
 
   /** `shut`: connections are to be looked at again */
@@ -25,21 +35,22 @@ export class Admission {
   async load(organization: string, ledger: Ledger<PermissionsTables>, nowMs: number): Promise<void> {
     const rows = await ledger.db
       .selectFrom('certificates')
-      .select('serial_number')
+      .select(['serial_number', 'certificate'])
       .where('revoked_at_ms', 'is', null)
       .where('not_after_ms', '>', nowMs)
       .execute();
-    this.#good.set(organization, new Set(rows.map((row) => row.serial_number)));
+    const good = rows.map((row) => [row.serial_number, fingerprintOf(row.certificate)] as const);
+    this.#good.set(organization, new Map(good));
     this.#shut();
   }
 
-  admits({ identity, serialNumber }: TerminalPeer): boolean {
-    return this.#good.get(identity.organization)?.has(serialNumber) === true;
+  admits({ identity, serialNumber, fingerprint }: TerminalPeer): boolean {
+    return this.#good.get(identity.organization)?.get(serialNumber) === fingerprint;
   }
 
-  admit({ identity, serialNumber }: TerminalPeer): void {
-    const good = this.#good.get(identity.organization) ?? new Set();
-    this.#good.set(identity.organization, good.add(serialNumber));
+  admit({ identity, serialNumber, fingerprint }: TerminalPeer): void {
+    const good = this.#good.get(identity.organization) ?? new Map<string, string>();
+    this.#good.set(identity.organization, good.set(serialNumber, fingerprint));
   }
 
   shut(organization: string, serialNumbers: readonly string[]): void {

@@ -2,7 +2,7 @@ import { toHex } from '#core/bytes/bytes.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
-import type { Admission } from './admission.ts';
+import { type Admission, fingerprintOf } from './admission.ts';
 import { hashOfSecret } from './enrolment-secret.ts';
 import type { KeyClaim, MadeCertificate, TerminalCertificates } from './terminal-certificates.ts';
 import { revokeCertificates } from './terminal-register.ts';
@@ -124,7 +124,8 @@ export class Terminals {
     shut: readonly string[],
   ): Certification {
     const { organization, admission, certificates } = this.#parts;
-    admission.admit({ identity: { organization, terminal }, serialNumber });
+    const identity = { organization, terminal };
+    admission.admit({ identity, serialNumber, fingerprint: fingerprintOf(certificate) });
     admission.shut(organization, shut);
     return { kind: 'certified', chain: certificates.chain(certificate) };
   }
