@@ -25,7 +25,10 @@ export type BusState =
 export type PublishOutcome = 'taken' | 'full' | 'away';
 
 export interface BusHandlers {
-  /** One after another: the next comes when it has resolved. */
+  /**
+   * One after another: the next comes when it has resolved, so that it is to be soon. Where it rejects, the message is
+   * lost, somebody is told, and the next one comes; nothing brings it again, and it was acknowledged before.
+   */
   readonly received: (message: DownMessage) => Promise<void>;
   /** Each change; nothing that was published before a `connected` is still under way. */
   readonly changed: (state: BusState) => void;

@@ -7,10 +7,11 @@ import type { TerminalConfig } from '#core/config/terminal-config.ts';
 import { isFault } from '#core/fault.ts';
 import type { DeviceIdentity } from '#core/sync/device-identity.ts';
 import { fromBase64 } from '#core/sync/signed.ts';
+import type { DownKind } from '#core/sync/topics.ts';
 import type { Clock } from '#ports/clock.ts';
 import { CertificateRenewal } from './certificate-renewal.ts';
 import { Enrolment } from './enrolment.ts';
-import { lastWill, ServerLink } from './server-link.ts';
+import { type DownHandlers, type LinkParticipant, lastWill, ServerLink } from './server-link.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ServerConnectionParts {
@@ -61,6 +62,7 @@ async function connect({
     will: lastWill(),
     clock,
     random: Math.random,
+    failed: (error) => log.error({ err: error }, 'a message of the server was lost'),
   });
   const renewal = new CertificateRenewal(identity, {
     enrolment: new Enrolment({
@@ -76,13 +78,27 @@ async function connect({
       identity = next;
     },
   });
-  const link = new ServerLink({ bus, terminal, clock, log });
+  const { handlers, participants } = dealings(terminal);
+  const link = new ServerLink({ bus, terminal, clock, log, handlers, participants });
   await link.start();
   renewal.start();
   return async () => {
     renewal.stop();
     await link.stop();
   };
+}
+
+/** What a terminal and its server have to do with each other besides saying how it is. */
+function dealings({ policySync }: Terminal): {
+  readonly handlers: DownHandlers;
+  readonly participants: readonly LinkParticipant[];
+} {
+  const handlers = new Map<DownKind, (payload: Uint8Array) => Promise<void>>();
+  if (policySync) {
+    handlers.set('manifest', (payload) => policySync.manifestReceived(payload));
+    handlers.set('revocation', (payload) => policySync.revocationReceived(payload));
+  }
+  return { handlers, participants: [] };
 }
 
 function credentialsOf({ certificates, privateKey, authority }: DeviceIdentity) {

@@ -1,13 +1,29 @@
 import type { Logger } from 'pino';
 import type { FaultCode } from '#core/fault.ts';
 import { stateEveryMs, type TerminalState, terminalStateBytes } from '#core/sync/presence.ts';
+import type { DownKind } from '#core/sync/topics.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { BusState, DownMessage, MessageBus, UpMessage } from '#ports/message-bus.ts';
 import type { Terminal } from './terminal.ts';
 
+/**
+ * What becomes of a message, by its kind. It resolves soon: until then nothing else is heard from the server. What it
+ * throws is logged.
+ */
+export type DownHandlers = ReadonlyMap<DownKind, (payload: Uint8Array) => Promise<void>>;
+
+/** Who is told whether the server is reached; both return at once. */
+export interface LinkParticipant {
+  /** At each connection, before anything is received over it; nothing published before is still under way. */
+  connected(): void;
+  lost(): void;
+}
+
 export interface ServerLinkParts {
   readonly bus: MessageBus;
-  readonly terminal: Pick<Terminal, 'diagnostics' | 'policySync'>;
+  readonly terminal: Pick<Terminal, 'diagnostics'>;
+  readonly handlers: DownHandlers;
+  readonly participants: readonly LinkParticipant[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -58,22 +74,28 @@ export class ServerLink {
     await bus.stop();
   }
 
+  /** Nothing that comes from outside may end this terminal, or close its ears. */
   async #received({ kind, payload }: DownMessage): Promise<void> {
-    const { policySync } = this.#parts.terminal;
-    if (kind === 'manifest') await policySync?.manifestReceived(payload);
-    else if (kind === 'revocation') await policySync?.revocationReceived(payload);
+    const { handlers, log } = this.#parts;
+    try {
+      await handlers.get(kind)?.(payload);
+    } catch (error) {
+      log.error({ err: error, kind }, 'a message of the server could not be taken');
+    }
   }
 
   #changed(state: BusState): void {
-    const { log } = this.#parts;
+    const { log, participants } = this.#parts;
     if (state.kind === 'connected') {
       this.#connected = true;
       this.#fault = undefined;
       log.info('connected to the server');
+      for (const participant of participants) participant.connected();
       void this.#tell();
       return;
     }
     this.#next?.();
+    if (this.#connected) for (const participant of participants) participant.lost();
     this.#connected = false;
     if (!state.fault || state.fault.code === this.#fault) return;
     // each try that fails says the same again

@@ -83,7 +83,12 @@ export function describeBrokerAttacks(name: string, makeBroker: (pki: TestPki) =
       [taken, received, states] = [new Seen(), new Seen(), new Seen()];
       const serverStates = new Seen<BusState>();
       const credentials = await terminalCredentials(pki, lobby);
-      bus = new TerminalBus({ ...link(), identity: lobby, credentials: async () => credentials });
+      bus = new TerminalBus({
+        ...link(),
+        identity: lobby,
+        credentials: async () => credentials,
+        failed: () => undefined,
+      });
       intake = new MqttIntake({ ...link(), credentials: async () => pki.issuance, failed: () => undefined });
       await intake.start({
         consume: async (batch) => batch.forEach(taken.add),

@@ -38,6 +38,7 @@ describe('the embedded broker when there is too much of it', () => {
     clock: new SystemClock(),
     random: Math.random,
     retry: { firstMs: 20, mostMs: 200 },
+    failed: () => undefined,
   });
 
   async function startTerminal(terminal: string) {
@@ -52,11 +53,7 @@ describe('the embedded broker when there is too much of it', () => {
   }
 
   async function startServer(): Promise<MqttIntake> {
-    const intake = new MqttIntake({
-      ...link(),
-      credentials: async () => pki.issuance,
-      failed: () => undefined,
-    });
+    const intake = new MqttIntake({ ...link(), credentials: async () => pki.issuance });
     const states = new Seen<BusState>();
     running.push(intake);
     await intake.start({ consume: async () => undefined, changed: states.add });

@@ -25,12 +25,12 @@ async function openRig(broker: Broker, fail: () => Promise<void>): Promise<BusRi
     clock: new SystemClock(),
     random: Math.random,
     retry: { firstMs: 20, mostMs: 200 },
+    failed: () => undefined,
   });
   return {
     bus: (identity) =>
       new TerminalBus({ ...common(), identity, credentials: () => terminalCredentials(pki, identity) }),
-    intake: () =>
-      new MqttIntake({ ...common(), credentials: async () => pki.issuance, failed: () => undefined }),
+    intake: () => new MqttIntake({ ...common(), credentials: async () => pki.issuance }),
     fail,
     recover: () => broker.start(),
     stop: () => broker.stop(),

@@ -156,6 +156,17 @@ export function describeMessageBus(name: string, openRig: () => Promise<BusRig>)
       expect(most).toBe(1);
     });
 
+    it('brings the next message after one that could not be taken', async () => {
+      const { intake } = await startIntake();
+      const user = await startBus(lobby, () => Promise.reject(new Error('the disk is full')));
+      await connected(user);
+      for (const payload of ['1', '2']) {
+        await intake.publish({ to: lobby, kind: 'ack', payload: bytes(payload) });
+      }
+      await user.received.atLeast(2);
+      expect(user.received.all.map(({ payload }) => text(payload))).toEqual(['1', '2']);
+    });
+
     it('commits one batch after another, and goes on after one that could not be committed', async () => {
       let atOnce = 0;
       let most = 0;

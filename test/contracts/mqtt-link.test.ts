@@ -27,6 +27,7 @@ async function firstState(port: number, credentials: TlsCredentials): Promise<Bu
     credentials: async () => credentials,
     clock: new SystemClock(),
     random: Math.random,
+    failed: () => undefined,
   });
   await bus.start({ received: async () => undefined, changed: states.add });
   await states.atLeast(1);
@@ -119,6 +120,7 @@ describe('a terminal’s link', () => {
       credentials: async () => shown,
       clock: new SystemClock(),
       random: Math.random,
+      failed: () => undefined,
       retry: { firstMs: 20, mostMs: 100 },
     });
     await bus.start({ received: async () => undefined, changed: states.add });
@@ -138,6 +140,7 @@ describe('a terminal’s link', () => {
       address: { host: 'localhost', port: broker.port() },
       identity: lobby,
       credentials: () => terminalCredentials(pki, lobby),
+      failed: () => undefined,
       clock: {
         monotonicUs: () => clock.monotonicUs(),
         after: (delayMs, action) => {

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { Fault } from '#core/fault.ts';
 import type { Diagnostics } from '#core/sync/command.ts';
 import { readTerminalState, stateEveryMs } from '#core/sync/presence.ts';
 import type { BusHandlers, MessageBus, PublishOutcome, UpMessage } from '#ports/message-bus.ts';
@@ -45,25 +46,35 @@ describe('the link of a terminal with its server', () => {
   let clock: SimulatedClock;
   let link: ServerLink;
   const received: string[] = [];
+  const told: string[] = [];
   const logged: string[] = [];
 
   beforeEach(async () => {
     bus = new HeldBus();
     clock = new SimulatedClock({ utcMs: 0 });
     received.length = 0;
+    told.length = 0;
     logged.length = 0;
     link = new ServerLink({
       bus,
       clock,
       log: pino({}, { write: (line: string) => logged.push(JSON.parse(line).msg) }),
-      terminal: {
-        diagnostics: async () => diagnostics,
-        policySync: {
-          manifestReceived: async () => void received.push('manifest'),
-          revocationReceived: async () => void received.push('revocation'),
-          status: () => ({ altered: false }),
-        },
-      },
+      terminal: { diagnostics: async () => diagnostics },
+      handlers: new Map([
+        ['manifest', async () => void received.push('manifest')],
+        ['revocation', async () => void received.push('revocation')],
+        ['command', () => Promise.reject(new Fault('policy-unwritable', 'the disk is full'))],
+        [
+          'group',
+          () => {
+            throw new TypeError('a bug');
+          },
+        ],
+      ]),
+      participants: [
+        { connected: () => told.push('connected'), lost: () => told.push('lost') },
+        { connected: () => told.push('connected too'), lost: () => undefined },
+      ],
     });
     await link.start();
   });
@@ -106,11 +117,28 @@ describe('the link of a terminal with its server', () => {
     expect(readTerminalState(lastWill().payload)).toMatchObject({ presence: 'gone', why: 'lost' });
   });
 
-  it('passes on what the server says of the policy', async () => {
+  it('passes on what the server says, by its kind', async () => {
     for (const kind of ['manifest', 'ack', 'revocation'] as const) {
       await bus.handlers?.received({ kind, payload: new Uint8Array() });
     }
     expect(received).toEqual(['manifest', 'revocation']);
+  });
+
+  it('goes on hearing after a message that could not be taken', async () => {
+    for (const kind of ['command', 'group', 'manifest'] as const) {
+      await expect(bus.handlers?.received({ kind, payload: new Uint8Array() })).resolves.toBeUndefined();
+    }
+    expect(received).toEqual(['manifest']);
+    expect(logged).toEqual(Array(2).fill('a message of the server could not be taken'));
+  });
+
+  it('tells those who take part whether the server is reached, each change once', async () => {
+    bus.handlers?.changed({ kind: 'away' });
+    await connect();
+    bus.handlers?.changed({ kind: 'away' });
+    bus.handlers?.changed({ kind: 'away' });
+    await connect();
+    expect(told).toEqual(['connected', 'connected too', 'lost', 'connected', 'connected too']);
   });
 
   it('tells why it is not connected once, not at each try', async () => {

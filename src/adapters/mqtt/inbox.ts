@@ -1,6 +1,8 @@
 export interface InboxOptions<T> {
   /** Takes what came, one batch after another. */
   readonly take: (batch: readonly T[]) => Promise<void>;
+  /** A batch was not taken: it is dropped, and the next one comes. */
+  readonly failed: (error: unknown) => void;
   readonly mostInBatch: number;
   /** what may wait here; whoever brings more waits, and with them the broker */
   readonly limits: { readonly messages: number; readonly bytes: number };
@@ -43,10 +45,15 @@ export class Inbox<T> {
   }
 
   async #takeAll(): Promise<void> {
+    const { take, failed, mostInBatch, bytesOf } = this.#options;
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, this.#options.mostInBatch);
-      await this.#options.take(batch);
-      for (const message of batch) this.#bytes -= this.#options.bytesOf(message);
+      const batch = this.#waiting.splice(0, mostInBatch);
+      try {
+        await take(batch);
+      } catch (error) {
+        failed(error);
+      }
+      for (const message of batch) this.#bytes -= bytesOf(message);
       this.#makeRoom();
     }
     this.#taking = undefined;

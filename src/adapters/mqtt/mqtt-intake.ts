@@ -29,7 +29,8 @@ export class MqttIntake implements Intake {
 
   async start({ consume, changed }: IntakeHandlers): Promise<void> {
     const inbox = new Inbox<TakenMessage>({
-      take: (batch) => consume(batch).catch(this.#options.failed),
+      take: consume,
+      failed: this.#options.failed,
       mostInBatch,
       limits: incoming,
       bytesOf: ({ payload }) => payload.length,

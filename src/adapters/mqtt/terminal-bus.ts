@@ -9,6 +9,8 @@ export interface TerminalBusOptions
   readonly identity: TerminalIdentity;
   /** what the broker tells the server when this terminal is gone without leave */
   readonly will?: UpMessage;
+  /** A message was not taken by whoever receives; the next one comes all the same. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** on a device with little memory */
@@ -19,10 +21,12 @@ const incoming = { messages: 256, bytes: 2 * 1_048_576 };
 export class TerminalBus implements MessageBus {
   readonly #identity: TerminalIdentity;
   readonly #link: MqttLink;
+  readonly #failed: (error: unknown) => void;
   #inbox: Inbox<DownMessage> | undefined;
 
-  constructor({ identity, will, ...options }: TerminalBusOptions) {
+  constructor({ identity, will, failed, ...options }: TerminalBusOptions) {
     this.#identity = identity;
+    this.#failed = failed;
     this.#link = new MqttLink({
       ...options,
       username: brokerUsername(identity),
@@ -35,6 +39,7 @@ export class TerminalBus implements MessageBus {
   async start({ received, changed }: BusHandlers): Promise<void> {
     const inbox = new Inbox<DownMessage>({
       take: async ([message]) => message && received(message),
+      failed: this.#failed,
       mostInBatch: 1,
       limits: incoming,
       bytesOf: ({ payload }) => payload.length,
