@@ -57,6 +57,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
     'administrator',
     async () => (await import('./issuance-administrator.ts')).registerIssuanceAdministrator,
   ],
+  ['issuance', 'holder', async () => (await import('./issuance-holder.ts')).registerIssuanceHolder],
   ['issuance', 'trust', async () => (await import('./issuance-trust.ts')).registerIssuanceTrust],
   ['issuance', 'terminal', async () => (await import('./issuance-terminal.ts')).registerIssuanceTerminal],
   ['issuance', 'audit', async () => (await import('./issuance-audit.ts')).registerIssuanceAudit],

@@ -43,6 +43,10 @@ const commands = [
   'issuance administrator',
   'issuance audit',
   'issuance terminal',
+  'issuance holder suspend',
+  'issuance holder resume',
+  'issuance holder show',
+  'issuance holder',
   'issuance trust',
   'door lock',
 ] as const;
