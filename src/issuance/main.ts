@@ -19,6 +19,7 @@ import { BulkWork } from './bulk-work.ts';
 import { type IssuanceConfig, parseIssuanceConfig } from './config.ts';
 import { databaseSource } from './database-source.ts';
 import { HttpServer } from './http/server.ts';
+import { OrganizationFaults } from './organizations/organization-faults.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { Services } from './services.ts';
 import { Databases } from './storage/databases.ts';
@@ -75,8 +76,11 @@ export async function runIssuance(configFile: string): Promise<void> {
   const { config, services, databases, organizations } = issuance;
   log = pino({ level: config.log.level }, destination(1));
   const stopped = stopSignal();
+  const faults = new OrganizationFaults({
+    tell: (organization, fault) => log.error({ organization, fault: fault.code }, fault.message),
+  });
   // a database that must not be touched is told at the start
-  for (const { id } of await organizations.list()) await services.find(id);
+  await faults.each(await organizations.list(), ({ id }) => services.find(id));
   const bulk = new BulkWork({
     config: { database: config.database, stateDirectory: config.stateDirectory },
     lookEveryMs,
@@ -94,7 +98,7 @@ export async function runIssuance(configFile: string): Promise<void> {
       await organizations.list();
     },
   });
-  const seal = repeated(sealEveryMs, () => sealAll(issuance), log);
+  const seal = repeated(sealEveryMs, () => sealAll(issuance, faults), log);
   const gateway =
     config.terminals &&
     new TerminalGateway({
@@ -115,16 +119,20 @@ export async function runIssuance(configFile: string): Promise<void> {
     await refreshing?.();
     await gateway?.stop();
     await Promise.all([bulk.stop(), seal()]);
-    await sealAll(issuance);
+    await sealAll(issuance, faults);
     await databases.stop();
   }
 }
 
 /** Signs the heads of all audit journals. */
-async function sealAll({ organizations, services, signing, clock }: Issuance): Promise<void> {
+async function sealAll(
+  { organizations, services, signing, clock }: Issuance,
+  faults: OrganizationFaults,
+): Promise<void> {
   await (await organizations.platformAudit()).seal(signing, clock);
-  for (const { id } of await organizations.list())
-    await (await services.find(id))?.audit.seal(signing, clock);
+  await faults.each(await organizations.list(), async ({ id }) =>
+    (await services.find(id))?.audit.seal(signing, clock),
+  );
 }
 
 /** Does `action` again and again until the function returned is called, which waits for the last one to end. */

@@ -8,14 +8,15 @@ import { MqttIntake } from '#adapters/mqtt/mqtt-intake.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { readCertificateRequest } from '#adapters/x509/certificate-request.ts';
 import { Fault } from '#core/fault.ts';
-import type { TakenMessage } from '#ports/intake.ts';
 import type { BusState } from '#ports/message-bus.ts';
 import { AuthorityFiles, type ServerCredentials } from './authority-files.ts';
 import type { IssuanceConfig } from './config.ts';
 import type { Issuance } from './main.ts';
+import { OrganizationFaults } from './organizations/organization-faults.ts';
 import { Admission, type TerminalPeer } from './terminals/admission.ts';
 import { Presence } from './terminals/presence.ts';
 import { TerminalCertificates } from './terminals/terminal-certificates.ts';
+import { type GatewayContext, type TerminalFeature, takeByKind } from './terminals/terminal-feature.ts';
 import { TerminalListener } from './terminals/terminal-listener.ts';
 import { addTerminalRoutes } from './terminals/terminal-routes.ts';
 import { Terminals } from './terminals/terminals.ts';
@@ -34,7 +35,8 @@ export class TerminalGateway {
   readonly #parts: TerminalGatewayParts;
   readonly #authorities: AuthorityFiles;
   readonly #admission: Admission;
-  readonly #presence: Presence;
+  readonly #features: readonly TerminalFeature[];
+  readonly #faults: OrganizationFaults;
   readonly #terminals = new Map<string, Promise<Terminals | undefined>>();
   /** by organization: the change up to which its certificates are known */
   readonly #admitted = new Map<string, number>();
@@ -51,13 +53,18 @@ export class TerminalGateway {
       entropy: new SystemEntropy(),
     });
     this.#admission = new Admission({ shut: () => this.#broker?.recheck() });
-    this.#presence = new Presence({
-      ledger: async (id) => {
-        const organization = await organizations.find(id);
-        return organization && organizations.ledger(organization);
-      },
+    this.#faults = new OrganizationFaults({
+      tell: (organization, fault) =>
+        parts.log.error({ organization, fault: fault.code }, `who is let in: ${fault.message}`),
+    });
+    this.#features = terminalFeatures({
+      organizations,
+      services: parts.issuance.services,
       clock,
       log: parts.log,
+      publish: async (message) => (await this.#intake?.publish(message)) ?? 'away',
+      admission: this.#admission,
+      peer: peerOfRequest,
     });
   }
 
@@ -90,25 +97,26 @@ export class TerminalGateway {
   async stop(): Promise<void> {
     await this.#listener?.stop();
     await this.#intake?.stop();
+    for (const feature of this.#features) await feature.stop?.();
     await this.#broker?.stop();
   }
 
   /**
-   * Looks which certificates are good, also where another process has changed that; to be called again and again.
-   * Rejects with database faults.
+   * Looks which certificates are good, also where another process has changed that; to be called again and again. A
+   * fault of one organization leaves its certificates as they were known. Rejects with faults of the platform's database.
    */
   async refresh(): Promise<void> {
     const { organizations, clock } = this.#parts.issuance;
-    for (const organization of await organizations.list()) {
+    await this.#faults.each(await organizations.list(), async (organization) => {
       const ledger = await organizations.ledger(organization);
       const { change_number } = await ledger.db
         .selectFrom('server_state')
         .select('change_number')
         .executeTakeFirstOrThrow();
-      if (this.#admitted.get(organization.id) === change_number) continue;
+      if (this.#admitted.get(organization.id) === change_number) return;
       await this.#admission.load(organization.id, ledger, clock.utcMs());
       this.#admitted.set(organization.id, change_number);
-    }
+    });
   }
 
   async #startBroker(credentials: ServerCredentials, own: string): Promise<number> {
@@ -136,11 +144,11 @@ export class TerminalGateway {
       random: Math.random,
       failed: (error) => log.error({ err: error }, 'what terminals told was not stored'),
     });
+    this.#intake = intake;
     await intake.start({
-      consume: (batch) => this.#take(batch),
+      consume: (batch) => takeByKind(this.#features, batch),
       changed: (state) => this.#changed(state),
     });
-    this.#intake = intake;
     return broker.port();
   }
 
@@ -152,18 +160,15 @@ export class TerminalGateway {
       admission: this.#admission,
       brokers: [...brokers],
     });
+    for (const feature of this.#features) feature.addRoutes?.(app);
   }
 
-  /** Everything that terminals tell, by its kind. */
-  async #take(batch: readonly TakenMessage[]): Promise<void> {
-    await this.#presence.take(batch.filter(({ kind }) => kind === 'state'));
-  }
-
-  /** Whenever the broker is reached it may have forgotten what it kept for terminals. */
   #changed(state: BusState): void {
     const { log } = this.#parts;
-    if (state.kind === 'connected') log.info('the broker is reached');
-    else if (state.fault) log.warn({ fault: state.fault.code }, state.fault.message);
+    if (state.kind === 'connected') {
+      log.info('the broker is reached');
+      for (const feature of this.#features) feature.connected?.();
+    } else if (state.fault) log.warn({ fault: state.fault.code }, state.fault.message);
   }
 
   #terminalsOf(id: string): Promise<Terminals | undefined> {
@@ -192,6 +197,23 @@ export class TerminalGateway {
     });
     return new Terminals({ organization: id, ledger, certificates, clock, admission: this.#admission });
   }
+}
+
+/** Everything that is done for terminals, besides letting them in. */
+function terminalFeatures(context: GatewayContext): readonly TerminalFeature[] {
+  return [presence(context)];
+}
+
+function presence({ organizations, clock, log }: GatewayContext): TerminalFeature {
+  const kept = new Presence({
+    ledger: async (id) => {
+      const organization = await organizations.find(id);
+      return organization && organizations.ledger(organization);
+    },
+    clock,
+    log,
+  });
+  return { takes: { state: (messages) => kept.take(messages) } };
 }
 
 function peerOfRequest(request: FastifyRequest): TerminalPeer | undefined {

@@ -147,7 +147,11 @@ async function prepare(): Promise<void> {
 
 it('a terminal is enrolled, connects, is seen, and finds back whoever of the two was killed', async () => {
   await done('issuance', 'organization', 'city', ...server());
+  // what is damaged of another organization, the first of them, keeps nothing of this one from being done
+  await done('issuance', 'organization', 'annex', ...server());
+  writeFileSync(at('server/databases/organizations/annex/permissions.sqlite'), 'no database');
   let issuance = await runServer();
+  expect(issuance.faults).toContain('database-invalid');
   await prepare();
   await done('terminal', 'enrol', '--config', at('terminal.yaml'), '--file', at('enrolment.json'));
   expect(await listed()).toEqual(expect.not.objectContaining({ presence: expect.anything() }));

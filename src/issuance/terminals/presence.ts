@@ -20,21 +20,25 @@ export class Presence {
     this.#parts = parts;
   }
 
-  /** Takes messages of the kind `state`, in the order they came. Rejects with database faults. */
+  /** Takes messages of the kind `state`, in the order they came. Rejects with the first fault after all are done. */
   async take(messages: readonly TakenMessage[]): Promise<void> {
+    const byOrganization = Map.groupBy(messages, ({ from }) => from.organization);
+    const kept = await Promise.allSettled([...byOrganization].map(([id, own]) => this.#takeOf(id, own)));
+    for (const one of kept) if (one.status === 'rejected') throw one.reason;
+  }
+
+  async #takeOf(organization: string, messages: readonly TakenMessage[]): Promise<void> {
     const { ledger: find, clock, log } = this.#parts;
+    const ledger = await find(organization);
+    if (!ledger) return;
     const atMs = clock.utcMs();
-    for (const [organization, own] of Map.groupBy(messages, ({ from }) => from.organization)) {
-      const ledger = await find(organization);
-      if (!ledger) continue;
-      await ledger.db.transaction().execute(async (db) => {
-        for (const { from, payload } of own) {
-          const state = readTerminalState(payload);
-          if (state) await keep(db, from.terminal, state, atMs);
-          else log.warn({ organization, terminal: from.terminal }, 'a state that is none');
-        }
-      });
-    }
+    await ledger.db.transaction().execute(async (db) => {
+      for (const { from, payload } of messages) {
+        const state = readTerminalState(payload);
+        if (state) await keep(db, from.terminal, state, atMs);
+        else log.warn({ organization, terminal: from.terminal }, 'a state that is none');
+      }
+    });
   }
 }
 
