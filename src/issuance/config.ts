@@ -57,6 +57,13 @@ export const issuanceConfigSchema = z
         error: 'is missing; without it the server listens on this machine alone (127.0.0.1)',
       }),
     terminals: terminals.optional(),
+    metrics: z
+      .strictObject({
+        host: z.string().min(1).default('127.0.0.1').describe('address of this machine to listen at'),
+        port: port.default(9_464).describe('HTTP, without TLS: GET /metrics for Prometheus'),
+      })
+      .describe('what this process counts; absent where nobody gathers it')
+      .optional(),
     log: z
       .strictObject({ level: z.enum(['fatal', 'error', 'warn', 'info', 'debug']).default('info') })
       .prefault({}),

@@ -19,6 +19,8 @@ import { BulkWork } from './bulk-work.ts';
 import { type IssuanceConfig, parseIssuanceConfig } from './config.ts';
 import { databaseSource } from './database-source.ts';
 import { HttpServer } from './http/server.ts';
+import { Metrics } from './monitoring/metrics.ts';
+import { MetricsListener } from './monitoring/metrics-listener.ts';
 import { OrganizationFaults } from './organizations/organization-faults.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { Services } from './services.ts';
@@ -38,6 +40,7 @@ export interface Issuance {
   readonly services: Services;
   /** signs the audit journals */
   readonly signing: Signing;
+  readonly metrics: Metrics;
 }
 
 /**
@@ -54,7 +57,11 @@ export async function openIssuance(
   const config = parseIssuanceConfig(text, configFile);
   makeFolder(config.stateDirectory);
   const [clock, entropy] = [new SystemClock(), new SystemEntropy()];
-  const databases = new Databases({ source: await databaseSource(config) });
+  const metrics = new Metrics();
+  const databases = new Databases({
+    source: await databaseSource(config),
+    took: (database, seconds) => metrics.databaseSeconds.observe({ database }, seconds),
+  });
   const organizations = new Organizations({ databases, clock, entropy });
   const key = await sealingKey(join(config.stateDirectory, 'one-time-passwords.key'), entropy);
   const services = new Services({
@@ -66,14 +73,14 @@ export async function openIssuance(
     alarm,
   });
   const signing = await openDeviceKey(config.stateDirectory);
-  return { config, clock, databases, organizations, services, signing };
+  return { config, clock, databases, organizations, services, signing, metrics };
 }
 
 /** Runs the server that `configFile` describes until SIGTERM or SIGINT. */
 export async function runIssuance(configFile: string): Promise<void> {
   let log: Logger | undefined;
   const issuance = await openIssuance(configFile, (alarm) => log?.error(alarm, 'alarm'));
-  const { config, services, databases, organizations } = issuance;
+  const { config, services, databases, organizations, metrics } = issuance;
   log = pino({ level: config.log.level }, destination(1));
   const stopped = stopSignal();
   const faults = new OrganizationFaults({
@@ -92,6 +99,7 @@ export async function runIssuance(configFile: string): Promise<void> {
   const server = new HttpServer({
     services,
     log: log.child({ component: 'http' }),
+    answered: (status, seconds) => metrics.answerSeconds.observe({ listener: 'people', status }, seconds),
     version: version(),
     lists: { directory: join(config.stateDirectory, 'lists'), look: () => bulk.look() },
     checkHealth: async () => {
@@ -107,7 +115,12 @@ export async function runIssuance(configFile: string): Promise<void> {
       log: log.child({ component: 'terminals' }),
     });
   let refreshing: (() => Promise<void>) | undefined;
+  const metricsListener = new MetricsListener({ metrics });
   try {
+    if (config.metrics) {
+      metrics.start();
+      log.info({ port: await metricsListener.start(config.metrics) }, 'metrics are served');
+    }
     bulk.start();
     await gateway?.start();
     if (gateway) refreshing = repeated(lookEveryMs, () => gateway.refresh(), log);
@@ -116,6 +129,7 @@ export async function runIssuance(configFile: string): Promise<void> {
     log.info({ signal: await stopped }, 'stopping');
   } finally {
     await server.stop();
+    await metricsListener.stop();
     await refreshing?.();
     await gateway?.stop();
     await Promise.all([bulk.stop(), seal()]);

@@ -328,7 +328,8 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
     expect(described.info.version).toBe('1.2.3');
     expect(Object.keys(described.paths)).toContain('/api/v1/organizations/{organization}/holders/{holderId}');
     expect(Object.keys(described.paths).length).toBeGreaterThan(20);
-    expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: 'ready' });
+    expect(await (await fetch(`${url}/health/live`)).json()).toEqual({ status: 'live' });
+    expect(await (await fetch(`${url}/health/ready`)).json()).toEqual({ status: 'ready' });
   });
 
   it('writes no id, user number or token into its log', () => {
@@ -345,7 +346,7 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
       await rig.cluster?.crash();
       const away = await call('GET', '/holders', { token: admin });
       expect([away.status, away.body.type]).toEqual([503, 'urn:kazasu:problem:unavailable']);
-      expect((await fetch(`${url}/health`)).status).toBe(503);
+      expect((await fetch(`${url}/health/ready`)).status).toBe(503);
       await rig.cluster?.restart();
       expect((await call('GET', '/holders', { token: admin })).status).toBe(200);
     });

@@ -15,7 +15,7 @@ import { addAdministratorRoutes } from './administrator-routes.ts';
 import { addHolderRoutes } from './holder-routes.ts';
 import { addImportRoutes, type ListIntake } from './import-routes.ts';
 import { addChangeSetRoutes, addRulesRoutes } from './plan-routes.ts';
-import { answerError, refuse } from './problem.ts';
+import { answerError, problemSchema, refuse } from './problem.ts';
 import { Routes } from './route.ts';
 import { addSessionRoutes } from './session-routes.ts';
 import { addTerminalListRoutes } from './terminal-list-routes.ts';
@@ -33,6 +33,8 @@ export interface HttpServerParts {
   /** rejects while a database does not answer */
   readonly checkHealth: () => Promise<void>;
   readonly lists: ListIntake;
+  /** With which status a request was answered, and how long that took; for metrics. */
+  readonly answered?: (status: number, seconds: number) => void;
   readonly version: string;
 }
 
@@ -70,7 +72,7 @@ export class HttpServer {
   }
 
   async #build(tls: HttpAddress['tls']): Promise<FastifyInstance> {
-    const { log, services, version } = this.#parts;
+    const { log, services, version, answered } = this.#parts;
     const app = Fastify({
       loggerInstance: log,
       // the address of a request may have the id of a person in it
@@ -93,9 +95,10 @@ export class HttpServer {
     app.addHook('onSend', async (_request, reply) => {
       reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     });
-    app.addHook('onResponse', async (request, reply) =>
-      logAnswer(request, reply.statusCode, reply.elapsedTime),
-    );
+    app.addHook('onResponse', async (request, reply) => {
+      logAnswer(request, reply.statusCode, reply.elapsedTime);
+      answered?.(reply.statusCode, reply.elapsedTime / 1_000);
+    });
     await app.register(swagger, {
       openapi: {
         openapi: '3.1.0',
@@ -121,10 +124,19 @@ export class HttpServer {
   #addOwn(app: FastifyInstance): void {
     app.route({
       method: 'GET',
-      url: '/health',
+      url: '/health/live',
       schema: {
-        summary: 'Whether the server serves',
-        response: { 200: z.object({ status: z.literal('ready') }) },
+        summary: 'Whether the process runs; where this does not answer, start it again',
+        response: { 200: z.object({ status: z.literal('live') }) },
+      },
+      handler: async (_request, reply) => reply.send({ status: 'live' }),
+    });
+    app.route({
+      method: 'GET',
+      url: '/health/ready',
+      schema: {
+        summary: 'Whether the server serves: its databases answer',
+        response: { 200: z.object({ status: z.literal('ready') }), 503: problemSchema },
       },
       handler: async (_request, reply) => {
         await this.#parts.checkHealth();

@@ -36,16 +36,24 @@ const migrations: Readonly<Record<DatabasePlace['kind'], readonly Migration[]>> 
   journal: journalMigrations,
 };
 
+export interface DatabasesParts {
+  readonly source: DatabaseSource;
+  /** How long a statement took, for metrics. */
+  readonly took?: (kind: DatabasePlace['kind'], seconds: number) => void;
+}
+
 /**
  * The databases of the server, each opened and brought to the version of this program when it is first asked for.
  * What belongs to one organization is in databases that nothing of another organization can reach.
  */
 export class Databases {
   readonly #source: DatabaseSource;
+  readonly #took: DatabasesParts['took'];
   readonly #open = new Map<string, Promise<Kysely<unknown>>>();
 
-  constructor(parts: { readonly source: DatabaseSource }) {
-    this.#source = parts.source;
+  constructor({ source, took }: DatabasesParts) {
+    this.#source = source;
+    this.#took = took;
   }
 
   /** Rejects as `DatabaseSource.open`, and with `database-newer`. So do the others. */
@@ -86,7 +94,11 @@ export class Databases {
 
   async #start(place: DatabasePlace): Promise<Kysely<unknown>> {
     const opened = await this.#source.open(place);
-    const db = new Kysely<unknown>({ dialect: opened.dialect });
+    const took = this.#took;
+    const db = new Kysely<unknown>({
+      dialect: opened.dialect,
+      ...(took && { log: ({ queryDurationMillis }) => took(place.kind, queryDurationMillis / 1_000) }),
+    });
     try {
       await migrate(db, opened, { kind: place.kind, migrations: migrations[place.kind] });
       return db;
