@@ -123,6 +123,59 @@ describe('boundaries between organizations on PostgreSQL', () => {
     expect(await asking()).toEqual([]);
   });
 
+  it('frees what a client holds that has fallen silent, and says of a standby that it does not serve', async () => {
+    // the machine of another process has died within a change: nothing ends its connection
+    const silent = new pg.Client({ ...cluster.access, user: 'owner' });
+    silent.on('error', () => undefined);
+    await silent.connect();
+    // as a connection of ours is, with the bounds that its own pool gave it
+    const { rows: bounds } = await sql<{ name: string; setting: string; unit: string }>`
+      select name, setting, unit from pg_settings where name in
+      ('idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout')`.execute(ours);
+    const milliseconds = Object.fromEntries(bounds.map(({ name, setting }) => [name, Number(setting)]));
+    expect(milliseconds).toEqual({
+      idle_in_transaction_session_timeout: 10_000,
+      lock_timeout: 20_000,
+      statement_timeout: 60_000,
+    });
+    for (const { name, setting } of bounds) await silent.query(`set ${name} = ${setting}`);
+    await silent.query('begin');
+    await silent.query('update kazasu_1_permissions.server_state set change_number = change_number + 1');
+    const changing = () =>
+      ours.updateTable('server_state').set({ audit_sequence: 0 }).executeTakeFirstOrThrow();
+    const impatient = ours.transaction().execute(async (db) => {
+      await sql`set local lock_timeout = '100ms'`.execute(db);
+      await db.updateTable('server_state').set({ audit_sequence: 0 }).execute();
+    });
+    await expect(impatient).rejects.toMatchObject({ code: 'database-unavailable' });
+    const slow = ours.transaction().execute(async (db) => {
+      await sql`set local statement_timeout = '100ms'`.execute(db);
+      await sql`select pg_sleep(60)`.execute(db);
+    });
+    await expect(slow).rejects.toMatchObject({ code: 'database-unavailable' });
+    const standby = ours.transaction().execute(async (db) => {
+      await sql`set transaction read only`.execute(db);
+      await db.updateTable('server_state').set({ audit_sequence: 0 }).execute();
+    });
+    await expect(standby).rejects.toMatchObject({ code: 'database-unavailable' });
+    // within the bounds of the silent one, and before this one gives up itself
+    expect(Number((await changing()).numUpdatedRows)).toBe(1);
+    await silent.end().catch(() => undefined);
+  }, 40_000);
+
+  it('is told where it was silent for too long within a change itself', async () => {
+    const idle = ours.transaction().execute(async (db) => {
+      await sql`set local idle_in_transaction_session_timeout = '50ms'`.execute(db);
+      const others = new pg.Client({ ...cluster.access, user: 'owner' });
+      await others.connect();
+      await others.query('select pg_sleep(0.3)');
+      await others.end();
+      await db.selectFrom('holders').selectAll().execute();
+    });
+    await expect(idle).rejects.toMatchObject({ code: 'database-unavailable' });
+    expect(await ours.selectFrom('sites').selectAll().execute()).toEqual([]);
+  });
+
   it('is reached as a configuration says, with the password in its file', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'kazasu-config-'));
     const { host, port, password } = cluster.access;

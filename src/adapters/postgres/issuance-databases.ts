@@ -20,6 +20,24 @@ const idleAfterMs = 30_000;
 const bigint = 20;
 
 /**
+ * What bounds how long somebody who is gone holds up the others. A client that is silent within a transaction loses it,
+ * with what it has locked, before those who wait for it give up; a server that is gone is found by what it answers.
+ */
+const bounds = {
+  idle_in_transaction_session_timeout: '10s',
+  lock_timeout: '20s',
+  statement_timeout: '60s',
+  tcp_keepalives_idle: '10',
+  tcp_keepalives_interval: '5',
+  tcp_keepalives_count: '3',
+  tcp_user_timeout: '30s',
+};
+const answerWithinMs = 70_000;
+const keepAliveAfterMs = 10_000;
+/** begins a transaction that may take as long as it needs */
+const patiently = 'set local statement_timeout = 0';
+
+/**
  * The databases of the issuance server as schemas of one PostgreSQL database, each with a role of its own that owns
  * it. The account that connects inherits nothing: a connection takes the role of its schema at its very beginning and
  * has no rights anywhere else. Row-level security is the second line: a table shows its rows to its role alone,
@@ -46,6 +64,9 @@ export class PostgresDatabases {
       }) as Dialect,
       types: { text: sql`text collate "C"`, integer: 'bigint', bytes: 'bytea', tableEnd: '' } as const,
       lock: async (db: Kysely<unknown>) => {
+        // new tables and columns of a large database take their time
+        await sql.raw(patiently).execute(db);
+        await sql.raw('set local lock_timeout = 0').execute(db);
         await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(db);
       },
       protect: async (db: Kysely<unknown>) => {
@@ -65,6 +86,7 @@ export class PostgresDatabases {
     });
     try {
       await client.query('begin');
+      await client.query('set local lock_timeout = 0');
       // of two processes that make it at once, one waits
       await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [name]);
       const role = await client.query('select 1 from pg_roles where rolname = $1', [name]);
@@ -92,7 +114,11 @@ export class PostgresDatabases {
       ...(password && { password }),
       ...(tls && { ssl: { ca: tls.ca, rejectUnauthorized: true } }),
       max,
-      options,
+      options: `${options} ${Object.entries(bounds)
+        .map(([name, value]) => `-c ${name}=${value}`)
+        .join(' ')}`,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: keepAliveAfterMs,
       connectionTimeoutMillis: connectWithinMs,
       idleTimeoutMillis: idleAfterMs,
       allowExitOnIdle: true,
@@ -129,17 +155,22 @@ async function connected(pool: pg.Pool): Promise<pg.PoolClient> {
 }
 
 function guardedClient(client: pg.PoolClient): PostgresPoolClient {
-  let lost = false;
-  const onError = () => {
-    lost = true;
+  let lost: unknown;
+  let withinMs = answerWithinMs;
+  const onError = (error: unknown) => {
+    lost ??= faultOf(error);
   };
   client.on('error', onError);
   const query = async (text: string, parameters: readonly unknown[]) => {
+    // one that does not answer would be asked to roll back, and waited for again
+    if (lost) throw lost;
+    if (text === patiently) withinMs = 0;
     try {
-      return await client.query(text, [...parameters]);
+      const within = withinMs > 0 && { query_timeout: withinMs };
+      return await client.query({ text, values: [...parameters], ...within });
     } catch (error) {
       const fault = faultOf(error);
-      lost ||= fault instanceof Fault;
+      if (fault instanceof Fault) lost ??= fault;
       throw fault;
     }
   };
@@ -147,16 +178,19 @@ function guardedClient(client: pg.PoolClient): PostgresPoolClient {
     query: query as unknown as PostgresPoolClient['query'],
     release: (destroy) => {
       client.off('error', onError);
-      client.release(destroy === true || lost);
+      client.release(destroy === true || lost !== undefined);
     },
   };
 }
 
-/** A server that is away or refuses the account is a fault; an error in a statement is a bug and stays what it is. */
+/**
+ * A server that is away, refuses the account, is a standby (25006) or took too long (25P03, 55P03, 57014) is a fault;
+ * an error in a statement is a bug and stays what it is.
+ */
 function faultOf(error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const away =
-    /^(08|28|57P|53)/.test(code) ||
+    /^(08|28|53|57P|57014|55P03|25P03|25006)/.test(code) ||
     /^E[A-Z]+$/.test(code) ||
     (error instanceof Error &&
       !(error instanceof pg.DatabaseError) &&
