@@ -1,8 +1,9 @@
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { createFile } from '#adapters/process/durable-file.ts';
+import { toBase64 } from '#core/bytes/base64.ts';
 import { Fault } from '#core/fault.ts';
 import { enrolmentFileSchema } from '#core/sync/enrolment.ts';
-import { encodeSigned, toBase64 } from '#core/sync/signed.ts';
+import { encodeSigned } from '#core/sync/signed.ts';
 import { TerminalRegister, type TerminalSummary } from '#issuance/terminals/terminal-register.ts';
 import { rootStanding } from '#issuance/trust/ceremony.ts';
 import { commandActor, withIssuance } from './issuance-organization.ts';

@@ -1,11 +1,12 @@
 import { createPublicKey } from 'node:crypto';
+import { fromBase64, toBase64 } from '#core/bytes/base64.ts';
 import { plainBytes, toHex } from '#core/bytes/bytes.ts';
 import { readCertificateChain } from '#core/crypto/certificate-chain.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { Fault } from '#core/fault.ts';
 import type { DeviceIdentity, PendingKey } from '#core/sync/device-identity.ts';
 import { type CertificateAnswer, deviceKeyProof, type EnrolmentFile } from '#core/sync/enrolment.ts';
-import { decodeSigned, fromBase64, toBase64 } from '#core/sync/signed.ts';
+import { decodeSigned } from '#core/sync/signed.ts';
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
 import { pinTrustRoot } from '#core/sync/trust.ts';
 import type { MakeCertificateKey } from '#ports/certificates.ts';

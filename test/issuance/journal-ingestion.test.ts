@@ -5,7 +5,7 @@ import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import type { DocumentRefusal } from '#core/sync/document.ts';
 import { decodeAcknowledgement } from '#core/sync/journal-acknowledgement.ts';
-import { encodeJournalBatch } from '#core/sync/journal-batch.ts';
+import { encodeJournalBatch } from '#core/sync/journal-batch-writing.ts';
 import { JournalEntries } from '#issuance/journal/journal-entries.ts';
 import { JournalIngestion, paceAfter } from '#issuance/journal/journal-ingestion.ts';
 import { type JournalAlarm, JournalStore } from '#issuance/journal/journal-store.ts';

@@ -6,11 +6,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { Authority } from '#adapters/x509/authority.ts';
 import { makeCertificateRequest, readCertificateRequest } from '#adapters/x509/certificate-request.ts';
+import { toBase64 } from '#core/bytes/base64.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
 import { deviceKeyProof } from '#core/sync/enrolment.ts';
 import { stateEveryMs, type TerminalState, terminalStateBytes } from '#core/sync/presence.ts';
-import { toBase64 } from '#core/sync/signed.ts';
 import { Admission, fingerprintOf, type TerminalPeer } from '#issuance/terminals/admission.ts';
 import { Presence } from '#issuance/terminals/presence.ts';
 import { type KeyClaim, TerminalCertificates } from '#issuance/terminals/terminal-certificates.ts';

@@ -1,9 +1,10 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { fromBase64, toBase64 } from '#core/bytes/base64.ts';
 import { Fault } from '#core/fault.ts';
 import { unreadable } from '#core/file-fault.ts';
-import { base64, fromBase64, toBase64 } from '#core/sync/signed.ts';
+import { base64 } from '#core/sync/signed.ts';
 import type { TrustStore } from '#ports/trust-store.ts';
 
 const schema = z.strictObject({ formatVersion: z.literal(1), roots: z.array(base64).min(1).max(64) });

@@ -1,19 +1,14 @@
 import { z } from 'zod';
-import { fromHex, toHex } from '#core/bytes/bytes.ts';
-import { pack, unpack } from '#core/compression/packing.ts';
+import { fromBase64 } from '#core/bytes/base64.ts';
+import { fromHex } from '#core/bytes/bytes.ts';
+import { unpack } from '#core/compression/packing.ts';
 import type { StoredCheckpoint } from '#core/journal/checkpoint.ts';
 import { type PersonalValue, saltLength } from '#core/journal/entry.ts';
-import type { JsonValue } from '#core/journal/record.ts';
-import { accepted, type Checked, documentBytes, readDocument, refused } from './document.ts';
-import { base64, fromBase64, sha256Hex, toBase64 } from './signed.ts';
+import { accepted, type Checked, readDocument, refused } from './document.ts';
+import { batchFormat, maximumUnpackedBytes, mostBatchEntries, textOf } from './journal-batch-writing.ts';
+import { base64, sha256Hex } from './signed.ts';
 import { organizationName, type TerminalIdentity, terminalName } from './terminal-identity.ts';
 import { maxPayloadBytes } from './topics.ts';
-
-const format = 1;
-/** of one batch */
-export const mostBatchEntries = 1_000;
-/** of a batch unpacked; who sends more unpacks nothing here */
-export const maximumUnpackedBytes = 4_194_304;
 
 /** An entry of a journal by its number in an incarnation; 0 is before the first. */
 export const chainPositionSchema = z.strictObject({
@@ -67,7 +62,7 @@ const entry = z.union([
 const schema = z
   .strictObject({
     type: z.literal('journal-batch'),
-    format: z.literal(format),
+    format: z.literal(batchFormat),
     organization: organizationName,
     terminal: terminalName,
     incarnation: chainPositionSchema.shape.incarnation,
@@ -81,41 +76,12 @@ const schema = z
   })
   .refine(({ first, oldestKept, after }) => oldestKept <= first && (after === null || first === 1));
 
-/**
- * The bytes in which a batch is sent. They may be more than `maxPayloadBytes`: the sender then takes fewer entries.
- *
- * @throws TypeError for what is no batch that `decodeJournalBatch` would accept
- */
-export function encodeJournalBatch(batch: JournalBatch): Uint8Array {
-  const { organization, terminal, incarnation, first, oldestKept, after } = batch;
-  const value = {
-    type: 'journal-batch',
-    format,
-    organization,
-    terminal,
-    incarnation,
-    first,
-    oldestKept,
-    after,
-    entries: batch.entries.map(writtenEntry),
-    checkpoints: batch.checkpoints.map(({ raw, signature }) => ({
-      raw: toBase64(raw),
-      signature: toHex(signature),
-    })),
-  };
-  const bytes = documentBytes(value);
-  if (bytes.length > maximumUnpackedBytes || !schema.safeParse(value).success) {
-    throw new TypeError('not a batch of a journal');
-  }
-  return pack(bytes);
-}
-
 /** What a terminal sent, which `from` is by its certificate. Whether the entries follow each other is not yet asked. */
 export function decodeJournalBatch(payload: Uint8Array, from: TerminalIdentity): Checked<JournalBatch> {
   if (payload.length > maxPayloadBytes) return refused('oversize');
   const bytes = unpack(payload, maximumUnpackedBytes);
   if (!bytes) return refused('malformed');
-  const read = readDocument(bytes, { schema, format, maximumBytes: maximumUnpackedBytes });
+  const read = readDocument(bytes, { schema, format: batchFormat, maximumBytes: maximumUnpackedBytes });
   if (read.kind === 'refused') return read;
   const { organization, terminal, incarnation, first, oldestKept, after } = read.value;
   if (organization !== from.organization) return refused('other-organization');
@@ -128,12 +94,6 @@ export function decodeJournalBatch(payload: Uint8Array, from: TerminalIdentity):
   return accepted({ organization, terminal, incarnation, first, oldestKept, after, entries, checkpoints });
 }
 
-function writtenEntry({ raw, personal: values }: BatchEntry): JsonValue {
-  const written = values.map(({ field, salt, value }) => ({ field, salt: toHex(salt), value }));
-  const text = textOf(raw);
-  return text === undefined ? { bytes: toBase64(raw), personal: written } : { text, personal: written };
-}
-
 function readEntry(written: z.output<typeof entry>): BatchEntry {
   const values = written.personal.map(({ field, salt, value }) => ({ field, salt: fromHex(salt), value }));
   const raw = 'text' in written ? new TextEncoder().encode(written.text) : bytesOf(written.bytes);
@@ -142,13 +102,4 @@ function readEntry(written: z.output<typeof entry>): BatchEntry {
 
 function bytesOf(written: string): Uint8Array {
   return fromBase64(written) ?? new Uint8Array();
-}
-
-/** undefined for what is no UTF-8 */
-function textOf(raw: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(raw);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,16 +1,9 @@
 import { z } from 'zod';
+import { fromBase64, toBase64 } from '#core/bytes/base64.ts';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import { maximumBits } from './bucket.ts';
 import { accepted, type Checked, documentBytes, readDocument, refused } from './document.ts';
-import {
-  base64,
-  decodeSigned,
-  encodeSigned,
-  fromBase64,
-  type SignedDocument,
-  sha256Hex,
-  toBase64,
-} from './signed.ts';
+import { base64, decodeSigned, encodeSigned, type SignedDocument, sha256Hex } from './signed.ts';
 
 /**
  * A manifest as a terminal is sent it, with what has changed of late, so that a change of one holder is one message.

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { fromBase64, toBase64 } from '#core/bytes/base64.ts';
 import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import { type DevicePublicKey, isSignedBy } from '#core/crypto/device-signature.ts';
 import { accepted, type Checked, documentBytes, readDocument } from './document.ts';
@@ -47,23 +48,6 @@ const envelope = z.strictObject({
     .array(z.strictObject({ keyId: sha256Hex, signature: z.string().regex(/^[0-9A-F]{128}$/) }))
     .max(mostSignatures),
 });
-
-export function toBase64(bytes: Uint8Array): string {
-  let text = '';
-  for (let at = 0; at < bytes.length; at += 8_192) {
-    text += String.fromCharCode(...bytes.subarray(at, at + 8_192));
-  }
-  return btoa(text);
-}
-
-/** undefined for what is no base64 */
-export function fromBase64(text: string): Uint8Array | undefined {
-  try {
-    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  } catch {
-    return undefined;
-  }
-}
 
 /** Signs a document once with each of `signers`. */
 export async function signDocument(raw: Uint8Array, signers: readonly Signer[]): Promise<SignedDocument> {

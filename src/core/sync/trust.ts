@@ -1,15 +1,9 @@
 import { z } from 'zod';
+import { fromBase64, toBase64 } from '#core/bytes/base64.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import { type DevicePublicKey, parseDevicePublicKey } from '#core/crypto/device-signature.ts';
 import { accepted, type Checked, documentBytes, readDocument, refused } from './document.ts';
-import {
-  base64,
-  fromBase64,
-  isSignedByRole,
-  type RoleKeys,
-  type SignedDocument,
-  toBase64,
-} from './signed.ts';
+import { base64, isSignedByRole, type RoleKeys, type SignedDocument } from './signed.ts';
 import { terminalName } from './terminal-identity.ts';
 
 /**

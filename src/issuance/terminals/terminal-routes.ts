@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { fromBase64, toBase64 } from '#core/bytes/base64.ts';
 import { fromHex } from '#core/bytes/bytes.ts';
 import {
   type CertificateAnswer,
   enrolmentRequestSchema,
   renewalRequestSchema,
 } from '#core/sync/enrolment.ts';
-import { fromBase64, toBase64 } from '#core/sync/signed.ts';
 import type { Admission, TerminalPeer } from './admission.ts';
 import type { KeyClaim } from './terminal-certificates.ts';
 import type { Certification, Terminals } from './terminals.ts';

@@ -1,17 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { fromBase64, toBase64 } from '#core/bytes/base64.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import { parseDevicePublicKey } from '#core/crypto/device-signature.ts';
 import { documentBytes, readDocument } from '#core/sync/document.ts';
 import {
   decodeSigned,
   encodeSigned,
-  fromBase64,
   isSignedByRole,
   type RoleKeys,
   signDocument,
-  toBase64,
 } from '#core/sync/signed.ts';
 import { eachBitTurned, makeKey, type TestKey } from './keys.ts';
 
