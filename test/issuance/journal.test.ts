@@ -335,7 +335,7 @@ describe.each(databaseRigs)('journals of terminals on $name', ({ start }) => {
   it('begins a new incarnation once the one before is complete, and tells of one that comes back', async () => {
     const device = newDevice().append(4);
     const next = new JournalDevice(device.terminal, 'restored', device.key).append(2);
-    const begin = next.batch(1, 2, { after: device.position() });
+    const begin = next.batch(1, 2, { after: { ...device.position(), oldestKept: 1 } });
     expect(await send(next, begin)).toMatchObject({ entries: 0, position: device.position(0) });
     await send(device, device.batch(1, 2));
     expect(await send(next, begin)).toMatchObject({ entries: 0, position: device.position(2) });
@@ -350,11 +350,85 @@ describe.each(databaseRigs)('journals of terminals on $name', ({ start }) => {
     expect(await rawsOf(device)).toHaveLength(8);
   });
 
+  it.each([0, 2])(
+    'goes on where of the incarnation before %i entries are here and the terminal has none',
+    async (here) => {
+      const device = newDevice().append(4);
+      if (here > 0) await send(device, device.batch(1, here));
+      const next = new JournalDevice(device.terminal, 'after-loss', device.key).append(2);
+      const begin = next.batch(1, 2, { after: { ...device.position(), oldestKept: 5 } });
+      const told = await send(next, begin);
+      expect(told).toMatchObject({ entries: 2, position: next.position() });
+      expect(told.alarms).toEqual([
+        {
+          terminal: device.terminal,
+          incarnation: device.incarnation,
+          kind: 'entries-missing',
+          fromSequence: here + 1,
+          toSequence: 4,
+        },
+      ]);
+      expect((await send(next, begin)).alarms).toEqual([]);
+    },
+  );
+
+  it('waits for what the terminal still has of the incarnation before', async () => {
+    const device = newDevice().append(4);
+    const next = new JournalDevice(device.terminal, 'after-forgetting', device.key).append(1);
+    const begin = next.batch(1, 1, { after: { ...device.position(), oldestKept: 3 } });
+    expect(await send(next, begin)).toMatchObject({ entries: 0, position: device.position(0) });
+    await send(device, device.batch(3, 4, { oldestKept: 3 }));
+    expect(await send(next, begin)).toMatchObject({ entries: 1, position: next.position() });
+    expect(await kindsOf(device)).toEqual([['entries-missing', 1, 2]]);
+  });
+
+  it('takes of a batch that erases very much only what one commit bears', async () => {
+    const device = newDevice().append(3);
+    // out of order, overlapping, and beyond everything there is
+    const ranges = (from: number): [number, number][] =>
+      Array.from({ length: 600 }, (_, at) => [from + 2 * (600 - at), 1_000_000_000 * (at % 2)]);
+    const erases = (from: number) => ({
+      kind: 'terminal' as const,
+      body: erasureBody(device.incarnation, ranges(from), 1),
+      personal: {},
+    });
+    device.append(1, erases(1)).append(1, erases(0)).append(1);
+    expect(await send(device, device.batch())).toMatchObject({ entries: 4, position: device.position(4) });
+    expect(await send(device, device.batch(5))).toMatchObject({ entries: 2, position: device.position() });
+    expect(await kindsOf(device)).toEqual([]);
+    expect(await verified(device)).toMatchObject({ sound: true });
+  });
+
+  it('erases nothing for an entry of more ranges than any terminal writes, and tells of it', async () => {
+    const device = newDevice().append(2);
+    const ranges = Array.from({ length: 1_001 }, () => [1, 2] as const);
+    device.append(1, { kind: 'terminal', body: erasureBody(device.incarnation, ranges, 2), personal: {} });
+    await send(device, device.batch());
+    expect(await kindsOf(device)).toEqual([['entry-malformed', 3, 3]]);
+    const { entries } = await stored.page({ terminal: device.terminal }, { limit: 9 });
+    expect(entries.map(({ personal }) => personal.userNumber)).toEqual([undefined, 'A2', 'A1']);
+  });
+
+  it('keeps an entry that is too long as it came, and reads nothing in it', async () => {
+    const device = newDevice()
+      .append(1)
+      .append(1, { body: { door: 'x'.repeat(65_536) }, personal: {} })
+      .append(1);
+    expect(await send(device, device.batch())).toMatchObject({ entries: 3 });
+    expect(await kindsOf(device)).toEqual([['entry-malformed', 2, 2]]);
+    expect(await rawsOf(device)).toEqual(raws(device));
+  });
+
   it('notices that the end of the incarnation before was rewritten', async () => {
     const device = newDevice().append(4);
     await send(device, device.batch());
     const next = new JournalDevice(device.terminal, 'next', device.key).append(1);
-    const told = await send(next, next.batch(1, 1, { after: device.rewritten(4).position() }));
+    const told = await send(
+      next,
+      next.batch(1, 1, {
+        after: { ...device.rewritten(4).position(), oldestKept: 1 },
+      }),
+    );
     expect(told).toMatchObject({ entries: 1, position: next.position() });
     expect(told.alarms).toEqual([
       expect.objectContaining({

@@ -9,6 +9,9 @@ export const noPrevious = '0'.repeat(64);
 
 export const saltLength = 16;
 
+/** of one entry, in bytes: many times what any entry has */
+export const maximumEntryBytes = 65_536;
+
 /** A personal value beside the chain: erasing it together with its salt leaves a hash that says nothing. */
 export interface PersonalValue {
   readonly field: string;
@@ -99,8 +102,9 @@ export function personalHash({ field, salt, value }: PersonalValue): string {
   return toHex(digest('sha-256', concat(salt, new TextEncoder().encode(canonicalJson([field, value])))));
 }
 
-/** What the raw bytes of an entry say; undefined when they are no entry of a known format. */
+/** What the raw bytes of an entry say; undefined when they are no entry of a known format, or too many. */
 export function parseEntry(raw: Uint8Array): JournalEntry | undefined {
+  if (raw.length > maximumEntryBytes) return undefined;
   try {
     const parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw)) as JournalEntry;
     return entryShape(parsed).length === 0 && parsed.format <= journalFormatVersion ? parsed : undefined;

@@ -5,10 +5,19 @@ import type { JsonValue } from './record.ts';
 /** Inclusive range of sequence numbers. */
 export type SequenceRange = readonly [from: number, to: number];
 
+/** of one entry; who erases more writes several */
+export const mostErasedRanges = 1_000;
+
+/** Entries of one incarnation that lost their personal values. */
+export interface Erasure {
+  readonly incarnation: string;
+  readonly ranges: readonly SequenceRange[];
+}
+
 const erasureSchema = z.looseObject({
   event: z.literal('personal-erased'),
   incarnation: z.string(),
-  ranges: z.array(z.tuple([z.int(), z.int()])),
+  ranges: z.array(z.tuple([z.int(), z.int()])).max(mostErasedRanges),
 });
 
 /** Body of the entry (kind `terminal`) that records a lawful erasure of personal values in `ranges`. */
@@ -20,11 +29,20 @@ export function erasureBody(
   return { event: 'personal-erased', incarnation, ranges, values };
 }
 
-/** The erasure that `entry` records; undefined for any other entry. */
-export function erasureOf(
-  entry: JournalEntry,
-): { readonly incarnation: string; readonly ranges: readonly SequenceRange[] } | undefined {
+/** The erasure that `entry` records; undefined for any other entry, and for one of too many ranges, which erases nothing. */
+export function erasureOf(entry: JournalEntry): Erasure | undefined {
   return entry.kind === 'terminal' ? erasureSchema.safeParse(entry.body).data : undefined;
+}
+
+/** Ranges in order that hold the same numbers and neither overlap nor touch. */
+export function merged(ranges: readonly SequenceRange[]): readonly SequenceRange[] {
+  const joined: [number, number][] = [];
+  for (const [from, to] of ranges.filter(([a, b]) => a <= b).toSorted(([a], [b]) => a - b)) {
+    const last = joined.at(-1);
+    if (last && from <= last[1] + 1) last[1] = Math.max(last[1], to);
+    else joined.push([from, to]);
+  }
+  return joined;
 }
 
 /** What of `ranges` none of `covering` contains. */

@@ -10,6 +10,9 @@ import { base64, sha256Hex } from './signed.ts';
 import { organizationName, type TerminalIdentity, terminalName } from './terminal-identity.ts';
 import { maxPayloadBytes } from './topics.ts';
 
+/** in UTF-16 units: what a database can look for */
+const longestPersonalValue = 256;
+
 /** An entry of a journal by its number in an incarnation; 0 is before the first. */
 export const chainPositionSchema = z.strictObject({
   incarnation: z.string().regex(/^[\x21-\x7e]{1,64}$/),
@@ -18,6 +21,14 @@ export const chainPositionSchema = z.strictObject({
   hash: sha256Hex,
 });
 export type ChainPosition = z.output<typeof chainPositionSchema>;
+
+/** The last entry of an incarnation that another one of the same journal follows. */
+const endedChainSchema = chainPositionSchema.extend({
+  sequence: z.int().min(1),
+  /** the first that the terminal still has of it; the one behind the last where it has none */
+  oldestKept: z.int().min(1),
+});
+export type EndedChain = z.output<typeof endedChainSchema>;
 
 /** An entry as it is stored, but for its hash, which is that of its bytes. */
 export interface BatchEntry {
@@ -33,8 +44,8 @@ export interface JournalBatch extends TerminalIdentity {
   readonly first: number;
   /** the first that the terminal still has of this incarnation */
   readonly oldestKept: number;
-  /** the last entry of the incarnation before in this journal, where this batch begins one */
-  readonly after: ChainPosition | null;
+  /** the end of the incarnation before in this journal, where this batch begins one */
+  readonly after: EndedChain | null;
   readonly entries: readonly BatchEntry[];
   /** of entries in this batch or before it, since each is signed some time after its entry is written */
   readonly checkpoints: readonly StoredCheckpoint[];
@@ -50,7 +61,7 @@ const personal = z
         .string()
         .regex(/^[0-9A-F]*$/)
         .length(2 * saltLength),
-      value: z.string().max(4_096),
+      value: z.string().max(longestPersonalValue),
     }),
   )
   .max(16);
@@ -68,7 +79,7 @@ const schema = z
     incarnation: chainPositionSchema.shape.incarnation,
     first: z.int().min(1),
     oldestKept: z.int().min(1),
-    after: chainPositionSchema.extend({ sequence: z.int().min(1) }).nullable(),
+    after: endedChainSchema.refine(({ sequence, oldestKept }) => oldestKept <= sequence + 1).nullable(),
     entries: z.array(entry).max(mostBatchEntries),
     checkpoints: z
       .array(z.strictObject({ raw: base64, signature: z.string().regex(/^[0-9A-F]{128}$/) }))

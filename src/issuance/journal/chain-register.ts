@@ -1,11 +1,12 @@
 import type { Transaction } from 'kysely';
 import { toHex } from '#core/bytes/bytes.ts';
 import { noPrevious } from '#core/journal/entry.ts';
-import type { ChainPosition, JournalBatch } from '#core/sync/journal-batch.ts';
+import type { ChainPosition, EndedChain, JournalBatch } from '#core/sync/journal-batch.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { JournalTables } from '../storage/journal-tables.ts';
 import type { Comparison, StoredChain } from './chain-growth.ts';
+import { at, type Wrong } from './checked-batch.ts';
 
 /** An incarnation that is stored, and where. */
 export interface RegisteredChain extends StoredChain {
@@ -20,8 +21,8 @@ export type FoundChain =
   | {
       readonly kind: 'found';
       readonly chain: RegisteredChain;
-      /** the incarnation before, where its last entry is another one here than at the terminal */
-      readonly contradicted?: RegisteredChain;
+      /** what the end of the incarnation before shows to be wrong with it */
+      readonly before?: { readonly chain: RegisteredChain; readonly wrong: readonly Wrong[] };
     }
   /** entries before these are missing: those behind `position` */
   | { readonly kind: 'too-early'; readonly position: ChainPosition; readonly signedThrough: number };
@@ -57,7 +58,8 @@ export class ChainRegister {
 
   /**
    * The incarnation of a batch, registered where it is new. One that begins behind another of the same journal waits for
-   * the end of that one, so that whatever grows after its successor has come is a device that is there twice.
+   * the end of that one, so that whatever grows after its successor has come is a device that is there twice. It waits no
+   * longer than the terminal has something of that one to send.
    */
   async find(
     db: JournalTransaction,
@@ -66,19 +68,16 @@ export class ChainRegister {
     const known = await this.#known(db, terminal, incarnation);
     if (known) return { kind: 'found', chain: known };
     if (first > oldestKept) return tooEarly({ incarnation, sequence: 0, hash: noPrevious });
-    if (after) {
-      const before = await this.#known(db, terminal, after.incarnation);
-      if (!before) return tooEarly({ ...after, sequence: 0, hash: noPrevious });
-      const { sequence, hash, signedThrough } = before;
-      if (sequence < after.sequence) {
-        return tooEarly({ incarnation: after.incarnation, sequence, hash }, signedThrough);
-      }
-      const kept = await positionAt(db, before, after.sequence);
-      if (kept && kept.hash !== after.hash) {
-        return { kind: 'found', chain: await this.#add(db, terminal, incarnation), contradicted: before };
-      }
+    if (!after) return { kind: 'found', chain: await this.#add(db, terminal, incarnation) };
+    const ended = await this.#known(db, terminal, after.incarnation);
+    const sequence = ended?.sequence ?? 0;
+    if (sequence < after.sequence && after.oldestKept <= after.sequence) {
+      const hash = ended?.hash ?? noPrevious;
+      return tooEarly({ incarnation: after.incarnation, sequence, hash }, ended?.signedThrough);
     }
-    return { kind: 'found', chain: await this.#add(db, terminal, incarnation) };
+    const chain = ended ?? (await this.#add(db, terminal, after.incarnation));
+    const wrong = await endOf(db, chain, after);
+    return { kind: 'found', chain: await this.#add(db, terminal, incarnation), before: { chain, wrong } };
   }
 
   /** Whether another incarnation has taken the place of this one. */
@@ -164,6 +163,19 @@ export class ChainRegister {
       comparison: { behind: 0, through: 0 },
     };
   }
+}
+
+/** What is wrong with an incarnation of which the terminal has no more to send than is stored. */
+async function endOf(
+  db: JournalTransaction,
+  chain: RegisteredChain,
+  after: EndedChain,
+): Promise<readonly Wrong[]> {
+  if (chain.sequence < after.sequence) {
+    return [{ kind: 'entries-missing', fromSequence: chain.sequence + 1, toSequence: after.sequence }];
+  }
+  const kept = await positionAt(db, chain, after.sequence);
+  return kept && kept.hash !== after.hash ? [at('entry-rewritten', after.sequence)] : [];
 }
 
 /** undefined for an entry that is not stored */

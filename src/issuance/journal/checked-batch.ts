@@ -3,6 +3,7 @@ import { type DevicePublicKey, isSignedBy } from '#core/crypto/device-signature.
 import { digest } from '#core/crypto/digest.ts';
 import { parseCheckpoint, type StoredCheckpoint } from '#core/journal/checkpoint.ts';
 import { type JournalEntry, type PersonalValue, parseEntry, personalHash } from '#core/journal/entry.ts';
+import { type Erasure, erasureOf, mostErasedRanges } from '#core/journal/erasure.ts';
 import type { BatchEntry, JournalBatch } from '#core/sync/journal-batch.ts';
 import type { JournalAlarmKind } from '../storage/journal-tables.ts';
 
@@ -24,6 +25,8 @@ export interface CheckedEntry {
   readonly entry: JournalEntry | undefined;
   /** those whose hash is in the entry */
   readonly personal: readonly PersonalValue[];
+  /** what it says was erased at the terminal */
+  readonly erasure: Erasure | undefined;
   readonly wrong: readonly Wrong[];
 }
 
@@ -41,7 +44,10 @@ export interface CheckedBatch {
   readonly wrong: readonly Wrong[];
 }
 
-/** Hashes entries and verifies signatures: most of the work of a batch, done while nothing is locked. */
+/**
+ * Hashes entries and verifies signatures: most of the work of a batch, done while nothing is locked. Of a batch that
+ * erases in more ranges than one commit is to bear, only the first entries are taken: the others come again.
+ */
 export function checkBatch(
   { entries, checkpoints, ...batch }: JournalBatch,
   keys: ReadonlyMap<string, DevicePublicKey>,
@@ -50,10 +56,19 @@ export function checkBatch(
   const signed = checkpoints.map((stored) => checkCheckpoint(stored, { ...batch, last, keys }));
   return {
     batch,
-    entries: entries.map((entry, at) => checkEntry(entry, batch.incarnation, batch.first + at)),
+    entries: bearable(entries.map((entry, at) => checkEntry(entry, batch.incarnation, batch.first + at))),
     checkpoints: signed.flatMap((one) => ('raw' in one ? [one] : [])),
     wrong: signed.flatMap((one) => ('raw' in one ? [] : [one])),
   };
+}
+
+function bearable(entries: readonly CheckedEntry[]): readonly CheckedEntry[] {
+  let ranges = 0;
+  const end = entries.findIndex(({ erasure }) => {
+    ranges += erasure?.ranges.length ?? 0;
+    return ranges > mostErasedRanges;
+  });
+  return end < 0 ? entries : entries.slice(0, end);
 }
 
 function checkEntry({ raw, personal }: BatchEntry, incarnation: string, sequence: number): CheckedEntry {
@@ -67,6 +82,10 @@ function checkEntry({ raw, personal }: BatchEntry, incarnation: string, sequence
   // the name of the terminal may have changed since; an incarnation is of one device alone
   else if (entry.incarnation !== incarnation || entry.sequence !== sequence) kinds.push('entry-misplaced');
   if (sound.length < personal.length) kinds.push('personal-changed');
+  const erasure = entry && erasureOf(entry);
+  if (!erasure && entry?.kind === 'terminal' && entry.body.event === 'personal-erased') {
+    kinds.push('entry-malformed');
+  }
   return {
     sequence,
     raw,
@@ -74,6 +93,7 @@ function checkEntry({ raw, personal }: BatchEntry, incarnation: string, sequence
     hashText: toHex(hash),
     entry,
     personal: sound,
+    erasure,
     wrong: kinds.map((kind) => at(kind, sequence)),
   };
 }

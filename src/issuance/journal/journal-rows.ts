@@ -1,6 +1,6 @@
 import type { Transaction } from 'kysely';
 import { toHex } from '#core/bytes/bytes.ts';
-import { erasureOf } from '#core/journal/erasure.ts';
+import { merged, type SequenceRange } from '#core/journal/erasure.ts';
 import type { JournalTables } from '../storage/journal-tables.ts';
 import type { ChainGrowth } from './chain-growth.ts';
 import type { RegisteredChain } from './chain-register.ts';
@@ -8,6 +8,7 @@ import type { CheckedBatch, CheckedEntry } from './checked-batch.ts';
 
 /** of one statement; databases limit the number of its parameters */
 const mostRows = 500;
+const mostRanges = 100;
 const latestMs = 8_640_000_000_000_000;
 const longestName = 64;
 
@@ -106,22 +107,33 @@ export async function eraseRecorded(
   { terminal }: RegisteredChain,
   added: readonly CheckedEntry[],
 ): Promise<void> {
-  for (const { entry } of added) {
-    const erasure = entry && erasureOf(entry);
-    for (const [from, to] of erasure?.ranges ?? []) {
-      await db
-        .deleteFrom('personal')
-        .where('chain', 'in', (chains) =>
-          chains
-            .selectFrom('chains')
-            .select('chains.chain')
-            .where('terminal', '=', terminal)
-            .where('incarnation', '=', erasure?.incarnation ?? ''),
-        )
-        .where('sequence', '>=', from)
-        .where('sequence', '<=', to)
-        .execute();
-    }
+  const erasures = added.flatMap(({ erasure }) => erasure ?? []);
+  for (const [incarnation, own] of Map.groupBy(erasures, (one) => one.incarnation)) {
+    const row = await db
+      .selectFrom('chains')
+      .select('chain')
+      .where('terminal', '=', terminal)
+      .where('incarnation', '=', incarnation)
+      .executeTakeFirst();
+    // one that is not here has no values here
+    if (row) await erasePersonal(db, row.chain, merged(own.flatMap(({ ranges }) => ranges)));
+  }
+}
+
+/** Erases the personal values of entries in `ranges`, many in one statement. */
+export async function erasePersonal(
+  db: JournalTransaction,
+  chain: number,
+  ranges: readonly SequenceRange[],
+): Promise<void> {
+  for (const some of pagesOf(ranges, mostRanges)) {
+    await db
+      .deleteFrom('personal')
+      .where('chain', '=', chain)
+      .where(({ eb, and, or }) =>
+        or(some.map(([from, to]) => and([eb('sequence', '>=', from), eb('sequence', '<=', to)]))),
+      )
+      .execute();
   }
 }
 
@@ -150,6 +162,6 @@ function nameOf(value: unknown): string | null {
   return fits ? value : null;
 }
 
-function* pagesOf<T>(items: readonly T[]): Iterable<readonly T[]> {
-  for (let from = 0; from < items.length; from += mostRows) yield items.slice(from, from + mostRows);
+function* pagesOf<T>(items: readonly T[], size = mostRows): Iterable<readonly T[]> {
+  for (let from = 0; from < items.length; from += size) yield items.slice(from, from + size);
 }

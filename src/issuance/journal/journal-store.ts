@@ -77,10 +77,8 @@ export class JournalStore {
     if (found.kind === 'too-early') {
       return { position: found.position, signedThrough: found.signedThrough, alarms: [], entries: 0 };
     }
-    const { chain, contradicted } = found;
-    const known = contradicted
-      ? await this.#raise(db, contradicted, [at('entry-rewritten', checked.batch.after?.sequence ?? 0)])
-      : [];
+    const { chain, before } = found;
+    const known = before ? await this.#raise(db, before.chain, before.wrong) : [];
     const growth = grow(chain, checked, await storedHashes(db, chain, checked));
     const wrong = [...growth.wrong, ...(await this.#write(db, chain, growth))];
     const [first] = growth.added;

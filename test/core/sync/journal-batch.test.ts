@@ -53,7 +53,14 @@ const anyBatch: fc.Arbitrary<JournalBatch> = fc
   .record({
     first: fc.integer({ min: 1, max: 1_000_000 }),
     behind: fc.nat(10),
-    after: fc.option(fc.record({ incarnation: fc.uuid(), sequence: fc.integer({ min: 1, max: 99 }), hash })),
+    after: fc.option(
+      fc.record({
+        incarnation: fc.uuid(),
+        sequence: fc.integer({ min: 9, max: 99 }),
+        hash,
+        oldestKept: fc.integer({ min: 1, max: 10 }),
+      }),
+    ),
     entries: fc.array(fc.record({ raw, personal }), { maxLength: 8 }),
     checkpoints: fc.array(
       fc.record({
@@ -143,8 +150,14 @@ describe('a batch of a journal', () => {
     ['another type', { type: 'manifest' }],
     ['no first entry', { first: 0 }],
     ['an oldest entry behind the first', { oldestKept: 2 }],
-    ['a predecessor in its middle', { first: 2, after: { incarnation: 'b', sequence: 1, hash: noPrevious } }],
-    ['a predecessor without an entry', { after: { incarnation: 'b', sequence: 0, hash: noPrevious } }],
+    [
+      'a predecessor in its middle',
+      { first: 2, after: { incarnation: 'b', sequence: 1, hash: noPrevious, oldestKept: 1 } },
+    ],
+    [
+      'a predecessor without an entry',
+      { after: { incarnation: 'b', sequence: 0, hash: noPrevious, oldestKept: 1 } },
+    ],
     ['an incarnation that is no name', { incarnation: 'a b' }],
     ['too many entries', { entries: Array.from({ length: 1_001 }, () => ({ text: '', personal: [] })) }],
     ['an entry without bytes', { entries: [{ personal: [] }] }],
