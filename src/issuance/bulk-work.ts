@@ -1,10 +1,17 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { type Fault, type FaultRecord, fromFaultRecord } from '#core/fault.ts';
+import type { FaultRecord } from '#core/fault.ts';
 import type { IssuanceConfig } from './config.ts';
 
 /** What the thread is told: that there is something to do, or to end. */
 export type BulkMessage = 'look' | 'stop';
+
+/** What the thread tells: a Fault, or the stack of a bug; the work of no other organization ends for it. */
+export interface BulkReport {
+  readonly organization?: string;
+  readonly fault?: FaultRecord;
+  readonly bug?: string;
+}
 
 export interface BulkWorkerData {
   readonly config: Pick<IssuanceConfig, 'database' | 'stateDirectory'>;
@@ -13,8 +20,8 @@ export interface BulkWorkerData {
 }
 
 export interface BulkWorkParts extends BulkWorkerData {
-  readonly onFault: (fault: Fault) => void;
-  /** a bug ended the thread */
+  readonly onReport: (report: BulkReport) => void;
+  /** a bug outside the work of any organization ended the thread */
   readonly onEnd: (error: unknown) => void;
 }
 
@@ -28,10 +35,10 @@ export class BulkWork {
   }
 
   start(): void {
-    const { config, lookEveryMs, onFault, onEnd } = this.#parts;
+    const { config, lookEveryMs, onReport, onEnd } = this.#parts;
     const workerData: BulkWorkerData = { config, lookEveryMs };
     const worker = new Worker(new URL('./bulk-worker.ts', import.meta.url), { workerData });
-    worker.on('message', (record: FaultRecord) => onFault(fromFaultRecord(record)));
+    worker.on('message', onReport);
     worker.once('error', onEnd);
     this.#worker = worker;
   }

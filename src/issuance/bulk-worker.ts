@@ -1,6 +1,5 @@
-import { rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { readHolderFile } from '#adapters/csv/holder-file.ts';
 import { readHolderLines } from '#adapters/csv/holder-lines.ts';
@@ -8,13 +7,15 @@ import { detectEncoding } from '#adapters/csv/text-blocks.ts';
 import { japaneseHolidays } from '#adapters/holidays/japan.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
-import { isFault, toFaultRecord } from '#core/fault.ts';
-import type { BulkMessage, BulkWorkerData } from './bulk-work.ts';
+import { Fault, isFault, toFaultRecord } from '#core/fault.ts';
+import { BulkOrganizations, type OrganizationWork } from './bulk-organizations.ts';
+import type { BulkMessage, BulkReport, BulkWorkerData } from './bulk-work.ts';
 import { databaseSource } from './database-source.ts';
 import { DistributionBuilder } from './distribution/builder.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { DueChanges } from './permissions/due-changes.ts';
-import { type ListFiles, ListImporter } from './permissions/list-importer.ts';
+import type { ListFiles } from './permissions/import-run.ts';
+import { ListImporter } from './permissions/list-importer.ts';
 import { Databases } from './storage/databases.ts';
 
 /** Runs in a thread of its own what lasts: reading lists of holders, letting what is due come into force, building what is
@@ -23,91 +24,86 @@ const { config, lookEveryMs } = workerData as BulkWorkerData;
 const port = parentPort;
 if (!port) throw new Error('this module runs as a thread');
 
-/**
- * Longer than whoever waits for the lock of a SQLite file sleeps between two tries (adapters/sqlite), so that an urgent
- * change is never passed over.
- */
-const pauseMs = 6;
-
 const clock = new SystemClock();
 const databases = new Databases({ source: await databaseSource(config) });
 const organizations = new Organizations({ databases, clock, entropy: new SystemEntropy() });
-const importers = new Map<string, ListImporter>();
-const builders = new Map<string, DistributionBuilder>();
-let stopping = false;
-let wake = new AbortController();
+/** whoever sends a list writes to its draft all the time: this one is nobody's any more */
+const abandonedAfterMs = 3_600_000;
 
 function filesOf(organizationId: string): ListFiles {
-  const path = (id: string) => join(config.stateDirectory, 'lists', organizationId, id);
+  const folder = join(config.stateDirectory, 'lists', organizationId);
+  const path = (id: string) => join(folder, id);
   return {
-    has: (id) =>
-      stat(path(id)).then(
-        () => true,
-        () => false,
-      ),
-    rows: async (id, { mode, format }, rules, progress) => {
+    has: async (id) => (await modifiedMs(path(id))) !== undefined,
+    names: async () => {
+      const names: { id: string; abandoned: boolean }[] = [];
+      for (const name of await readdir(folder).catch(() => [])) {
+        const abandoned = Date.now() - ((await modifiedMs(path(name))) ?? 0) > abandonedAfterMs;
+        if (!name.endsWith('.part')) names.push({ id: name, abandoned });
+        else if (abandoned) await rm(path(name), { force: true });
+      }
+      return names;
+    },
+    rows: async function* (id, { mode, format }, rules, progress) {
       const file = path(id);
-      if (format === 'ndjson') return readHolderLines({ file, mode, rules, progress });
-      return readHolderFile({ file, encoding: await detectEncoding(file), mode, rules, progress });
+      try {
+        yield* format === 'ndjson'
+          ? readHolderLines({ file, mode, rules, progress })
+          : readHolderFile({ file, encoding: await detectEncoding(file), mode, rules, progress });
+      } catch (error) {
+        // whoever sent it has no business with where it lies
+        throw isFault(error) ? new Fault(error.code, error.message.replaceAll(file, 'the list')) : error;
+      }
     },
     remove: (id) => rm(path(id), { force: true }),
   };
 }
 
-async function workOn(organizationId: string): Promise<boolean> {
+async function modifiedMs(file: string): Promise<number | undefined> {
+  return stat(file).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => undefined,
+  );
+}
+
+async function open(organizationId: string): Promise<OrganizationWork> {
   const organization = await organizations.find(organizationId);
-  if (!organization) return false;
+  if (!organization) throw new Fault('argument-invalid', `there is no organization "${organizationId}"`);
   const ledger = await organizations.ledger(organization);
   const due = new DueChanges({ ledger });
-  /** what is due does not wait for the end of a list; one that is cut off here begins anew at the next start */
-  const pause = async () => {
-    if (stopping) throw new Stopped();
-    await due.step(clock.utcMs());
-    await setTimeout(pauseMs);
+  const builder = new DistributionBuilder({
+    organization: organizationId,
+    ledger,
+    holidays: japaneseHolidays,
+  });
+  return {
+    steps: [(nowMs) => due.step(nowMs), (nowMs) => builder.step(nowMs)],
+    importer: (pause) => new ListImporter({ ledger, clock, pause, files: filesOf(organizationId) }),
   };
-  let importer = importers.get(organizationId);
-  if (!importer) {
-    importer = new ListImporter({ ledger, clock, pause, files: filesOf(organizationId) });
-    await importer.recover();
-    importers.set(organizationId, importer);
-  }
-  let builder = builders.get(organizationId);
-  if (!builder) {
-    builder = new DistributionBuilder({ organization: organizationId, ledger, holidays: japaneseHolidays });
-    builders.set(organizationId, builder);
-  }
-  let worked = false;
-  while (!stopping && (await due.step(clock.utcMs()))) {
-    worked = true;
-    await setTimeout(pauseMs);
-  }
-  while (!stopping && (await builder.step(clock.utcMs()))) {
-    worked = true;
-    await setTimeout(pauseMs);
-  }
-  return !stopping && ((await importer.work()) || worked);
 }
 
-class Stopped extends Error {}
-
-port.on('message', (message: BulkMessage) => {
-  stopping ||= message === 'stop';
-  wake.abort();
+const bulk = new BulkOrganizations({
+  clock,
+  list: () => organizations.list(),
+  open,
+  lookEveryMs,
+  onError: (error, organization) => {
+    const told: BulkReport = {
+      ...(organization !== undefined && { organization }),
+      ...(isFault(error) ? { fault: toFaultRecord(error) } : { bug: stackOf(error) }),
+    };
+    port.postMessage(told);
+  },
 });
 
-while (!stopping) {
-  let worked = false;
-  try {
-    for (const { id } of await organizations.list()) worked = (await workOn(id)) || worked;
-  } catch (error) {
-    // what was cut off begins anew
-    importers.clear();
-    if (isFault(error)) port.postMessage(toFaultRecord(error));
-    else if (!(error instanceof Stopped)) throw error;
-  }
-  if (worked || stopping) continue;
-  await setTimeout(lookEveryMs, undefined, { signal: wake.signal }).catch(() => undefined);
-  wake = new AbortController();
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
+
+port.on('message', (message: BulkMessage) => {
+  if (message === 'stop') bulk.stop();
+  else bulk.look();
+});
+await bulk.run();
 await databases.stop();
 port.close();

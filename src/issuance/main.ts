@@ -91,7 +91,8 @@ export async function runIssuance(configFile: string): Promise<void> {
   const bulk = new BulkWork({
     config: { database: config.database, stateDirectory: config.stateDirectory },
     lookEveryMs,
-    onFault: (fault) => log.error({ fault: fault.code }, fault.message),
+    onReport: ({ organization, fault, bug }) =>
+      log.error({ organization, fault: fault?.code ?? 'bug' }, fault?.message ?? bug),
     onEnd: (error) => {
       throw error;
     },

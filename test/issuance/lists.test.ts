@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -10,6 +10,8 @@ import { DueChanges } from '#issuance/permissions/due-changes.ts';
 import { holderList } from '#issuance/permissions/holder-export.ts';
 import { Holders } from '#issuance/permissions/holders.ts';
 import { type ImportRequest, ImportRequests } from '#issuance/permissions/import-requests.ts';
+import { type ListFiles, Stopped } from '#issuance/permissions/import-run.ts';
+import { ListComparison, rowsAtOnce } from '#issuance/permissions/list-comparison.ts';
 import { ListImporter } from '#issuance/permissions/list-importer.ts';
 import { RulesVersions } from '#issuance/permissions/rules-versions.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
@@ -48,7 +50,14 @@ describe.each(databaseRigs)('lists of holders on $name', ({ start }) => {
   });
   beforeEach(async () => {
     const { db } = city.ledger;
-    for (const table of ['holders', 'cards', 'holder_suspensions', 'removed_holders', 'imports'] as const) {
+    for (const table of [
+      'holders',
+      'cards',
+      'holder_suspensions',
+      'removed_holders',
+      'imports',
+      'import_rows',
+    ] as const) {
       await db.deleteFrom(table).execute();
     }
     await db.deleteFrom('change_sets').execute();
@@ -56,18 +65,20 @@ describe.each(databaseRigs)('lists of holders on $name', ({ start }) => {
     missing = new Set();
   });
 
-  const importer = (pause = async () => {}) =>
+  const importer = (pause = async () => {}, files: Partial<ListFiles> = {}) =>
     new ListImporter({
       ledger: city.ledger,
       clock: city.clock,
       pause,
       files: {
         has: async (id) => !missing.has(id),
-        rows: async (id, { mode, format }, rules, progress) => {
+        names: async () => readdirSync(folder).map((id) => ({ id, abandoned: id === 'abandoned' })),
+        rows: (id, { mode, format }, rules, progress) => {
           const parts = { file: join(folder, id), mode, rules, progress };
           return format === 'csv' ? readHolderFile({ ...parts, encoding: 'utf-8' }) : readHolderLines(parts);
         },
-        remove: async (id) => rmSync(join(folder, id)),
+        remove: async (id) => rmSync(join(folder, id), { force: true }),
+        ...files,
       },
     });
   const send = async (text: string, request: Partial<ImportRequest> = {}) => {
@@ -102,6 +113,15 @@ describe.each(databaseRigs)('lists of holders on $name', ({ start }) => {
     const { rows } = await city.ledger.db
       .selectFrom('import_rows')
       .select((column) => column.fn.countAll().as('rows'))
+      .executeTakeFirstOrThrow();
+    return Number(rows);
+  };
+
+  const planned = async (id: string) => {
+    const { rows } = await city.ledger.db
+      .selectFrom('planned_changes')
+      .select((column) => column.fn.countAll().as('rows'))
+      .where('change_set_id', '=', id)
       .executeTakeFirstOrThrow();
     return Number(rows);
   };
@@ -216,9 +236,9 @@ describe.each(databaseRigs)('lists of holders on $name', ({ start }) => {
     let steps = 0;
     const cut = importer(async () => {
       steps += 1;
-      if (steps === 2) throw new Error('power cut');
+      if (steps === 2) throw new Stopped();
     });
-    await expect(cut.work()).rejects.toThrow('power cut');
+    await expect(cut.work()).rejects.toThrow(Stopped);
     expect((await lists.find(id))?.state).toBe('working');
     const again = importer();
     expect(await again.work()).toBe(false);
@@ -226,6 +246,77 @@ describe.each(databaseRigs)('lists of holders on $name', ({ start }) => {
     expect(await again.work()).toBe(true);
     expect((await lists.find(id))?.report).toMatchObject({ lines: 700, preview: { added: 700 } });
     expect(await leftOver()).toBe(0);
+  });
+
+  it('that cannot be read to their end are refused, and not taken up again', async () => {
+    const id = await send('x'.repeat(400_000), { format: 'ndjson' });
+    expect(await importer().work()).toBe(true);
+    const list = await lists.find(id);
+    expect(list).toMatchObject({ state: 'refused', report: { problemCount: 1 } });
+    expect(list?.report.problems[0]?.text).toContain('line of more than 65536 bytes');
+    expect(await importer().work()).toBe(false);
+  });
+
+  it('that meet a bug do so once', async () => {
+    const id = await send(header);
+    const broken = importer(async () => {}, {
+      // biome-ignore lint/correctness/useYield: it breaks before it could
+      async *rows() {
+        throw new RangeError('a bug');
+      },
+    });
+    await expect(broken.work()).rejects.toThrow('a bug');
+    expect(await lists.find(id)).toMatchObject({ state: 'refused', changeSetId: id });
+    const again = importer();
+    await again.recover();
+    expect(await again.work()).toBe(false);
+  });
+
+  it('that give many cards to others do it in portions, as a statement takes no more values than so many', async () => {
+    const count = rowsAtOnce * 2 + 50;
+    await apply([header, ...people(count)]);
+    const id = await send([header, ...people(count).map((line) => line.replace(',p', ',q'))].join('\n'));
+    // cut off where all lines are staged
+    let staged = 0;
+    const cut = importer(async () => {
+      staged += 1;
+      if (staged === 3) throw new Stopped();
+    });
+    await expect(cut.work()).rejects.toThrow(Stopped);
+    const portions: number[] = [];
+    const comparison = new ListComparison({ db: city.ledger.db, id, mode: 'delta' });
+    for await (const { planned } of comparison.changes()) portions.push(planned.length);
+    expect(Math.max(...portions)).toBe(rowsAtOnce);
+    expect(portions.reduce((sum, length) => sum + length)).toBe(2 * count);
+  });
+
+  it('may be given up while they are worked on', async () => {
+    const id = await send([header, ...people(900)].join('\n'));
+    let steps = 0;
+    const work = importer(async () => {
+      steps += 1;
+      if (steps === 2) expect(await lists.cancel(id, commissioner)).toBe(true);
+      // the report is due
+      city.clock.advance(2_000);
+    }).work();
+    expect(await work).toBe(true);
+    expect(steps).toBeLessThan(8);
+    expect((await lists.find(id))?.state).toBe('cancelled');
+    expect([await leftOver(), await planned(id), existsSync(join(folder, id))]).toEqual([0, 0, false]);
+  });
+
+  it('that are given up leave nothing behind, nor does an upload that broke off', async () => {
+    const waiting = await send([header, ...people(3)].join('\n'));
+    await lists.cancel(waiting, commissioner);
+    const ready = (await read([header, ...people(3)])).id;
+    expect(await planned(ready)).toBe(3);
+    await lists.cancel(ready, commissioner);
+    writeFileSync(join(folder, 'abandoned'), '');
+    writeFileSync(join(folder, 'on-its-way'), '');
+    await importer().work();
+    const left = ['abandoned', 'on-its-way', waiting].map((name) => existsSync(join(folder, name)));
+    expect(left).toEqual([false, true, false]);
+    expect(await planned(ready)).toBe(0);
   });
 
   it('whose file another process has are left to it', async () => {

@@ -165,14 +165,14 @@ export class ImportRequests {
     });
   }
 
-  /** Gives up a list that was not decided. */
+  /** Gives up a list that was not decided; whoever works on it stops. */
   async cancel(id: string, actor: Actor): Promise<boolean> {
     return this.#ledger.change(actor, async ({ db, audit, abandon }) => {
       const cancelled = await db
         .updateTable('imports')
         .set({ state: 'cancelled' })
         .where('import_id', '=', id)
-        .where('state', 'in', ['received', 'refused', 'ready'])
+        .where('state', 'in', ['received', 'working', 'refused', 'ready'])
         .executeTakeFirst();
       if (cancelled.numUpdatedRows !== 1n) return abandon(false);
       await db

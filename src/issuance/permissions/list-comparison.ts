@@ -204,19 +204,22 @@ export class ListComparison {
         select 1 from import_rows t where t.import_id = ${this.#id} and t.holder_id = c.holder_id)
       order by c.holder_id`.execute(this.#db);
     const lost = Map.groupBy(rows.rows, (row) => row.holder_id);
-    const planned: Planned[] = [];
-    for (const { holderId, state } of await readHolders(this.#db, [...lost.keys()])) {
-      const gone = new Set(
-        lost.get(holderId)?.map((row) => [row.profile_id, row.user_number, row.diversifier].join('\n')),
-      );
-      const after = { ...state, cards: state.cards.filter((card) => !gone.has(cardKeyText(card))) };
-      const change = changeBetween(state, after);
-      if (!change) continue;
-      this.#counts.changed += 1;
-      if (isAble(state) && !isAble(after)) this.#counts.losingAccess += 1;
-      planned.push({ holderId, change });
+    const losers = [...lost.keys()];
+    for (let from = 0; from < losers.length; from += rowsAtOnce) {
+      const planned: Planned[] = [];
+      for (const { holderId, state } of await readHolders(this.#db, losers.slice(from, from + rowsAtOnce))) {
+        const gone = new Set(
+          lost.get(holderId)?.map((row) => [row.profile_id, row.user_number, row.diversifier].join('\n')),
+        );
+        const after = { ...state, cards: state.cards.filter((card) => !gone.has(cardKeyText(card))) };
+        const change = changeBetween(state, after);
+        if (!change) continue;
+        this.#counts.changed += 1;
+        if (isAble(state) && !isAble(after)) this.#counts.losingAccess += 1;
+        planned.push({ holderId, change });
+      }
+      yield { planned, problems: [] };
     }
-    yield { planned, problems: [] };
   }
 
   /** Holders whom a complete list does not name. */
