@@ -144,6 +144,9 @@ function reportText(report: VerifyReport, keyGiven: boolean): string {
 function chainLines(chain: ChainReport): readonly string[] {
   return [
     `terminal ${chain.terminal}, incarnation ${chain.incarnation}: through entry ${chain.lastSequence}, hash ${chain.lastHash}`,
+    ...(chain.forgottenThrough === undefined
+      ? []
+      : [`  entries ${span(1, chain.forgottenThrough)}: let go of here and recorded; the server has them`]),
     ...chain.segments
       .filter((one) => one.toSequence >= one.fromSequence)
       .map((one) => `  ${segmentText(one)}`),

@@ -304,7 +304,7 @@ describe('a database that is not in order', () => {
     await journal.start();
     await journal.stop();
     const db = new Database(file);
-    db.pragma('user_version = 3');
+    db.pragma('user_version = 4');
     db.close();
     await expect(store().start()).rejects.toMatchObject({ code: 'database-newer' });
     await expect(reader()).rejects.toMatchObject({ code: 'database-newer' });

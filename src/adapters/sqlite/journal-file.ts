@@ -5,9 +5,11 @@ import { Fault, isFault } from '#core/fault.ts';
 import type { StoredCheckpoint } from '#core/journal/checkpoint.ts';
 import { chainEntry, type StoredEntry, saltLength } from '#core/journal/entry.ts';
 import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
+import type { UploadedThrough } from '#ports/journal-keeping.ts';
 import { guarded, isBlank, openDatabase, type Sqlite, sqliteCode } from './database.ts';
 import { FactsWriter } from './facts.ts';
 import { createJournal } from './journal-create.ts';
+import { forgetSome } from './journal-forgetting.ts';
 import { journalFormat } from './journal-format.ts';
 import { chooseIncarnation, headOf, type NewIncarnation } from './journal-incarnation.ts';
 import { lockJournal } from './journal-lock.ts';
@@ -118,6 +120,25 @@ export class JournalFile {
     );
   }
 
+  /** Remembers how far the server has this journal. */
+  uploaded({ stored, signed }: UploadedThrough): void {
+    this.#unhurried(() =>
+      this.#db
+        .prepare('INSERT OR REPLACE INTO upload (one, stored, signed) VALUES (1, ?, ?)')
+        .run(stored, signed),
+    );
+  }
+
+  /** Lets go of the entries through position `through`, `most` of them at once, leaving no trace of what was personal. */
+  forget(through: number, most: number): boolean {
+    this.#db.pragma('secure_delete = ON');
+    try {
+      return this.#unhurried(() => forgetSome(this.#db, through, most));
+    } finally {
+      this.#db.pragma('secure_delete = OFF');
+    }
+  }
+
   head(): JournalHead {
     return this.#head;
   }
@@ -144,6 +165,16 @@ export class JournalFile {
     this.#db.close();
     reserveWal(this.#options.file, walReserveBytes(this.#options.reserveMiB));
     this.#lock.close();
+  }
+
+  /** A transaction that becomes durable with the next append: nobody at a door waits for it. */
+  #unhurried<T>(action: () => T): T {
+    this.#db.pragma('synchronous = NORMAL');
+    try {
+      return writable(this.#options.file, () => this.#db.transaction(action).immediate());
+    } finally {
+      this.#db.pragma('synchronous = FULL');
+    }
   }
 
   #add(records: readonly JournalRecord[]): JournalHead {

@@ -18,6 +18,8 @@ export interface Incarnation {
   readonly id: string;
   readonly terminal: string;
   readonly first_position: number;
+  readonly forgotten_through: number;
+  readonly forgotten_hash: Uint8Array | null;
 }
 
 /**
@@ -31,11 +33,7 @@ export function chooseIncarnation(
     remembered,
   }: { readonly terminal: string | undefined; readonly remembered?: JournalHead | undefined },
 ): { incarnation: Incarnation; started: NewIncarnation | undefined } {
-  const last = db
-    .prepare<[], Incarnation>(
-      'SELECT number, id, terminal, first_position FROM incarnations ORDER BY number DESC LIMIT 1',
-    )
-    .get();
+  const last = db.prepare<[], Incarnation>('SELECT * FROM incarnations ORDER BY number DESC LIMIT 1').get();
   if (!last) {
     if (terminal === undefined)
       throw new Fault('database-invalid', 'the journal was never written by a terminal');
@@ -62,16 +60,19 @@ function isBehind(
 ): boolean {
   if (!remembered) return false;
   const known = db
-    .prepare<[string], Incarnation>(
-      'SELECT number, id, terminal, first_position FROM incarnations WHERE id = ?',
-    )
+    .prepare<[string], Incarnation>('SELECT * FROM incarnations WHERE id = ?')
     .get(remembered.incarnation);
   // a copy from before that incarnation, or another journal; an empty one was made after the old one was moved aside
   if (!known) return head.sequence > 0;
   if (known.number === last.number && remembered.sequence > head.sequence) return true;
-  const row = db
-    .prepare<[number], { hash: Uint8Array }>('SELECT hash FROM entries WHERE position = ?')
-    .get(known.first_position + remembered.sequence - 1);
+  // its hash is known no more, and what was let go of was here
+  if (remembered.sequence < known.forgotten_through) return false;
+  const row =
+    remembered.sequence === known.forgotten_through && known.forgotten_hash
+      ? { hash: known.forgotten_hash }
+      : db
+          .prepare<[number], { hash: Uint8Array }>('SELECT hash FROM entries WHERE position = ?')
+          .get(known.first_position + remembered.sequence - 1);
   return remembered.sequence > 0 && (!row || toHex(row.hash) !== remembered.hash);
 }
 
@@ -82,7 +83,8 @@ function newIncarnation(db: Sqlite, terminal: string): Incarnation {
   const { lastInsertRowid } = db
     .prepare('INSERT INTO incarnations (id, terminal, first_position) VALUES (?, ?, ?)')
     .run(id, terminal, first);
-  return { number: Number(lastInsertRowid), id, terminal, first_position: first };
+  const number = Number(lastInsertRowid);
+  return { number, id, terminal, first_position: first, forgotten_through: 0, forgotten_hash: null };
 }
 
 /** The last entry of an incarnation. Throws Fault `journal-broken` when it is damaged: a chain is not continued from there. */

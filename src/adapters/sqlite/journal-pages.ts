@@ -1,9 +1,11 @@
 import { toHex } from '#core/bytes/bytes.ts';
+import { Fault } from '#core/fault.ts';
 import { type PersonalValue, parseEntry } from '#core/journal/entry.ts';
 import type { JournalHead } from '#core/journal/record.ts';
 import type { JournalItem } from '#core/journal/verify.ts';
 import type { JournalQuery, JournalView } from '#ports/journal-read.ts';
 import type { Sqlite } from './database.ts';
+import { forgottenPosition, headAt, incarnationAt } from './journal-forgetting.ts';
 
 interface EntryRow {
   readonly position: number;
@@ -53,6 +55,10 @@ export function readPage(db: Sqlite, after: number): ItemPage {
         'SELECT position, raw, hash FROM entries WHERE position > ? ORDER BY position LIMIT ?',
       )
       .all(after, pageEntries);
+    const first = entries[0]?.position;
+    if (after > 0 && first !== undefined && first > after + 1) {
+      throw new Fault('database-in-use', 'entries were let go of while they were read; try again');
+    }
     const last = entries.length < pageEntries ? undefined : entries.at(-1)?.position;
     const until = last ?? Number.MAX_SAFE_INTEGER;
     const personal = personalBetween(db, after, until);
@@ -61,8 +67,17 @@ export function readPage(db: Sqlite, after: number): ItemPage {
         'SELECT position, raw, signature FROM checkpoints WHERE position > ? AND position <= ? ORDER BY position',
       )
       .all(after, until);
-    return { items: inOrder(entries, personal, checkpoints), next: last };
+    const items = inOrder(entries, personal, checkpoints);
+    return { items: after === 0 ? [...forgottenItems(db), ...items] : items, next: last };
   })();
+}
+
+/** Behind which entry the first incarnation that is there begins, where that is not its first. */
+function forgottenItems(db: Sqlite): readonly JournalItem[] {
+  const forgotten = forgottenPosition(db);
+  const incarnation = incarnationAt(db, forgotten + 1);
+  if (!incarnation || incarnation.forgotten_through === 0) return [];
+  return [{ kind: 'forgotten', terminal: incarnation.terminal, ...headAt(db, incarnation, forgotten) }];
 }
 
 function inOrder(

@@ -1,5 +1,6 @@
 import type { JournalSpace } from '#ports/journal-append.ts';
 import type { Sqlite } from './database.ts';
+import { forgettableEntries, forgottenPosition, lastPosition } from './journal-forgetting.ts';
 import { databasePages } from './journal-reserve.ts';
 
 const dayMs = 86_400_000;
@@ -7,16 +8,20 @@ const dayMs = 86_400_000;
 const typicalEntryBytes = 1_600;
 const measurableEntries = 1_000;
 
-/** How full the journal is. Costs a few page reads however long it is: positions have no gaps, time is searched by halves. */
-export function journalSpace(db: Sqlite): JournalSpace {
+/**
+ * How full the journal is. Costs a few page reads however long it is: positions have no gaps, time is searched by halves.
+ * `forgets`: entries that may be let go of take no space.
+ */
+export function journalSpace(db: Sqlite, forgets: boolean): JournalSpace {
   const { reservedBytes, usedBytes } = databasePages(db);
-  const entries =
-    db.prepare<[], { last: number | null }>('SELECT max(position) AS last FROM entries').get()?.last ?? 0;
+  const forgotten = forgottenPosition(db);
+  const entries = lastPosition(db) - forgotten;
   const entryBytes = entries < measurableEntries ? typicalEntryBytes : usedBytes / entries;
   const left = Math.floor((reservedBytes - usedBytes) / entryBytes);
-  const perDay = entriesPerDay(db, entries);
-  const daysLeft = perDay === undefined ? undefined : left / perDay;
-  const share = left / Math.max(1, left + entries);
+  const perDay = entriesPerDay(db, forgotten + 1, forgotten + entries);
+  const available = left + (forgets ? forgettableEntries(db) : 0);
+  const daysLeft = perDay === undefined ? undefined : available / perDay;
+  const share = available / Math.max(1, left + entries);
   const space = {
     entries,
     reservedBytes,
@@ -33,16 +38,16 @@ function level(shareLeft: number, daysLeft = Number.POSITIVE_INFINITY): JournalS
 }
 
 /** Rate over the last 30 days of entries; undefined while they span less than one day. */
-function entriesPerDay(db: Sqlite, entries: number): number | undefined {
-  if (entries === 0) return undefined;
+function entriesPerDay(db: Sqlite, from: number, through: number): number | undefined {
+  if (through < from) return undefined;
   const timeOf = db.prepare<[number], number>('SELECT at_ms FROM entries WHERE position = ?').pluck();
-  const latest = timeOf.get(entries) ?? 0;
-  let first = 1;
-  for (let end = entries; first < end; ) {
+  const latest = timeOf.get(through) ?? 0;
+  let first = from;
+  for (let end = through; first < end; ) {
     const middle = Math.floor((first + end) / 2);
     if ((timeOf.get(middle) ?? 0) < latest - 30 * dayMs) first = middle + 1;
     else end = middle;
   }
   const days = (latest - (timeOf.get(first) ?? latest)) / dayMs;
-  return days < 1 ? undefined : (entries - first + 1) / days;
+  return days < 1 ? undefined : (through - first + 1) / days;
 }

@@ -4,6 +4,12 @@ import { checkpointBytes } from '#core/journal/checkpoint.ts';
 import type { JournalHead, JournalRecord, JsonValue } from '#core/journal/record.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { JournalAppend, JournalSpace } from '#ports/journal-append.ts';
+import type {
+  ForgettingPlan,
+  ForgettingRequest,
+  JournalKeeping,
+  UploadedThrough,
+} from '#ports/journal-keeping.ts';
 import type { Signing } from '#ports/signing.ts';
 import type { NewIncarnation } from './journal-incarnation.ts';
 import type { JournalOpened, JournalWorkerOffer } from './journal-worker.ts';
@@ -38,11 +44,13 @@ const openWithinMs = 600_000;
  * transaction. A checkpoint is signed every so many entries, every so often while entries come, at start where the
  * last run left some unsigned, and at stop.
  */
-export class JournalStore implements JournalAppend {
+export class JournalStore implements JournalAppend, JournalKeeping {
   readonly #parts: Required<JournalStoreParts>;
   #worker: LinkedWorker<JournalWorkerOffer> | undefined;
   #head: JournalHead | undefined;
   #checkpointed = 0;
+  #forgets = false;
+  readonly #listeners: (() => void)[] = [];
   #signing: Promise<void> | undefined;
   #cancelTimer: CancelTimer | undefined;
 
@@ -78,6 +86,7 @@ export class JournalStore implements JournalAppend {
       const head = await this.#link().call('append', records, appendWithinMs);
       if (head.sequence > (this.#head?.sequence ?? 0)) this.#head = head;
       this.#signWhenDue();
+      this.#tell();
       return head;
     } catch (error) {
       throw asJournalFault(error);
@@ -85,7 +94,28 @@ export class JournalStore implements JournalAppend {
   }
 
   async space(): Promise<JournalSpace> {
-    return this.#link().call('space', undefined, answerWithinMs);
+    return this.#link().call('space', this.#forgets, answerWithinMs);
+  }
+
+  /** `listener` is told, often, that entries or checkpoints have come; it returns at once. */
+  onGrowth(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async uploaded(through: UploadedThrough): Promise<void> {
+    await this.#link().call('uploaded', through, answerWithinMs);
+  }
+
+  allowForgetting(): void {
+    this.#forgets = true;
+  }
+
+  async planForgetting(request: ForgettingRequest): Promise<ForgettingPlan | undefined> {
+    return this.#link().call('planForgetting', request, answerWithinMs);
+  }
+
+  async forgetSome(through: number): Promise<boolean> {
+    return this.#link().call('forget', through, answerWithinMs);
   }
 
   async sharedFacts(): Promise<Facts> {
@@ -119,6 +149,10 @@ export class JournalStore implements JournalAppend {
   #link(): LinkedWorker<JournalWorkerOffer>['link'] {
     if (!this.#worker) throw new Fault('journal-unwritable', 'the journal is not open');
     return this.#worker.link;
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #signWhenDue(): void {
@@ -164,6 +198,7 @@ export class JournalStore implements JournalAppend {
       publicKey: signing.publicKey(),
     };
     await this.#link().call('checkpoint', signed, answerWithinMs);
+    this.#tell();
     await rememberHead(headFile, head).catch(() => undefined);
   }
 

@@ -2,8 +2,10 @@ import type { Facts } from '#core/access/access-state.ts';
 import type { StoredCheckpoint } from '#core/journal/checkpoint.ts';
 import type { JournalHead, JournalRecord } from '#core/journal/record.ts';
 import type { JournalSpace } from '#ports/journal-append.ts';
+import type { ForgettingPlan, ForgettingRequest, UploadedThrough } from '#ports/journal-keeping.ts';
 import { sharedFacts } from './facts.ts';
 import { JournalFile, type JournalFileOptions } from './journal-file.ts';
+import { planForgetting } from './journal-forgetting.ts';
 import type { NewIncarnation } from './journal-incarnation.ts';
 import { walReserveBytes } from './journal-reserve.ts';
 import { journalSpace } from './journal-space.ts';
@@ -25,7 +27,10 @@ export type JournalWorkerOffer = {
     readonly checkpoint: StoredCheckpoint;
     readonly publicKey: Uint8Array;
   }) => void;
-  readonly space: (nothing: undefined) => JournalSpace;
+  readonly space: (forgets: boolean) => JournalSpace;
+  readonly uploaded: (through: UploadedThrough) => void;
+  readonly planForgetting: (request: ForgettingRequest) => ForgettingPlan | undefined;
+  readonly forget: (through: number) => boolean;
   readonly sharedFacts: (nothing: undefined) => Facts;
   readonly close: (nothing: undefined) => void;
 };
@@ -42,6 +47,8 @@ const recordsAtOnce = 1_000;
 const idleMs = 200;
 const worthMoving = 100;
 const bytesPerRecord = 20_000;
+/** let go of at once: a tap that comes meanwhile waits for it */
+const forgottenAtOnce = 100;
 
 let file: JournalFile | undefined;
 const waiting: Waiting[] = [];
@@ -66,6 +73,10 @@ function writeWaiting(): void {
     }
     writeBatch(batch);
   }
+  moveLogSoon();
+}
+
+function moveLogSoon(): void {
   clearTimeout(idle);
   if (logged >= worthMoving) idle = setTimeout(moveLog, idleMs);
   if (logged * bytesPerRecord > logLimit) moveLog();
@@ -110,7 +121,18 @@ const offer: JournalWorkerOffer = {
     }),
   checkpoint: ({ sequence, checkpoint, publicKey }) =>
     opened().storeCheckpoint(sequence, checkpoint, publicKey),
-  space: () => journalSpace(opened().database()),
+  space: (forgets) => journalSpace(opened().database(), forgets),
+  uploaded: (through) => {
+    opened().uploaded(through);
+    logged += 1;
+  },
+  planForgetting: (request) => planForgetting(opened().database(), request),
+  forget: (through) => {
+    const done = opened().forget(through, forgottenAtOnce);
+    logged += forgottenAtOnce;
+    moveLogSoon();
+    return done;
+  },
   sharedFacts: () => sharedFacts(opened().database()),
   close: () => {
     clearTimeout(idle);

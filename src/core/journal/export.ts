@@ -27,6 +27,7 @@ const lineSchema = z.discriminatedUnion('type', [
     personal: z.array(z.strictObject({ field: z.string(), salt: base64, value: z.string() })).optional(),
   }),
   z.strictObject({ type: z.literal('checkpoint'), raw: base64, signature: base64 }),
+  z.strictObject({ type: z.literal('forgotten'), ...head.shape }),
   z.strictObject({ type: z.literal('head'), entries: z.int(), head: head.nullable() }),
 ]);
 /** One line of an export, parsed. */
@@ -44,6 +45,10 @@ export function exportItem(item: JournalItem, personal: boolean): string {
       return JSON.stringify({ type: 'key', publicKey: encode(item.publicKey) });
     case 'checkpoint':
       return JSON.stringify({ type: 'checkpoint', raw: encode(item.raw), signature: encode(item.signature) });
+    case 'forgotten': {
+      const { terminal, incarnation, sequence, hash } = item;
+      return JSON.stringify({ type: 'forgotten', terminal, incarnation, sequence, hash });
+    }
     case 'entry': {
       const values = item.personal.map(({ field, salt, value }) => ({ field, salt: encode(salt), value }));
       const line = { type: 'entry', raw: encode(item.raw), hash: encode(item.hash) };
@@ -78,6 +83,10 @@ export function itemOfLine(line: ExportLine): JournalItem | undefined {
       return { kind: 'entry', raw: line.raw, hash: line.hash, personal: line.personal ?? [] };
     case 'checkpoint':
       return { kind: 'checkpoint', raw: line.raw, signature: line.signature };
+    case 'forgotten': {
+      const { type: kind, ...forgotten } = line;
+      return { kind, ...forgotten };
+    }
     default:
       return undefined;
   }

@@ -2,6 +2,7 @@ import { toHex } from '#core/bytes/bytes.ts';
 import { type DevicePublicKey, isSignedBy } from '#core/crypto/device-signature.ts';
 import { parseCheckpoint, type StoredCheckpoint } from './checkpoint.ts';
 import { type JournalEntry, noPrevious, personalHash, type StoredEntry } from './entry.ts';
+import type { ForgottenHead } from './forgetting.ts';
 import type { ChainReport, FindingKind, Findings, VouchedSegment } from './verify-report.ts';
 
 /** A key to check signatures with; `given` from outside, or merely found in the journal itself. */
@@ -48,10 +49,13 @@ export class ChainWalk {
   #checkpointAt = 0;
   /** last entry whose personal values are all there */
   #lastKept = 0;
+  /** through where the journal has let go of its entries */
+  readonly #forgotten: number;
 
   constructor(
     entry: { readonly terminal: string; readonly incarnation: string },
     parts: { findings: Findings; keys: ReadonlyMap<string, VerifyKey>; heads: readonly HeadCheck[] },
+    forgotten?: ForgottenHead,
   ) {
     this.terminal = entry.terminal;
     this.incarnation = entry.incarnation;
@@ -60,6 +64,18 @@ export class ChainWalk {
     this.#heads = parts.heads.filter(
       ({ head }) => head.incarnation === undefined || head.incarnation === entry.incarnation,
     );
+    this.#forgotten = forgotten?.sequence ?? 0;
+    if (forgotten) this.#beginBehind(forgotten);
+  }
+
+  #beginBehind({ sequence, hash }: ForgottenHead): void {
+    this.#expected = sequence + 1;
+    this.#last = { sequence, hash };
+    this.#previous = [hash];
+    this.#checkpointAt = sequence;
+    this.#compareHeads(sequence, hash, undefined);
+    // nothing can be said of these here any more
+    for (const check of this.#heads) if (check.head.sequence < sequence) check.matched = true;
   }
 
   /** Takes the next entry stored; `entry` is what its bytes say (undefined: nothing), `computed` their SHA-256. */
@@ -139,7 +155,9 @@ export class ChainWalk {
       this.#find('checkpoint-missing', from, sequence, text);
     }
     const { terminal, incarnation } = this;
-    return { terminal, incarnation, lastSequence: sequence, lastHash: hash, segments: this.#segments };
+    const forgottenThrough = this.#forgotten;
+    const chain = { terminal, incarnation, lastSequence: sequence, lastHash: hash, segments: this.#segments };
+    return forgottenThrough > 0 ? { ...chain, forgottenThrough } : chain;
   }
 
   /** An entry whose bytes cannot be trusted counts as the one expected here; its neighbours stay linked around it. */

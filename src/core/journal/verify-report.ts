@@ -58,6 +58,8 @@ export interface ChainReport {
   /** hash of the last entry, upper-case hexadecimal */
   readonly lastHash: string;
   readonly segments: readonly VouchedSegment[];
+  /** entries from the first through this one are not in this journal any more, and it recorded that it let go of them */
+  readonly forgottenThrough?: number;
 }
 
 export interface VerifyReport {

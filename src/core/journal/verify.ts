@@ -4,6 +4,7 @@ import { digest } from '#core/crypto/digest.ts';
 import type { StoredCheckpoint } from './checkpoint.ts';
 import { type JournalEntry, parseEntry, type StoredEntry } from './entry.ts';
 import { erasureOf, type SequenceRange, uncovered } from './erasure.ts';
+import { type ForgottenHead, forgettingOf } from './forgetting.ts';
 import { ChainWalk, type HeadCheck, named, type OutsideHead, type VerifyKey } from './verify-chain.ts';
 import { Findings, type VerifyReport } from './verify-report.ts';
 
@@ -11,6 +12,8 @@ import { Findings, type VerifyReport } from './verify-report.ts';
 export type JournalItem =
   | ({ readonly kind: 'entry' } & StoredEntry)
   | ({ readonly kind: 'checkpoint' } & StoredCheckpoint)
+  /** ahead of the first entry of an incarnation that has let go of those before it */
+  | ({ readonly kind: 'forgotten'; readonly terminal: string } & ForgottenHead)
   /** a device key as the journal itself names it (SubjectPublicKeyInfo, DER), ahead of the checkpoints it signed */
   | { readonly kind: 'key'; readonly publicKey: Uint8Array };
 
@@ -21,6 +24,8 @@ export interface VerifyOptions {
   /** false for an export made without personal values: their absence then says nothing */
   readonly personalIncluded: boolean;
   readonly checkpointEveryEntries: number;
+  /** false where something else than an entry of the journal tells what it has let go of */
+  readonly forgettingRecorded?: boolean;
 }
 
 /**
@@ -49,6 +54,9 @@ class JournalWalk {
   #waiting: StoredEntry[] = [];
   #current: ChainWalk | undefined;
   readonly #erased = new Map<string, SequenceRange[]>();
+  /** what is gone, and what is recorded as let go of, by incarnation */
+  readonly #forgotten = new Map<string, ForgottenHead>();
+  readonly #recorded = new Map<string, ForgottenHead>();
   #entries = 0;
   #checkpoints = 0;
 
@@ -66,6 +74,8 @@ class JournalWalk {
       this.#checkpoints += 1;
       if (this.#current) this.#current.takeCheckpoint(item);
       else this.#startUnknown().takeCheckpoint(item);
+    } else if (item.kind === 'forgotten') {
+      this.#beginBehind(item);
     } else {
       this.#learnKey(item.publicKey, false);
     }
@@ -77,6 +87,7 @@ class JournalWalk {
       chain.finish(this.#options.checkpointEveryEntries),
     );
     for (const check of this.#heads) if (!check.matched) this.#reportHead(check);
+    if (this.#options.forgettingRecorded !== false) this.#accountForForgotten();
     const erased = this.#options.personalIncluded ? this.#accountForErasures() : [];
     return {
       sound: this.#findings.count === 0,
@@ -107,6 +118,19 @@ class JournalWalk {
         ...erasure.ranges,
       ]);
     }
+    const recorded = forgettingOf(entry);
+    if (recorded && recorded.sequence > (this.#recorded.get(recorded.incarnation)?.sequence ?? 0)) {
+      this.#recorded.set(recorded.incarnation, recorded);
+    }
+  }
+
+  /** What is said amid an incarnation counts for nothing: what lacks there is found. */
+  #beginBehind({ terminal, incarnation, sequence, hash }: Extract<JournalItem, { kind: 'forgotten' }>): void {
+    if (this.#chains.has(incarnation)) return;
+    const forgotten = { incarnation, sequence, hash };
+    this.#forgotten.set(incarnation, forgotten);
+    this.#current = this.#start({ terminal, incarnation }, forgotten);
+    this.#feedWaiting(this.#current);
   }
 
   #chainOf(entry: JournalEntry): ChainWalk {
@@ -125,8 +149,12 @@ class JournalWalk {
     return this.#current;
   }
 
-  #start(entry: { readonly terminal: string; readonly incarnation: string }): ChainWalk {
-    const chain = new ChainWalk(entry, { findings: this.#findings, keys: this.#keys, heads: this.#heads });
+  #start(
+    entry: { readonly terminal: string; readonly incarnation: string },
+    forgotten?: ForgottenHead,
+  ): ChainWalk {
+    const parts = { findings: this.#findings, keys: this.#keys, heads: this.#heads };
+    const chain = new ChainWalk(entry, parts, forgotten);
     this.#chains.set(entry.incarnation, chain);
     return chain;
   }
@@ -172,6 +200,20 @@ class JournalWalk {
       toSequence: sequence,
       text: `a head kept outside names entry ${sequence}; ${named(Math.min(from, sequence), sequence)} missing`,
     });
+  }
+
+  #accountForForgotten(): void {
+    for (const [incarnation, { sequence, hash }] of this.#forgotten) {
+      const recorded = this.#recorded.get(incarnation);
+      const isRecorded = recorded !== undefined && sequence <= recorded.sequence;
+      if (isRecorded && (sequence < recorded.sequence || hash === recorded.hash)) continue;
+      const from = isRecorded ? sequence : (recorded?.sequence ?? 0) + 1;
+      const text = isRecorded
+        ? `entry ${sequence}, the last that was let go of, was another one`
+        : `${named(from, sequence)} gone, and no entry records that they were let go of`;
+      const kind = isRecorded ? 'chain-broken' : 'entries-missing';
+      this.#findings.add({ kind, incarnation, fromSequence: from, toSequence: sequence, text });
+    }
   }
 
   #accountForErasures(): VerifyReport['erased'] {

@@ -4,6 +4,7 @@ import { toHex } from '#core/bytes/bytes.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { chainEntry, parseEntry } from '#core/journal/entry.ts';
 import { erasureBody } from '#core/journal/erasure.ts';
+import { forgettingBody } from '#core/journal/forgetting.ts';
 import { type JournalItem, type VerifyOptions, verifyJournal } from '#core/journal/verify.ts';
 import { publicKey, sampleJournal, sampleRecord, signedCheckpoint } from './sample-journal.ts';
 
@@ -282,3 +283,73 @@ function rehashed(item: JournalItem): JournalItem {
   const raw = new TextEncoder().encode(new TextDecoder().decode(item.raw).replace('"north"', '"south"'));
   return { ...item, raw, hash: digest('sha-256', raw) };
 }
+
+describe('a journal that has let go of its first entries', () => {
+  /** through 8, of which entry 18 tells as through 10 */
+  const told = (through = 10, hash = hashOf(through)) => {
+    const record = sampleRecord(3);
+    const body = forgettingBody({ incarnation: 'first', sequence: through, hash }, 'retention');
+    const position = { terminal: 'gate', incarnation: 'first', sequence: count + 1 };
+    const { personal: _, ...rest } = { ...record, kind: 'terminal' as const, body };
+    return chainEntry(rest, position, hashOf(count), () => new Uint8Array(16));
+  };
+  const kept = (behind: number) => journal.slice(entryIndexes[behind] ?? 0);
+  const forgotten = (sequence: number, hash = hashOf(sequence)): JournalItem => ({
+    kind: 'forgotten',
+    terminal: 'gate',
+    incarnation: 'first',
+    sequence,
+    hash,
+  });
+  const letGo = (sequence: number, entry = told()): JournalItem[] => [
+    forgotten(sequence),
+    ...kept(sequence),
+    { kind: 'entry', ...entry },
+  ];
+
+  test('is sound, and says so, also while it still lets go of some', async () => {
+    for (const sequence of [8, 10]) {
+      const report = await verify(letGo(sequence));
+      expect(report).toMatchObject({ sound: true, entries: count + 1 - sequence });
+      expect(report.chains).toMatchObject([
+        { forgottenThrough: sequence, segments: [{ fromSequence: sequence + 1, signedThrough: 15 }] },
+      ]);
+    }
+  });
+
+  test('is checked against heads kept outside as far as it can be', async () => {
+    const head = (sequence: number, hash = hashOf(sequence)) => ({ heads: [{ sequence, hash }] });
+    for (const sequence of [3, 8, 12]) expect((await verify(letGo(8), head(sequence))).findings).toEqual([]);
+    for (const sequence of [8, 12]) {
+      const report = await verify(letGo(8), head(sequence, hashOf(1)));
+      expect(report.findings).toMatchObject([{ kind: 'head-contradicts', fromSequence: sequence }]);
+    }
+  });
+
+  test('is found out where it says another entry was the last', async () => {
+    const other = await verify([forgotten(8, hashOf(1)), ...letGo(8).slice(1)]);
+    expect(other.findings).toMatchObject([{ kind: 'chain-broken', toSequence: 9 }]);
+    const lied = await verify(letGo(10, told(10, hashOf(1))));
+    expect(lied.findings).toMatchObject([{ kind: 'chain-broken', fromSequence: 10 }]);
+  });
+
+  test('is found out where no entry records that, as far as none does', async () => {
+    const missing = { kind: 'entries-missing', fromSequence: 1, toSequence: 8 };
+    expect((await verify([forgotten(8), ...kept(8)])).findings).toMatchObject([missing]);
+    expect((await verify(letGo(8, told(5)))).findings).toMatchObject([{ ...missing, fromSequence: 6 }]);
+    expect((await verify(kept(8))).findings).toMatchObject([{ kind: 'entries-missing' }]);
+    expect(await verify([forgotten(8), ...kept(8)], { forgettingRecorded: false })).toMatchObject({
+      sound: true,
+    });
+  });
+
+  test('says nothing amid what is there', async () => {
+    const items = letGo(2, told());
+    const cut = [
+      ...items.slice(0, 4),
+      forgotten(9),
+      ...items.slice(items.indexOf(kept(9)[0] as JournalItem)),
+    ];
+    expect((await verify(cut)).findings).toMatchObject([{ kind: 'entries-missing' }]);
+  });
+});
