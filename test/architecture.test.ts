@@ -34,6 +34,7 @@ const layers: readonly Layer[] = [
   { folder: 'terminal', layers: ['core', 'ports', 'terminal'] },
   { folder: 'issuance/main.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/bulk-worker.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
+  { folder: 'issuance/journal-worker.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/database-source.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/terminal-gateway.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/authority-files.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },

@@ -8,6 +8,7 @@ import { Principals } from './administrators/principals.ts';
 import { type AdministratorAlarm, SignIn } from './administrators/sign-in.ts';
 import { Sites } from './administrators/sites.ts';
 import { AuditJournal } from './audit/audit-journal.ts';
+import { LiveFeed } from './journal/live-feed.ts';
 import type { Organization, Organizations } from './organizations/organizations.ts';
 import { ChangeSets } from './permissions/change-sets.ts';
 import { DistributionFeed } from './permissions/distribution-feed.ts';
@@ -70,5 +71,6 @@ async function servicesOf(organization: Organization, parts: ServicesParts) {
     lists: new ImportRequests({ ledger, entropy }),
     terminals: new TerminalRegister({ ledger, clock, entropy }),
     feed: new DistributionFeed({ db: ledger.db }),
+    live: new LiveFeed({ clock }),
   };
 }

@@ -11,6 +11,7 @@ import { Fault } from '#core/fault.ts';
 import type { BusState } from '#ports/message-bus.ts';
 import { AuthorityFiles, type ServerCredentials } from './authority-files.ts';
 import type { IssuanceConfig } from './config.ts';
+import { journalFeature } from './journal-feature.ts';
 import type { Issuance } from './main.ts';
 import { OrganizationFaults } from './organizations/organization-faults.ts';
 import { Admission, type TerminalPeer } from './terminals/admission.ts';
@@ -57,7 +58,7 @@ export class TerminalGateway {
       tell: (organization, fault) =>
         parts.log.error({ organization, fault: fault.code }, `who is let in: ${fault.message}`),
     });
-    this.#features = terminalFeatures({
+    const context: GatewayContext = {
       organizations,
       services: parts.issuance.services,
       clock,
@@ -65,7 +66,8 @@ export class TerminalGateway {
       publish: async (message) => (await this.#intake?.publish(message)) ?? 'away',
       admission: this.#admission,
       peer: peerOfRequest,
-    });
+    };
+    this.#features = terminalFeatures(context, config);
   }
 
   /** Resolves when terminals can connect. Rejects with faults of key files, and `argument-invalid` for a port in use. */
@@ -200,8 +202,8 @@ export class TerminalGateway {
 }
 
 /** Everything that is done for terminals, besides letting them in. */
-function terminalFeatures(context: GatewayContext): readonly TerminalFeature[] {
-  return [presence(context)];
+function terminalFeatures(context: GatewayContext, config: IssuanceConfig): readonly TerminalFeature[] {
+  return [presence(context), journalFeature(context, config)];
 }
 
 function presence({ organizations, clock, log }: GatewayContext): TerminalFeature {

@@ -6,6 +6,7 @@ import { toHex } from '#core/bytes/bytes.ts';
 import type { DocumentRefusal } from '#core/sync/document.ts';
 import { decodeAcknowledgement } from '#core/sync/journal-acknowledgement.ts';
 import { encodeJournalBatch } from '#core/sync/journal-batch-writing.ts';
+import { BatchStoring } from '#issuance/journal/batch-storing.ts';
 import { JournalEntries } from '#issuance/journal/journal-entries.ts';
 import { JournalIngestion, paceAfter } from '#issuance/journal/journal-ingestion.ts';
 import { type JournalAlarm, JournalStore } from '#issuance/journal/journal-store.ts';
@@ -55,8 +56,9 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
     fails: (organization: string) => boolean = () => false,
   ) => {
     const alarms: JournalAlarm[] = [];
-    const refusals: [string, DocumentRefusal][] = [];
-    const made = new JournalIngestion({
+    const refusals: (readonly [string, DocumentRefusal])[] = [];
+    const commits: number[] = [];
+    const storing = new BatchStoring({
       journalOf: async (organization) => {
         const place = [city, town].find(({ id }) => id === organization);
         if (!place) return undefined;
@@ -64,12 +66,24 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
         const store = new JournalStore({ db: await databases.journal(place), ...parts });
         return { store, deviceKeys: async () => new Map() };
       },
-      publish,
       clock: parts.clock,
-      alarm: (_organization, alarm) => alarms.push(alarm),
-      refused: ({ terminal }, reason) => refusals.push([terminal, reason]),
     });
-    return { consume: made.consume.bind(made), alarms, refusals };
+    const made = new JournalIngestion({
+      store: async (organization, batches, committed) => {
+        for await (const one of storing.store(organization, batches)) {
+          commits.push(one.entries);
+          committed(one);
+        }
+      },
+      publish,
+      committed: (_organization, committed) => {
+        alarms.push(...committed.alarms);
+        refusals.push(...committed.refusals.map(({ terminal, reason }) => [terminal, reason] as const));
+      },
+      failed: () => undefined,
+      patience: async () => undefined,
+    });
+    return { consume: made.take.bind(made), alarms, refusals, commits };
   };
   const told = (messages: readonly OutgoingMessage[]) =>
     messages.map(({ to, payload }) => {
@@ -133,7 +147,6 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
     await consume([
       { ...message(other), from: identity(device) },
       { from: identity(device), kind: 'journal', payload: new Uint8Array(9) },
-      { from: identity(device), kind: 'state', payload: new Uint8Array(9) },
       { ...message(other), from: { organization: 'nowhere', terminal: 'gate' } },
       message(other),
     ]);
@@ -147,6 +160,24 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
       { ...identity(other), position: other.position() },
     ]);
     expect(await rawsOf(device)).toEqual([]);
+  });
+
+  it('commits what unpacks to much in parts, and acknowledges each', async () => {
+    const device = newDevice();
+    // each batch is some KB packed and almost 4 MiB unpacked
+    for (let i = 0; i < 6 * 65; i += 1)
+      device.append(1, { body: { text: 'x'.repeat(60_000) }, personal: {} });
+    const sent: OutgoingMessage[] = [];
+    const { consume, commits } = ingestion(async (outgoing) => {
+      sent.push(outgoing);
+      return 'taken';
+    });
+    await consume([0, 1, 2, 3, 4, 5].map((at) => message(device, 65 * at + 1, 65 * (at + 1))));
+    expect(commits).toEqual([195, 195]);
+    expect(told(sent)).toMatchObject([
+      { position: device.position(195) },
+      { position: device.position(390) },
+    ]);
   });
 
   it('loses nothing and doubles nothing over a bus that drops, repeats, delays and breaks', async () => {
@@ -237,10 +268,15 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
 
 describe('the pace that terminals are told', () => {
   it('slows down with the commits, and never stops', () => {
-    expect(paceAfter(0)).toEqual({ credit: 8, returnAfterMs: 0 });
-    expect(paceAfter(250)).toEqual({ credit: 8, returnAfterMs: 0 });
-    expect(paceAfter(1_000)).toEqual({ credit: 2, returnAfterMs: 0 });
-    expect(paceAfter(5_000)).toEqual({ credit: 1, returnAfterMs: 5_000 });
-    expect(paceAfter(1_000_000)).toEqual({ credit: 1, returnAfterMs: 60_000 });
+    expect(paceAfter(0, 0)).toEqual({ credit: 8, returnAfterMs: 0 });
+    expect(paceAfter(250, 0.5)).toEqual({ credit: 8, returnAfterMs: 0 });
+    expect(paceAfter(1_000, 0)).toEqual({ credit: 2, returnAfterMs: 0 });
+    expect(paceAfter(5_000, 0)).toEqual({ credit: 1, returnAfterMs: 5_000 });
+    expect(paceAfter(1_000_000, 1)).toEqual({ credit: 1, returnAfterMs: 60_000 });
+  });
+
+  it('slows down while much waits', () => {
+    expect(paceAfter(0, 0.6)).toEqual({ credit: 1, returnAfterMs: 3_000 });
+    expect(paceAfter(0, 1)).toEqual({ credit: 1, returnAfterMs: 5_000 });
   });
 });

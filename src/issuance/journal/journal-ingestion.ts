@@ -1,126 +1,129 @@
-import { setImmediate } from 'node:timers/promises';
-import type { DevicePublicKey } from '#core/crypto/device-signature.ts';
-import type { DocumentRefusal } from '#core/sync/document.ts';
 import { encodeAcknowledgement, type JournalAcknowledgement } from '#core/sync/journal-acknowledgement.ts';
-import { decodeJournalBatch, type JournalBatch } from '#core/sync/journal-batch.ts';
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
-import type { Clock } from '#ports/clock.ts';
 import type { Intake, TakenMessage } from '#ports/intake.ts';
-import { type CheckedBatch, checkBatch } from './checked-batch.ts';
-import type { JournalAlarm, JournalStore, StoredBatches } from './journal-store.ts';
+import type { Committed, SentBatch } from './batch-storing.ts';
+import { JournalQueue } from './journal-queue.ts';
 
 /** commits that last longer than this, in milliseconds, make terminals send less at once */
 const easyCommitMs = 250;
 const mostCredit = 8;
 const longestPauseMs = 60_000;
-
-/** What the journals of one organization need. */
-export interface OrganizationJournal {
-  readonly store: JournalStore;
-  /** the keys that may sign the journal of a terminal */
-  readonly deviceKeys: (terminal: string) => Promise<ReadonlyMap<string, DevicePublicKey>>;
-}
+const waitingBytes = 48 * 1_048_576;
+/** what is handed over to be stored at once */
+const handedOver = { messages: 250, bytes: 4 * 1_048_576 };
 
 export interface JournalIngestionParts {
-  /** undefined for an organization that is not here */
-  readonly journalOf: (organization: string) => Promise<OrganizationJournal | undefined>;
+  /** Stores batches of one organization, and tells each commit once it is durable. Rejects with database faults. */
+  readonly store: (
+    organization: string,
+    batches: readonly SentBatch[],
+    committed: (committed: Committed) => void,
+  ) => Promise<void>;
   readonly publish: Intake['publish'];
-  readonly clock: Clock;
-  /** after it is stored; each once */
-  readonly alarm: (organization: string, alarm: JournalAlarm) => void;
-  readonly refused: (from: TerminalIdentity, reason: DocumentRefusal) => void;
+  /** after each commit: what is wrong, what was refused, how much was stored */
+  readonly committed: (organization: string, committed: Committed) => void;
+  /** batches of an organization were not stored; they come again */
+  readonly failed: (organization: string, error: unknown) => void;
+  /** resolves when to try again after that */
+  readonly patience: () => Promise<void>;
 }
 
-/** Takes the journals of terminals: stores what they send, and acknowledges what is stored. */
+/** Takes the journals of terminals: has stored what they send, and acknowledges what is stored. */
 export class JournalIngestion {
   readonly #parts: JournalIngestionParts;
+  readonly #queue = new JournalQueue({ batches: mostCredit, bytes: waitingBytes });
+  /** organizations whose batches are being stored */
+  readonly #storing = new Map<string, Promise<void>>();
+  #stopped = false;
 
   constructor(parts: JournalIngestionParts) {
     this.#parts = parts;
   }
 
   /**
-   * Stores the batches among `messages`, those of an organization as one transaction, and acknowledges them after it.
-   * Rejects where some could not be stored, with the fault of the database; those of other organizations are stored and
-   * acknowledged all the same, and what comes again is stored no second time.
+   * Takes messages of the kind `journal`. Resolves when each of them is stored, refused or, since there was no room,
+   * dropped; rejects where some could not be stored. Nobody needs to wait for it: an acknowledgement goes out for what is
+   * stored alone, and terminals send again what has none.
    */
-  async consume(messages: readonly TakenMessage[]): Promise<void> {
-    const journals = messages.filter(({ kind }) => kind === 'journal');
-    const byOrganization = Map.groupBy(journals, ({ from }) => from.organization);
-    const stored = await Promise.allSettled(
-      [...byOrganization].map(([organization, own]) => this.#consume(organization, own)),
+  async take(messages: readonly TakenMessage[]): Promise<void> {
+    if (this.#stopped) return;
+    const settled = messages.map(
+      (message) =>
+        new Promise<void>((resolve, reject) => {
+          const done = (error?: unknown) => (error === undefined ? resolve() : reject(error));
+          this.#queue.put({ message, settled: done });
+        }),
     );
-    for (const one of stored) if (one.status === 'rejected') throw one.reason;
+    for (const { from } of messages) this.#storeAll(from.organization);
+    for (const one of await Promise.allSettled(settled)) if (one.status === 'rejected') throw one.reason;
   }
 
-  async #consume(organization: string, messages: readonly TakenMessage[]): Promise<void> {
-    const { journalOf, clock, alarm } = this.#parts;
-    const journal = await journalOf(organization);
-    if (!journal) return;
-    const batches = await this.#checked(journal, this.#understood(messages));
-    if (batches.length === 0) return;
-    const beganUs = clock.monotonicUs();
-    const { positions, alarms } = await journal.store.store(batches);
-    const pace = paceAfter((clock.monotonicUs() - beganUs) / 1_000);
-    for (const one of alarms) alarm(organization, one);
-    this.#acknowledge(organization, positions, pace);
+  /** Drops what waits, and resolves when what is under way is stored. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#queue.clear();
+    await Promise.all(this.#storing.values());
   }
 
-  #understood(messages: readonly TakenMessage[]): readonly JournalBatch[] {
-    return messages.flatMap(({ from, payload }) => {
-      const read = decodeJournalBatch(payload, from);
-      if (read.kind === 'accepted') return [read.value];
-      this.#parts.refused(from, read.reason);
-      this.#send({
-        ...from,
-        signedThrough: 0,
-        credit: 1,
-        returnAfterMs: longestPauseMs,
-        refused: read.reason,
-      });
-      return [];
-    });
+  #storeAll(organization: string): void {
+    if (this.#storing.has(organization)) return;
+    const storing = this.#storeWaiting(organization).finally(() => this.#storing.delete(organization));
+    this.#storing.set(organization, storing);
   }
 
-  async #checked(
-    { deviceKeys }: OrganizationJournal,
-    batches: readonly JournalBatch[],
-  ): Promise<readonly CheckedBatch[]> {
-    const keys = new Map<string, ReadonlyMap<string, DevicePublicKey>>();
-    const checked: CheckedBatch[] = [];
-    for (const batch of batches) {
-      const own = keys.get(batch.terminal) ?? (await deviceKeys(batch.terminal));
-      keys.set(batch.terminal, own);
-      checked.push(checkBatch(batch, own));
-      // a batch takes about a millisecond, and others wait for this thread as well
-      await setImmediate();
+  async #storeWaiting(organization: string): Promise<void> {
+    const { store, committed, failed, patience } = this.#parts;
+    for (;;) {
+      const taken = this.#queue.take(organization, handedOver);
+      if (taken.length === 0) return;
+      const batches = taken.map(({ message }) => ({
+        terminal: message.from.terminal,
+        payload: message.payload,
+      }));
+      try {
+        await store(organization, batches, (one) => {
+          committed(organization, one);
+          this.#answer(organization, one);
+        });
+        for (const { settled } of taken) settled();
+      } catch (error) {
+        failed(organization, error);
+        for (const { settled } of taken) settled(error);
+        if (!this.#stopped) await patience();
+      }
     }
-    return checked;
   }
 
-  #acknowledge(
-    organization: string,
-    positions: StoredBatches['positions'],
-    pace: { readonly credit: number; readonly returnAfterMs: number },
-  ): void {
+  #answer(organization: string, { positions, refusals, tookMs }: Committed): void {
+    for (const { terminal, reason } of refusals) {
+      const pause = { credit: 1, returnAfterMs: longestPauseMs };
+      this.#send({ organization, terminal }, { signedThrough: 0, ...pause, refused: reason });
+    }
+    const pace = paceAfter(tookMs, this.#queue.load());
     for (const { terminal, position, signedThrough } of positions) {
-      this.#send({ organization, terminal, position, signedThrough, ...pace });
+      this.#send({ organization, terminal }, { position, signedThrough, ...pace });
     }
   }
 
   /** What of it is lost, a terminal finds out by sending again. */
-  #send(acknowledgement: JournalAcknowledgement): void {
-    const { organization, terminal } = acknowledgement;
-    const payload = encodeAcknowledgement(acknowledgement);
-    void this.#parts.publish({ to: { organization, terminal }, kind: 'ack', payload });
+  #send(to: TerminalIdentity, said: Omit<JournalAcknowledgement, keyof TerminalIdentity>): void {
+    void this.#parts.publish({ to, kind: 'ack', payload: encodeAcknowledgement({ ...to, ...said }) });
   }
 }
 
-/** How much a terminal may send after a commit that took `commitMs`, so that none waits long for the next one. */
-export function paceAfter(commitMs: number): { readonly credit: number; readonly returnAfterMs: number } {
+/**
+ * How much a terminal may send after a commit that took `commitMs`, so that none waits long for the next one, while the
+ * share `load` of what may wait is waiting.
+ */
+export function paceAfter(
+  commitMs: number,
+  load: number,
+): { readonly credit: number; readonly returnAfterMs: number } {
   const times = Math.max(1, commitMs / easyCommitMs);
+  const crowded = load > 0.5;
+  const pauseMs = times > mostCredit ? Math.round(commitMs) : crowded ? Math.round(load * 5_000) : 0;
   return {
-    credit: Math.max(1, Math.floor(mostCredit / times)),
-    returnAfterMs: times <= mostCredit ? 0 : Math.min(longestPauseMs, Math.round(commitMs)),
+    credit: crowded ? 1 : Math.max(1, Math.floor(mostCredit / times)),
+    returnAfterMs: Math.min(longestPauseMs, pauseMs),
   };
 }

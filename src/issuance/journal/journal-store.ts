@@ -6,7 +6,7 @@ import type { JournalDatabase } from '../storage/databases.ts';
 import type { JournalTables } from '../storage/journal-tables.ts';
 import { type ChainGrowth, compareOn, grow, pointsBack, runsOf } from './chain-growth.ts';
 import { ChainRegister, positionAt, type RegisteredChain } from './chain-register.ts';
-import { at, type CheckedBatch, type Wrong } from './checked-batch.ts';
+import { at, type CheckedBatch, type CheckedEntry, type Wrong } from './checked-batch.ts';
 import { eraseRecorded, storedHashes, writeEntries, writeEvidence } from './journal-rows.ts';
 
 /** Something wrong with the journal of a terminal, told once. */
@@ -29,6 +29,17 @@ export interface StoredBatches {
   readonly alarms: readonly JournalAlarm[];
   /** entries that were not there before */
   readonly entries: number;
+  /** those of them that a tap has caused, where that is asked for */
+  readonly taps: readonly StoredTap[];
+}
+
+/** An entry by which a tap can be followed from the reader to the row here. */
+export interface StoredTap {
+  readonly terminal: string;
+  readonly incarnation: string;
+  readonly sequence: number;
+  readonly kind: string;
+  readonly tapId: string;
 }
 
 type JournalTransaction = Transaction<JournalTables>;
@@ -38,8 +49,16 @@ export class JournalStore {
   readonly #db: JournalDatabase;
   readonly #clock: Clock;
   readonly #register: ChainRegister;
+  readonly #traced: boolean;
 
-  constructor(parts: { readonly db: JournalDatabase; readonly clock: Clock; readonly entropy: Entropy }) {
+  /** `traced`: what is stored is told by the ids of taps */
+  constructor(parts: {
+    readonly db: JournalDatabase;
+    readonly clock: Clock;
+    readonly entropy: Entropy;
+    readonly traced?: boolean;
+  }) {
+    this.#traced = parts.traced === true;
     this.#db = parts.db;
     this.#clock = parts.clock;
     this.#register = new ChainRegister(parts);
@@ -56,6 +75,7 @@ export class JournalStore {
     return this.#db.transaction().execute(async (db) => {
       const positions: StoredUntil[] = [];
       const alarms: JournalAlarm[] = [];
+      const taps: StoredTap[] = [];
       let entries = 0;
       for (const terminal of terminals) {
         await this.#register.lock(db, terminal);
@@ -63,19 +83,20 @@ export class JournalStore {
         for (const checked of byTerminal.get(terminal) ?? []) {
           const taken = await this.#take(db, checked);
           alarms.push(...taken.alarms);
-          entries += taken.entries;
+          entries += taken.added.length;
+          if (this.#traced) taps.push(...tapsIn(checked, taken.added));
           until = taken;
         }
         if (until) positions.push({ terminal, position: until.position, signedThrough: until.signedThrough });
       }
-      return { positions, alarms, entries };
+      return { positions, alarms, entries, taps };
     });
   }
 
   async #take(db: JournalTransaction, checked: CheckedBatch): Promise<Taken> {
     const found = await this.#register.find(db, checked.batch);
     if (found.kind === 'too-early') {
-      return { position: found.position, signedThrough: found.signedThrough, alarms: [], entries: 0 };
+      return { position: found.position, signedThrough: found.signedThrough, alarms: [], added: [] };
     }
     const { chain, before } = found;
     const known = before ? await this.#raise(db, before.chain, before.wrong) : [];
@@ -95,7 +116,7 @@ export class JournalStore {
       position: asked ?? { incarnation: now.incarnation, sequence, hash },
       signedThrough,
       alarms: [...known, ...raised],
-      entries: growth.added.length,
+      added: growth.added,
     };
   }
 
@@ -152,7 +173,16 @@ interface Taken {
   readonly position: ChainPosition;
   readonly signedThrough: number;
   readonly alarms: readonly JournalAlarm[];
-  readonly entries: number;
+  readonly added: readonly CheckedEntry[];
+}
+
+function tapsIn({ batch }: CheckedBatch, added: readonly CheckedEntry[]): readonly StoredTap[] {
+  const { terminal, incarnation } = batch;
+  return added.flatMap(({ sequence, entry }) =>
+    entry?.tapId === undefined
+      ? []
+      : [{ terminal, incarnation, sequence, kind: entry.kind, tapId: entry.tapId }],
+  );
 }
 
 async function isRewritten(

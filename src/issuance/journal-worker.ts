@@ -1,0 +1,61 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { SystemClock } from '#adapters/os/clock.ts';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { isFault, toFaultRecord } from '#core/fault.ts';
+import { databaseSource } from './database-source.ts';
+import { BatchStoring, type OrganizationJournal } from './journal/batch-storing.ts';
+import { deviceKeysOf } from './journal/device-keys.ts';
+import { JournalStore } from './journal/journal-store.ts';
+import type { JournalResult, JournalTask, JournalWorkerData } from './journal-work.ts';
+import { Organizations } from './organizations/organizations.ts';
+import { Databases } from './storage/databases.ts';
+
+/** Runs in a thread of its own: checks and stores what terminals send of their journals. */
+const { config, traced } = workerData as JournalWorkerData;
+const port = parentPort;
+if (!port) throw new Error('this module runs as a thread');
+
+const clock = new SystemClock();
+const entropy = new SystemEntropy();
+const databases = new Databases({ source: await databaseSource(config) });
+const organizations = new Organizations({ databases, clock, entropy });
+const storing = new BatchStoring({ journalOf, clock });
+const underWay = new Set<Promise<void>>();
+
+async function journalOf(id: string): Promise<OrganizationJournal | undefined> {
+  const organization = await organizations.find(id);
+  if (!organization) return undefined;
+  const permissions = await databases.permissions(organization);
+  return {
+    store: new JournalStore({ db: await databases.journal(organization), clock, entropy, traced }),
+    deviceKeys: (terminal) => deviceKeysOf(permissions, terminal),
+  };
+}
+
+function tell(result: JournalResult): void {
+  port?.postMessage(result);
+}
+
+async function work({ id, organization, batches }: Exclude<JournalTask, 'stop'>): Promise<void> {
+  try {
+    for await (const committed of storing.store(organization, batches)) {
+      tell({ id, kind: 'committed', committed });
+    }
+    tell({ id, kind: 'ended' });
+  } catch (error) {
+    // anything else is a bug, and ends the thread
+    if (!isFault(error)) throw error;
+    tell({ id, kind: 'ended', fault: toFaultRecord(error) });
+  }
+}
+
+port.on('message', (task: JournalTask) => {
+  if (task === 'stop') {
+    port.close();
+    void Promise.allSettled(underWay).then(() => databases.stop());
+    return;
+  }
+  const working = work(task);
+  underWay.add(working);
+  void working.finally(() => underWay.delete(working));
+});

@@ -1,0 +1,95 @@
+import { setImmediate } from 'node:timers/promises';
+import type { DevicePublicKey } from '#core/crypto/device-signature.ts';
+import type { DocumentRefusal } from '#core/sync/document.ts';
+import { decodeJournalBatch, type JournalBatch } from '#core/sync/journal-batch.ts';
+import type { Clock } from '#ports/clock.ts';
+import { type CheckedBatch, checkBatch } from './checked-batch.ts';
+import type { JournalStore, StoredBatches } from './journal-store.ts';
+
+/** of entries, in bytes, that one commit stores: what is unpacked at a time, but for the last batch */
+const commitBytes = 8 * 1_048_576;
+
+/** What the journals of one organization need. */
+export interface OrganizationJournal {
+  readonly store: JournalStore;
+  /** the keys that may sign the journal of a terminal */
+  readonly deviceKeys: (terminal: string) => Promise<ReadonlyMap<string, DevicePublicKey>>;
+}
+
+/** A batch as a terminal of the organization sent it. */
+export interface SentBatch {
+  readonly terminal: string;
+  readonly payload: Uint8Array;
+}
+
+/** What one commit has stored. */
+export interface Committed extends StoredBatches {
+  readonly refusals: readonly { readonly terminal: string; readonly reason: DocumentRefusal }[];
+  /** how long it took, in milliseconds */
+  readonly tookMs: number;
+}
+
+/** Unpacks batches one after another, checks them, and stores those of many terminals together. */
+export class BatchStoring {
+  readonly #journalOf: (organization: string) => Promise<OrganizationJournal | undefined>;
+  readonly #clock: Pick<Clock, 'monotonicUs'>;
+
+  /** `journalOf` resolves to undefined for an organization that is not here. */
+  constructor(parts: {
+    readonly journalOf: (organization: string) => Promise<OrganizationJournal | undefined>;
+    readonly clock: Pick<Clock, 'monotonicUs'>;
+  }) {
+    this.#journalOf = parts.journalOf;
+    this.#clock = parts.clock;
+  }
+
+  /**
+   * Yields what is durable after each commit, those of one terminal in the order given. Rejects with database faults:
+   * what was yielded before is stored all the same, and what comes again is stored no second time.
+   */
+  async *store(organization: string, sent: readonly SentBatch[]): AsyncGenerator<Committed> {
+    const journal = await this.#journalOf(organization);
+    if (!journal) return;
+    const keys = new Map<string, ReadonlyMap<string, DevicePublicKey>>();
+    let group = new Group();
+    let committing: Promise<Committed> | undefined;
+    for (const { terminal, payload } of sent) {
+      const read = decodeJournalBatch(payload, { organization, terminal });
+      if (read.kind === 'refused') {
+        group.refusals.push({ terminal, reason: read.reason });
+        continue;
+      }
+      const own = keys.get(terminal) ?? (await journal.deviceKeys(terminal));
+      keys.set(terminal, own);
+      group.take(checkBatch(read.value, own), read.value);
+      if (group.bytes >= commitBytes) {
+        // a database in another process works on one group while the next is checked
+        if (committing) yield await committing;
+        committing = this.#commit(journal.store, group);
+        // whoever waits for it is told; until then it is nobody's
+        committing.catch(() => undefined);
+        group = new Group();
+      }
+      await setImmediate();
+    }
+    if (committing) yield await committing;
+    if (group.checked.length > 0 || group.refusals.length > 0) yield await this.#commit(journal.store, group);
+  }
+
+  async #commit(store: JournalStore, { checked, refusals }: Group): Promise<Committed> {
+    const beganUs = this.#clock.monotonicUs();
+    const stored = await store.store(checked);
+    return { ...stored, refusals, tookMs: (this.#clock.monotonicUs() - beganUs) / 1_000 };
+  }
+}
+
+class Group {
+  readonly checked: CheckedBatch[] = [];
+  readonly refusals: { terminal: string; reason: DocumentRefusal }[] = [];
+  bytes = 0;
+
+  take(checked: CheckedBatch, { entries }: JournalBatch): void {
+    this.checked.push(checked);
+    for (const { raw } of entries) this.bytes += raw.length;
+  }
+}

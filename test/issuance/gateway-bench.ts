@@ -1,0 +1,150 @@
+import 'reflect-metadata';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { vi } from 'vitest';
+import { TerminalBus } from '#adapters/mqtt/terminal-bus.ts';
+import { SystemClock } from '#adapters/os/clock.ts';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { makeCertificateRequest, readCertificateRequest } from '#adapters/x509/certificate-request.ts';
+import { certificatePem } from '#adapters/x509/pem.ts';
+import { deviceKeyProof } from '#core/sync/enrolment.ts';
+import { decodeAcknowledgement, type JournalAcknowledgement } from '#core/sync/journal-acknowledgement.ts';
+import type { UpKind } from '#core/sync/topics.ts';
+import { AuthorityFiles } from '#issuance/authority-files.ts';
+import { openIssuance } from '#issuance/main.ts';
+import { TerminalGateway } from '#issuance/terminal-gateway.ts';
+import { Admission } from '#issuance/terminals/admission.ts';
+import { TerminalCertificates } from '#issuance/terminals/terminal-certificates.ts';
+import { TerminalRegister } from '#issuance/terminals/terminal-register.ts';
+import { Terminals } from '#issuance/terminals/terminals.ts';
+import { TestKey } from '../trust/test-key.ts';
+import type { StartedRig } from './database-rigs.ts';
+import type { JournalDevice } from './journal-device.ts';
+import { commissioner } from './organization-bench.ts';
+
+/** A server as the program builds it, with terminals of organization `city` that connect to it over TLS. */
+export async function startGateway(rig: StartedRig) {
+  const folder = mkdtempSync(join(tmpdir(), 'kazasu-gateway-'));
+  let database = '{ kind: sqlite }';
+  if (rig.cluster) {
+    const { access } = rig.cluster;
+    const passwordFile = join(folder, 'password');
+    writeFileSync(passwordFile, await access.password(), { mode: 0o600 });
+    const { host, port, user } = access;
+    database = `{ kind: postgres, host: ${host}, port: ${port}, database: ${access.database}, user: ${user}, passwordFile: ${passwordFile} }`;
+  }
+  const file = join(folder, 'issuance.yaml');
+  writeFileSync(
+    file,
+    `formatVersion: 1
+stateDirectory: ${join(folder, 'server')}
+database: ${database}
+terminals: { listen: 127.0.0.1, port: 0, brokerPort: 0 }
+`,
+  );
+  const issuance = await openIssuance(file, () => undefined);
+  await issuance.organizations.create({ id: 'city', name: '市' }, commissioner);
+  const services = await issuance.services.find('city');
+  if (!services || !issuance.config.terminals) throw new Error('no organization');
+  const logged: { [member: string]: unknown }[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(JSON.parse(line)) });
+  const gateway = new TerminalGateway({ issuance, config: issuance.config.terminals, log });
+  await gateway.start();
+  const port = Number(logged.find(({ msg }) => msg === 'terminals are served')?.broker);
+  const enrol = await enrolling(issuance, join(folder, 'server/authorities'));
+  const connections: TerminalBus[] = [];
+  return {
+    services,
+    logged,
+    journal: await issuance.databases.journal(services.organization),
+    /** Enrols the device and connects it; what it publishes is what a terminal would. */
+    connect: async (device: JournalDevice) => {
+      const credentials = await enrol(device);
+      await gateway.refresh();
+      const acknowledged: JournalAcknowledgement[] = [];
+      const identity = { organization: 'city', terminal: device.terminal };
+      const bus = new TerminalBus({
+        address: { host: 'localhost', port },
+        credentials: async () => credentials,
+        clock: new SystemClock(),
+        random: () => 0,
+        retry: { firstMs: 50, mostMs: 200 },
+        identity,
+        failed: (error) => {
+          throw error;
+        },
+      });
+      connections.push(bus);
+      const connected = Promise.withResolvers<void>();
+      await bus.start({
+        received: async ({ kind, payload }) => {
+          const read = kind === 'ack' ? decodeAcknowledgement(payload, identity) : undefined;
+          if (read?.kind === 'accepted') acknowledged.push(read.value);
+        },
+        changed: ({ kind }) => kind === 'connected' && connected.resolve(),
+      });
+      await connected.promise;
+      return {
+        acknowledged,
+        publish: (kind: UpKind, payload: Uint8Array) => bus.publish({ kind, payload }),
+        /** Resolves to the first acknowledgement for which `fits` says so. */
+        told: (fits: (acknowledgement: JournalAcknowledgement) => boolean) =>
+          vi.waitFor(
+            () => {
+              const found = acknowledged.find(fits);
+              if (!found) throw new Error(`told: ${JSON.stringify(acknowledged)}`);
+              return found;
+            },
+            { timeout: 15_000, interval: 5 },
+          ),
+      };
+    },
+    stop: async () => {
+      await Promise.all(connections.map((bus) => bus.stop()));
+      await gateway.stop();
+      await issuance.databases.stop();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** Gives devices their certificates. */
+async function enrolling(
+  { organizations, clock }: Awaited<ReturnType<typeof openIssuance>>,
+  directory: string,
+) {
+  const entropy = new SystemEntropy();
+  const authorities = new AuthorityFiles({ directory, clock, entropy });
+  const place = await organizations.find('city');
+  if (!place) throw new Error('no organization');
+  const ledger = await organizations.ledger(place);
+  const certificates = new TerminalCertificates({
+    organization: 'city',
+    ledger,
+    authority: await authorities.organization('city'),
+    readRequest: readCertificateRequest,
+    clock,
+    entropy,
+  });
+  const admission = new Admission({ shut: () => undefined });
+  const terminals = new Terminals({ organization: 'city', ledger, certificates, clock, admission });
+  const register = new TerminalRegister({ ledger, clock, entropy });
+  return async ({ terminal, key: deviceKey }: JournalDevice) => {
+    const key = new TestKey();
+    const { secret } = await register.prepareEnrolment({ terminal, name: terminal }, commissioner);
+    const request = await makeCertificateRequest(key);
+    const proof = await deviceKey.sign(deviceKeyProof({ organization: 'city', terminal }, request));
+    const made = await terminals.enrol(terminal, {
+      secret,
+      claim: { request, deviceKey: deviceKey.spki, proof },
+    });
+    if (made.kind !== 'certified') throw new Error(made.reason);
+    return {
+      certificates: certificatePem(...made.chain.slice(0, -1)),
+      privateKey: key.pem(),
+      authorities: certificatePem(...made.chain.slice(-1)),
+    };
+  };
+}
