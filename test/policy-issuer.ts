@@ -12,7 +12,7 @@ import {
 } from '#core/sync/bucket.ts';
 import { type Manifest, manifestBytes } from '#core/sync/manifest.ts';
 import { type BucketChange, encodeManifestMessage, maximumInlineBytes } from '#core/sync/manifest-message.ts';
-import { revocationBytes } from '#core/sync/revocation.ts';
+import { type Revocation, revocationBytes } from '#core/sync/revocation.ts';
 import { rulesBytes } from '#core/sync/rules-chunk.ts';
 import { encodeSigned, type SignedDocument, type Signer, signDocument } from '#core/sync/signed.ts';
 import type { ChunkAnswer, ChunkSource } from '#ports/chunk-source.ts';
@@ -128,12 +128,13 @@ export class PolicyIssuer implements ChunkSource {
 
   async revoke(
     holders: readonly string[],
-    more: { readonly changeNumber?: number } = {},
+    more: Partial<Pick<Revocation, 'changeNumber' | 'rootVersion' | 'cards'>> = {},
   ): Promise<Uint8Array> {
     this.changeNumber += 1;
     const raw = revocationBytes({
       organization: this.rules.organization,
       changeNumber: this.changeNumber,
+      rootVersion: this.rootVersion,
       issuedAtMs: 0,
       holders: [...holders],
       cards: [],

@@ -33,7 +33,7 @@ export type InstallOutcome =
   | { readonly kind: 'refused'; readonly reason: 'malformed' };
 
 /** Holders and cards that a change of this number suspends, ahead of the manifest. */
-export type RevokedRecords = Pick<Revocation, 'changeNumber' | 'holders' | 'cards'>;
+export type RevokedRecords = Pick<Revocation, 'rootVersion' | 'changeNumber' | 'holders' | 'cards'>;
 
 /** What a part of the policy on the device was found to be, and where to go on; nowhere at its end. */
 export interface WalkStep {

@@ -5,10 +5,19 @@ import { Fault, isFault } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { Checked } from '#core/sync/document.ts';
 import { type Manifest, readSignedManifest } from '#core/sync/manifest.ts';
+import {
+  changesOf,
+  furtherOf,
+  isBefore,
+  nowhere,
+  type Progress,
+  type SignedState,
+  versionOf,
+} from '#core/sync/progress.ts';
 import { Revoked } from '#core/sync/revoked.ts';
 import { decodeSigned } from '#core/sync/signed.ts';
 import { nextTrustRoot, pinTrustRoot, type TrustRoot } from '#core/sync/trust.ts';
-import type { PolicyTrust, SignedState } from '#ports/policy-trust.ts';
+import type { PolicyTrust, Reached } from '#ports/policy-trust.ts';
 
 /** A root with the bytes in which it came. */
 interface KnownRoot {
@@ -20,7 +29,7 @@ interface KnownRoot {
 export const installedKey = 'policy/installed';
 /** The same of what was revoked ahead of it. */
 export const revokedKey = 'policy/revoked';
-const numberFact = z.strictObject({ number: z.int().min(0) });
+const progressFact = z.strictObject({ rootVersion: z.int().min(0), number: z.int().min(0) });
 
 /**
  * Whom this terminal believes about its policy. While a new root is coming into force the one before it counts beside it,
@@ -33,7 +42,7 @@ export class DistributionTrust implements PolicyTrust {
   /** oldest first */
   #roots: readonly KnownRoot[] = [];
   /** the last change that was revoked and is known here */
-  #revokedUpTo = 0;
+  #revokedUpTo = nowhere;
   #found: (fault: Fault) => void = () => undefined;
 
   constructor(parts: { readonly terminal: string }) {
@@ -82,9 +91,13 @@ export class DistributionTrust implements PolicyTrust {
     return next;
   }
 
-  /** From now on the root in force counts alone. */
-  settle(): void {
-    this.#roots = [this.#newest()];
+  /** From now on the root in force counts alone, if it is the one that vouches for the manifest (as it came) in force. */
+  settle(document: Uint8Array): void {
+    if (this.isOfNewest(document)) this.#roots = [this.#newest()];
+  }
+
+  isOfNewest(document: Uint8Array): boolean {
+    return this.#checked(document, this.#newest()).kind === 'accepted';
   }
 
   /** As they are to be kept. */
@@ -99,34 +112,43 @@ export class DistributionTrust implements PolicyTrust {
 
   revoke(revoked: Parameters<Revoked['add']>[0]): void {
     this.#revoked.add(revoked);
-    this.#revokedUpTo = Math.max(this.#revokedUpTo, revoked.changeNumber);
+    this.#revokedUpTo = furtherOf(this.#revokedUpTo, changesOf(revoked));
   }
 
-  /** A policy with the changes up to `changeNumber` is in force. */
-  dropRevoked(changeNumber: number): void {
-    this.#revoked.drop(changeNumber);
+  /** A policy with these changes is in force. */
+  dropRevoked(known: SignedState): void {
+    this.#revoked.drop(known);
   }
 
   vouch(document: Uint8Array): Manifest {
-    const read = decodeSigned(document);
-    if (read.kind === 'refused') throw mistrust(`its manifest is refused: ${read.reason}`);
     this.#newest();
     let refusal: string | undefined;
-    for (const { root } of this.#roots.toReversed()) {
-      const checked = readSignedManifest(read.value, { root, terminal: this.#terminal });
+    for (const root of this.#roots.toReversed()) {
+      const checked = this.#checked(document, root);
       if (checked.kind === 'accepted') return checked.value;
       refusal ??= checked.reason;
     }
     throw mistrust(`its manifest is refused: ${refusal}`);
   }
 
-  reached(): SignedState {
-    return { version: this.#number(installedKey), changeNumber: this.#number(revokedKey) };
+  /** How far everything signed has come that is known here; never throws. */
+  seen(installed: SignedState | undefined): Reached {
+    const kept = (key: string) => progressFact.safeParse(this.#fact(key)).data ?? nowhere;
+    const revoked = furtherOf(kept(revokedKey), this.#revokedUpTo);
+    if (!installed) return { version: kept(installedKey), changes: revoked };
+    return {
+      version: furtherOf(kept(installedKey), versionOf(installed)),
+      changes: furtherOf(revoked, changesOf(installed)),
+    };
   }
 
-  checkCurrent({ version, changeNumber }: SignedState, reached: SignedState = this.reached()): void {
-    if (version < reached.version) throw mistrust('an older one was put in its place');
-    if (changeNumber < reached.changeNumber && this.#revokedUpTo < reached.changeNumber)
+  reached(): Reached {
+    return { version: this.#progress(installedKey), changes: this.#progress(revokedKey) };
+  }
+
+  checkCurrent(found: SignedState, reached: Reached = this.reached()): void {
+    if (isBefore(versionOf(found), reached.version)) throw mistrust('an older one was put in its place');
+    if (isBefore(furtherOf(changesOf(found), this.#revokedUpTo), reached.changes))
       throw mistrust('what was revoked ahead of it is missing');
   }
 
@@ -140,8 +162,8 @@ export class DistributionTrust implements PolicyTrust {
     }
   }
 
-  revised<S extends Pick<PolicySlice, 'holder' | 'card'>>(slice: S, { changeNumber }: SignedState): S {
-    return this.#revoked.revised(slice, changeNumber);
+  revised<S extends Pick<PolicySlice, 'holder' | 'card'>>(slice: S, state: SignedState): S {
+    return this.#revoked.revised(slice, state);
   }
 
   found(fault: Fault): void {
@@ -154,13 +176,20 @@ export class DistributionTrust implements PolicyTrust {
     return newest;
   }
 
+  #checked(document: Uint8Array, { root }: KnownRoot): Checked<Manifest> {
+    const read = decodeSigned(document);
+    return read.kind === 'refused'
+      ? read
+      : readSignedManifest(read.value, { root, terminal: this.#terminal });
+  }
+
   /** A fact that cannot be read must not count as none. */
-  #number(key: string): number {
+  #progress(key: string): Progress {
     const value = this.#fact(key);
-    if (value === undefined) return 0;
-    const parsed = numberFact.safeParse(value);
+    if (value === undefined) return nowhere;
+    const parsed = progressFact.safeParse(value);
     if (!parsed.success) throw new Fault('database-invalid', `the fact "${key}" is not as it is written`);
-    return parsed.data.number;
+    return parsed.data;
   }
 }
 
@@ -168,8 +197,12 @@ function mistrust(why: string): Fault {
   return new Fault('policy-altered', `the policy on this device is not believed: ${why}`);
 }
 
-/** The change that has the fact `key` say at least `number`. */
-export function higherFact(state: Pick<AccessState, 'shared'>, key: string, number: number): StateChange {
-  const known = numberFact.safeParse(state.shared(key)).data?.number ?? 0;
-  return { key, value: { number: Math.max(known, number) } };
+/** The change that has the fact `key` say that it has come at least as far as `progress`. */
+export function furtherFact(
+  state: Pick<AccessState, 'shared'>,
+  key: string,
+  progress: Progress,
+): StateChange {
+  const known = progressFact.safeParse(state.shared(key)).data ?? nowhere;
+  return { key, value: { ...furtherOf(known, progress) } };
 }

@@ -1,25 +1,11 @@
 import type { Logger } from 'pino';
 import type { AccessMemory } from '#core/access/access-memory.ts';
-import type { Manifest } from '#core/sync/manifest.ts';
 import type { ChunkSource } from '#ports/chunk-source.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { PolicySync } from '#ports/policy-sync.ts';
 import type { TrustStore } from '#ports/trust-store.ts';
 import type { DistributionTrust } from './distribution-trust.ts';
 import type { JournalWriter } from './journal-writer.ts';
-import type { RefusedLast } from './refusal-log.ts';
-
-/** What the server is told of the policy of this terminal. Milliseconds UTC. */
-export interface PolicySyncStatus {
-  readonly installed?: Pick<Manifest, 'version' | 'changeNumber' | 'issuedAtMs' | 'expiresAtMs'>;
-  /** the version being fetched */
-  readonly fetching?: number;
-  /** absent while this terminal has no root of trust that it can read */
-  readonly rootVersion?: number;
-  /** the policy on the device was found not to be as signed, and is not yet as it should be again */
-  readonly altered: boolean;
-  readonly lastRefusal?: RefusedLast;
-}
 
 /** Where the policy of a terminal that a server looks after comes from, and by whom it is believed. */
 export interface PolicyDistribution {

@@ -1,33 +1,25 @@
 import type { Logger } from 'pino';
 import type { DocumentRefusal } from '#core/sync/document.ts';
 import type { ChunkSource } from '#ports/chunk-source.ts';
-import type { Clock } from '#ports/clock.ts';
 import type { TrustStore } from '#ports/trust-store.ts';
 import type { DistributionTrust } from './distribution-trust.ts';
-
-/** who sends forged documents must not have the server asked at every one */
-const askEveryUs = 60_000_000;
 
 /** Goes from the root of trust that this terminal has to the newest, and keeps what still counts. */
 export class RootRenewal {
   readonly #store: TrustStore;
   readonly #source: ChunkSource;
   readonly #trust: DistributionTrust;
-  readonly #clock: Clock;
   readonly #log: Logger;
-  #askedUs: number | undefined;
 
   constructor(parts: {
     readonly store: TrustStore;
     readonly source: ChunkSource;
     readonly trust: DistributionTrust;
-    readonly clock: Clock;
     readonly log: Logger;
   }) {
     this.#store = parts.store;
     this.#source = parts.source;
     this.#trust = parts.trust;
-    this.#clock = parts.clock;
     this.#log = parts.log;
   }
 
@@ -36,11 +28,8 @@ export class RootRenewal {
     this.#trust.load(await this.#store.load());
   }
 
-  /** Asks for the roots that follow, where that is not too soon; never rejects. */
+  /** Asks for the roots that follow; never rejects. */
   async renew(): Promise<{ readonly changed: boolean; readonly refusal?: DocumentRefusal }> {
-    const nowUs = this.#clock.monotonicUs();
-    if (this.#askedUs !== undefined && nowUs - this.#askedUs < askEveryUs) return { changed: false };
-    this.#askedUs = nowUs;
     const before = this.#trust.root().version;
     let refusal: DocumentRefusal | undefined;
     try {
@@ -59,10 +48,10 @@ export class RootRenewal {
     }
   }
 
-  /** A manifest of the newest root is in force: those before it count no more. Never rejects. */
-  async settle(): Promise<void> {
+  /** This manifest is in force: if it is of the newest root, those before that one count no more. Never rejects. */
+  async settle(manifest: Uint8Array): Promise<void> {
     if (this.#trust.documents().length === 1) return;
-    this.#trust.settle();
+    this.#trust.settle(manifest);
     try {
       await this.#store.save(this.#trust.documents());
     } catch (error) {

@@ -95,8 +95,8 @@ function dealings({ policySync }: Terminal): {
 } {
   const handlers = new Map<DownKind, (payload: Uint8Array) => Promise<void>>();
   if (policySync) {
-    handlers.set('manifest', (payload) => policySync.manifestReceived(payload));
-    handlers.set('revocation', (payload) => policySync.revocationReceived(payload));
+    handlers.set('manifest', async (payload) => policySync.manifestReceived(payload));
+    handlers.set('revocation', async (payload) => policySync.revocationReceived(payload));
   }
   return { handlers, participants: [] };
 }

@@ -21,7 +21,7 @@ export interface LinkParticipant {
 
 export interface ServerLinkParts {
   readonly bus: MessageBus;
-  readonly terminal: Pick<Terminal, 'diagnostics'>;
+  readonly terminal: Pick<Terminal, 'diagnostics' | 'places' | 'policySync'>;
   readonly handlers: DownHandlers;
   readonly participants: readonly LinkParticipant[];
   readonly clock: Clock;
@@ -110,6 +110,8 @@ export class ServerLink {
     if (this.#stopped || !this.#connected) return;
     this.#next?.();
     this.#next = clock.after(stateEveryMs, () => void this.#tell());
-    await bus.publish(stateMessage({ ...head, presence: 'here', device }));
+    const { places, policySync } = terminal;
+    const policy = policySync?.status();
+    await bus.publish(stateMessage({ ...head, presence: 'here', device, places, ...(policy && { policy }) }));
   }
 }

@@ -4,6 +4,7 @@ import { automationEvents } from '#core/access/automation.ts';
 import type { DoorEvent } from '#core/access/door-state.ts';
 import { localParts } from '#core/access/time-zone.ts';
 import type { Diagnostics } from '#core/sync/command.ts';
+import type { TerminalPlaces } from '#core/sync/view.ts';
 import type { CardReaders } from '#ports/card-reader.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
@@ -14,9 +15,9 @@ import type { KeyErasure } from '#ports/key-erasure.ts';
 import type { PinPad } from '#ports/pin-pad.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import { Automation, type AutomationSettings } from './automation.ts';
-import { CommandInquiries, type Device } from './command-inquiries.ts';
-import { CommandPlans } from './command-plans.ts';
-import { type CommandExecution, Commands } from './commands.ts';
+import type { CommandInquiries, Device } from './command-inquiries.ts';
+import { buildCommanding } from './commanding.ts';
+import type { CommandExecution, Commands } from './commands.ts';
 import { Desks, type ReaderSettings } from './desks.ts';
 import { DoorPolicies } from './door-policies.ts';
 import { type DoorEntry, Doors } from './doors.ts';
@@ -28,6 +29,7 @@ import { PolicySyncing } from './policy-sync.ts';
 import { SureTime } from './sure-time.ts';
 import { TamperAnswer } from './tamper-answer.ts';
 import { timeOf } from './tap-decision.ts';
+import { placesOf } from './terminal-places.ts';
 
 /** Everything a terminal needs of the outside; `main.ts` and the site supply it. */
 export interface TerminalPorts {
@@ -74,6 +76,8 @@ export interface TerminalSettings {
 export interface Terminal {
   /** What operators tell it to do, on the device or through the server; from when it has started until it is stopped. */
   readonly commands: CommandExecution;
+  /** Where it is, by the names of the rules. */
+  readonly places: TerminalPlaces;
   /** What the server says of its policy; where one looks after it. */
   readonly policySync?: Pick<PolicySyncing, 'manifestReceived' | 'revocationReceived' | 'status'>;
   start(): Promise<void>;
@@ -108,6 +112,7 @@ class RunningTerminal implements Terminal {
   readonly #time = () => timeOf({ clock: this.#ports.clock, journal: this.#journal });
   readonly #inquiries: CommandInquiries;
   readonly commands: Commands;
+  readonly places: TerminalPlaces;
   readonly policySync?: PolicySyncing;
   #cancelWatch: CancelTimer | undefined;
   #factsLoaded = false;
@@ -115,6 +120,7 @@ class RunningTerminal implements Terminal {
   constructor(ports: TerminalPorts, settings: TerminalSettings) {
     this.#ports = ports;
     this.#settings = settings;
+    this.places = placesOf(settings);
     this.#memory = new AccessMemory({
       terminal: settings.terminalId,
       sharedChanged: () => {
@@ -156,9 +162,13 @@ class RunningTerminal implements Terminal {
       happened: (event, doorId) => this.#automation.happened(event, doorId),
     });
     this.#sure = new SureTime(ports.clock);
-    const plans = this.#buildPlans();
-    this.#inquiries = this.#buildInquiries(plans);
-    this.commands = this.#buildCommands(plans);
+    const { commands, inquiries } = buildCommanding({
+      ...{ settings, memory: this.#memory, doors: this.#doors, desks: this.#desks, journal: this.#journal },
+      ...{ space: ports.journal, policy: ports.policy, holders: ports.holders, device: ports.device },
+      ...{ clock: ports.clock, log: ports.log, sure: this.#sure, time: this.#time },
+    });
+    this.commands = commands;
+    this.#inquiries = inquiries;
     if (ports.distribution) this.policySync = this.#buildPolicySync(ports.distribution);
   }
 
@@ -273,38 +283,6 @@ class RunningTerminal implements Terminal {
       clock,
       log: log.child({ component: 'policy' }),
       changed: () => this.#doors.refresh(),
-    });
-  }
-
-  #buildPlans(): CommandPlans {
-    const { policy, holders, device } = this.#ports;
-    const restart = device?.restart?.bind(device);
-    const [settings, memory, doors] = [this.#settings, this.#memory, this.#doors];
-    const sureMs = () => this.#sure.nowMs();
-    return new CommandPlans({
-      ...{ settings, memory, doors, policy, holders, restart, time: this.#time, sureMs },
-    });
-  }
-
-  #buildInquiries(plans: CommandPlans): CommandInquiries {
-    const { policy, clock, holders, device, journal: space } = this.#ports;
-    const [settings, journal, doors, desks] = [this.#settings, this.#journal, this.#doors, this.#desks];
-    return new CommandInquiries({
-      ...{ settings, plans, doors, desks, policy, journal, space, holders, device, clock, time: this.#time },
-    });
-  }
-
-  #buildCommands(plans: CommandPlans): Commands {
-    return new Commands({
-      terminalId: this.#settings.terminalId,
-      plans,
-      inquiries: this.#inquiries,
-      memory: this.#memory,
-      journal: this.#journal,
-      clock: this.#ports.clock,
-      log: this.#ports.log.child({ component: 'commands' }),
-      sure: this.#sure,
-      time: this.#time,
     });
   }
 

@@ -174,7 +174,7 @@ describe('a distributed policy', () => {
     trust.onFound(({ message }) => found.push(message));
     await policy.lookUp(queryOf(7));
     const asked = policy.lookUp(queryOf(7));
-    facts.set('policy/installed', { number: 2 });
+    facts.set('policy/installed', { rootVersion: 1, number: 2 });
     expect((await asked).slice.version.number).toBe(1);
     // who asks from now on is not content with it
     await expect(policy.lookUp(queryOf(7))).rejects.toMatchObject({ code: 'policy-altered' });
@@ -489,7 +489,7 @@ describe('a distributed policy that somebody edits on the device', () => {
     issuer.put(holder(7, { status: 'ended' }));
     const later = await syncStore();
     await bring(later, await issuer.issue(nowMs + 1));
-    facts.set('policy/installed', { number: 2 });
+    facts.set('policy/installed', { rootVersion: 1, number: 2 });
     const again = await store();
     expect((await again.lookUp(queryOf(7))).slice.holder?.status).toBe('ended');
     await again.stop();

@@ -140,7 +140,8 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
       const from = { organization, terminal: 'lobby' };
       return presence.take([{ from, kind: 'state', payload: terminalStateBytes(state) }]);
     };
-    const here = { ...head, presence: 'here', device } as const;
+    const places = { doors: [], zones: [], services: [] };
+    const here = { ...head, presence: 'here', device, places } as const;
     const online = async () => (await register.list())[0]?.presence?.online;
 
     await say({ ...head, presence: 'gone', why: 'lost' });

@@ -88,7 +88,9 @@ it('opens by what the server distributes, and no more for whom it revokes', asyn
   await bench.terminal.policySync?.revocationReceived(await issuer.revoke(['sato']));
   expect(await tapped()).toMatchObject({ result: 'denied', reason: 'holder-suspended' });
   expect(bench.locked()).toBe(true);
-  const events = bench.journal.records.filter(({ kind }) => kind === 'policy').map(({ body }) => body);
+  const told = () => bench.journal.records.filter(({ kind }) => kind === 'policy').map(({ body }) => body);
+  await until(() => told().length === 2);
+  const events = told();
   expect(events).toMatchObject([
     { event: 'installed', version: 1 },
     { event: 'revoked', holders: 1 },

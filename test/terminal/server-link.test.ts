@@ -19,6 +19,8 @@ const diagnostics: Diagnostics = {
   faults: [],
 };
 
+const places = { doors: ['door'], zones: [], services: [] };
+
 /** A bus in the hands of the test. */
 class HeldBus implements MessageBus {
   readonly published: UpMessage[] = [];
@@ -59,7 +61,7 @@ describe('the link of a terminal with its server', () => {
       bus,
       clock,
       log: pino({}, { write: (line: string) => logged.push(JSON.parse(line).msg) }),
-      terminal: { diagnostics: async () => diagnostics },
+      terminal: { diagnostics: async () => diagnostics, places },
       handlers: new Map([
         ['manifest', async () => void received.push('manifest')],
         ['revocation', async () => void received.push('revocation')],

@@ -131,8 +131,8 @@ export class SyncDevice {
       profileId: 'type-a',
       userNumber: String(number).padStart(8, '0'),
     });
-    const installed = this.syncing.status().installed ?? { version: slice.version.number, changeNumber: 0 };
-    return this.trust.revised(slice, installed);
+    const unknown = { rootVersion: 0, version: slice.version.number, changeNumber: 0 };
+    return this.trust.revised(slice, this.syncing.status().installed ?? unknown);
   }
 
   version(): number | undefined {

@@ -31,9 +31,10 @@ export const distributedTables = `
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX bucket_cards_by_diversifier ON bucket_cards (profile_id, diversifier) WHERE diversifier <> '';
   CREATE TABLE revoked (
+    root_version INTEGER NOT NULL,
     change_number INTEGER NOT NULL,
     records TEXT NOT NULL,
-    PRIMARY KEY (change_number, records)
+    PRIMARY KEY (root_version, change_number, records)
   ) STRICT, WITHOUT ROWID;
 `;
 

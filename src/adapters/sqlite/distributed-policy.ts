@@ -98,7 +98,9 @@ export class DistributedPolicy {
       this.#db
         .prepare('INSERT OR REPLACE INTO manifest (one, document, installed_at_ms) VALUES (1, ?, ?)')
         .run(document, nowMs);
-      this.#db.prepare('DELETE FROM revoked WHERE change_number <= ?').run(manifest.changeNumber);
+      this.#db
+        .prepare('DELETE FROM revoked WHERE (root_version, change_number) <= (?, ?)')
+        .run(manifest.rootVersion, manifest.changeNumber);
       forgetImported(this.#db);
       return { kind: 'installed', bucketsChanged };
     });
@@ -111,18 +113,21 @@ export class DistributedPolicy {
     }
   }
 
-  revoke({ changeNumber, holders, cards }: RevokedRecords): void {
+  revoke({ rootVersion, changeNumber, holders, cards }: RevokedRecords): void {
     this.#db
-      .prepare('INSERT OR IGNORE INTO revoked (change_number, records) VALUES (?, ?)')
-      .run(changeNumber, JSON.stringify({ holders, cards }));
+      .prepare('INSERT OR IGNORE INTO revoked (root_version, change_number, records) VALUES (?, ?, ?)')
+      .run(rootVersion, changeNumber, JSON.stringify({ holders, cards }));
   }
 
   revoked(): readonly RevokedRecords[] {
     return this.#db
-      .prepare<[], { change_number: number; records: string }>('SELECT * FROM revoked ORDER BY change_number')
+      .prepare<[], { root_version: number; change_number: number; records: string }>(
+        'SELECT * FROM revoked ORDER BY root_version, change_number',
+      )
       .all()
-      .map(({ change_number, records }) => ({
-        ...(JSON.parse(records) as Omit<RevokedRecords, 'changeNumber'>),
+      .map(({ root_version, change_number, records }) => ({
+        ...(JSON.parse(records) as Pick<RevokedRecords, 'holders' | 'cards'>),
+        rootVersion: root_version,
         changeNumber: change_number,
       }));
   }

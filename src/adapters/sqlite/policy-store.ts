@@ -1,7 +1,8 @@
 import type { DoorPolicy, DoorRules, PolicyVersion } from '#core/access/policy.ts';
 import { Fault, isFault } from '#core/fault.ts';
+import type { SignedState } from '#core/sync/progress.ts';
 import type { ClaimQuery, LookedUp, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
-import type { PolicyTrust, SignedState } from '#ports/policy-trust.ts';
+import type { PolicyTrust } from '#ports/policy-trust.ts';
 import type { Answer, Answered, LookUpAnswer, PolicyWorkerOffer, SentRules } from './policy-worker.ts';
 import { LinkedWorker } from './worker-link.ts';
 

@@ -1,8 +1,8 @@
 import type { Facts } from '#core/access/access-state.ts';
 import type { DoorRules, PolicySlice, PolicyVersion } from '#core/access/policy.ts';
 import type { Manifest } from '#core/sync/manifest.ts';
+import type { SignedState } from '#core/sync/progress.ts';
 import type { ClaimQuery, PolicyQuery } from '#ports/policy-lookup.ts';
-import type { SignedState } from '#ports/policy-trust.ts';
 import { areSame } from './distributed-format.ts';
 import { FactsReader } from './facts.ts';
 import { PolicyReader } from './policy-reader.ts';
@@ -111,8 +111,8 @@ function answered<T>(look: () => T): Answer<T> {
   try {
     const answer = look();
     if (!vouched) return { answer };
-    const { version, changeNumber } = vouched.manifest;
-    return { answer, signed: { version, changeNumber } };
+    const { rootVersion, version, changeNumber } = vouched.manifest;
+    return { answer, signed: { rootVersion, version, changeNumber } };
   } catch (error) {
     if (error instanceof Unvouched) return { unvouched: error.document };
     throw error;

@@ -22,6 +22,8 @@ export const documentRefusals = [
   'expired',
   /** issued after the time of a clock that is known to be right */
   'issued-in-future',
+  /** signed under a root of trust that this terminal does not have */
+  'root-unknown',
   /** a version between this one and the known one is missing */
   'version-skipped',
 ] as const;

@@ -50,24 +50,31 @@ export interface ManifestReader {
 
 /**
  * Whether a terminal believes a manifest and may go by it: signed in the role `policy`, for this terminal, not expired,
- * and in no respect behind what is known (roll-back and freeze of The Update Framework).
+ * and in no respect behind what is known under the same root (roll-back and freeze of The Update Framework).
  */
 export function checkManifest(document: SignedDocument, reader: ManifestReader): Checked<Manifest> {
   const read = readSignedManifest(document, reader);
   if (read.kind === 'refused') return read;
   const manifest = read.value;
   const { known, nowMs, clock } = reader;
-  if (known) {
-    const behind = (['version', 'changeNumber', 'issuedAtMs'] as const).some(
-      (name) => manifest[name] < known[name],
-    );
-    if (behind) return refused('older');
-    if (manifest.version === known.version && !hasSameContent(manifest, known))
-      return refused('contradicts-known');
-  }
+  if (known && isBehind(manifest, known, reader)) return refused('older');
+  if (known && contradicts(manifest, known)) return refused('contradicts-known');
   if (nowMs >= manifest.expiresAtMs) return refused('expired');
   if (clock === 'trusted' && manifest.issuedAtMs > nowMs + clocksDifferMs) return refused('issued-in-future');
   return read;
+}
+
+function isBehind(manifest: Manifest, known: Manifest, { nowMs, clock }: ManifestReader): boolean {
+  if (manifest.rootVersion !== known.rootVersion) return manifest.rootVersion < known.rootVersion;
+  if (manifest.version < known.version || manifest.changeNumber < known.changeNumber) return true;
+  // a server whose clock was wrong once must not have said its last word until then
+  const wasWrong = clock === 'trusted' && known.issuedAtMs > nowMs + clocksDifferMs;
+  return manifest.issuedAtMs < known.issuedAtMs && !wasWrong;
+}
+
+function contradicts(manifest: Manifest, known: Manifest): boolean {
+  const same = manifest.rootVersion === known.rootVersion && manifest.version === known.version;
+  return same && !hasSameContent(manifest, known);
 }
 
 /** What a manifest that was believed once says; whether it is the newest, and expired, is not asked again. */
@@ -81,6 +88,7 @@ export function readSignedManifest(
   if (read.kind === 'refused') return read;
   if (read.value.organization !== root.organization) return refused('other-organization');
   if (read.value.terminal !== terminal) return refused('other-terminal');
+  if (read.value.rootVersion > root.version) return refused('root-unknown');
   return accepted(read.value);
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Checked, documentBytes, readDocument, refused } from './document.ts';
+import { changesOf, isBefore, type SignedState } from './progress.ts';
 import { isSignedByRole, type SignedDocument } from './signed.ts';
 import { partyId, type TrustRoot } from './trust.ts';
 
@@ -13,6 +14,8 @@ const schema = z
     organization: partyId,
     /** the number of the change, which manifests count too */
     changeNumber: z.int().min(1),
+    /** version of the root whose keys sign this */
+    rootVersion: z.int().min(1),
     issuedAtMs: z.int().min(0),
     holders: z.array(z.string().min(1).max(256)).max(atMost),
     /** without a diversifier the record that stands for any card with the user number */
@@ -43,19 +46,20 @@ export function revocationBytes(content: Omit<Revocation, 'type' | 'format'>): U
   return documentBytes({ ...content, type: 'policy-revocation', format });
 }
 
+/** The changes that the installed policy has. */
+export type KnownChanges = Pick<SignedState, 'rootVersion' | 'changeNumber'>;
+
 /** Whether a terminal believes a revocation: signed in the role `policy`, and not in the installed policy already. */
 export function checkRevocation(
   document: SignedDocument,
-  {
-    root,
-    known,
-  }: { readonly root: TrustRoot; readonly known?: { readonly changeNumber: number } | undefined },
+  { root, known }: { readonly root: TrustRoot; readonly known?: KnownChanges | undefined },
 ): Checked<Revocation> {
   if (document.raw.length > maximumBytes) return refused('oversize');
   if (!isSignedByRole(document, root.roles.policy)) return refused('signatures-insufficient');
   const read = readDocument(document.raw, { schema, format, maximumBytes });
   if (read.kind === 'refused') return read;
   if (read.value.organization !== root.organization) return refused('other-organization');
-  if (known && read.value.changeNumber <= known.changeNumber) return refused('older');
+  if (read.value.rootVersion > root.version) return refused('root-unknown');
+  if (known && !isBefore(changesOf(known), changesOf(read.value))) return refused('older');
   return read;
 }

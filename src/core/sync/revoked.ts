@@ -1,46 +1,47 @@
 import type { PolicySlice } from '#core/access/policy.ts';
-import type { Revocation } from './revocation.ts';
+import { changesOf, furtherOf, isBefore, nowhere, type Progress } from './progress.ts';
+import type { KnownChanges, Revocation } from './revocation.ts';
 
 /**
  * What is revoked ahead of the manifest that says so: it counts until one is in force whose changes go as far, and only
  * refuses.
  */
 export class Revoked {
-  /** number of the last change, by holder and by card */
-  readonly #holders = new Map<string, number>();
-  readonly #cards = new Map<string, number>();
+  /** the last change, by holder and by card */
+  readonly #holders = new Map<string, Progress>();
+  readonly #cards = new Map<string, Progress>();
 
-  add({ changeNumber, holders, cards }: Pick<Revocation, 'changeNumber' | 'holders' | 'cards'>): void {
-    for (const holderId of holders) raise(this.#holders, holderId, changeNumber);
-    for (const card of cards) raise(this.#cards, nameOf(card), changeNumber);
+  add({ holders, cards, ...change }: KnownChanges & Pick<Revocation, 'holders' | 'cards'>): void {
+    for (const holderId of holders) raise(this.#holders, holderId, changesOf(change));
+    for (const card of cards) raise(this.#cards, nameOf(card), changesOf(change));
   }
 
-  /** Forgets what a policy with the changes up to `changeNumber` has. */
-  drop(changeNumber: number): void {
-    for (const known of [this.#holders, this.#cards]) {
-      for (const [name, number] of known) if (number <= changeNumber) known.delete(name);
+  /** Forgets what a policy with these changes has. */
+  drop(known: KnownChanges): void {
+    for (const revoked of [this.#holders, this.#cards]) {
+      for (const [name, change] of revoked) if (!isBefore(changesOf(known), change)) revoked.delete(name);
     }
   }
 
-  /** The slice of a policy with the changes up to `changeNumber`, with what is revoked beyond them suspended. */
-  revised<S extends Pick<PolicySlice, 'holder' | 'card'>>(slice: S, changeNumber: number): S {
+  /** The slice of a policy with these changes, with what is revoked beyond them suspended. */
+  revised<S extends Pick<PolicySlice, 'holder' | 'card'>>(slice: S, known: KnownChanges): S {
     const { holder, card } = slice;
-    const holderRevoked = (holder && (this.#holders.get(holder.holderId) ?? 0)) ?? 0;
-    const cardRevoked = (card && (this.#cards.get(nameOf(card)) ?? 0)) ?? 0;
+    const isRevoked = (change: Progress | undefined): boolean =>
+      change !== undefined && isBefore(changesOf(known), change);
     return {
       ...slice,
-      ...(holder?.status === 'active' && holderRevoked > changeNumber
+      ...(holder?.status === 'active' && isRevoked(this.#holders.get(holder.holderId))
         ? { holder: { ...holder, status: 'suspended' as const } }
         : {}),
-      ...(card?.status === 'active' && cardRevoked > changeNumber
+      ...(card?.status === 'active' && isRevoked(this.#cards.get(nameOf(card)))
         ? { card: { ...card, status: 'suspended' as const } }
         : {}),
     };
   }
 }
 
-function raise(known: Map<string, number>, name: string, changeNumber: number): void {
-  known.set(name, Math.max(changeNumber, known.get(name) ?? 0));
+function raise(revoked: Map<string, Progress>, name: string, change: Progress): void {
+  revoked.set(name, furtherOf(change, revoked.get(name) ?? nowhere));
 }
 
 function nameOf(card: Revocation['cards'][number]): string {

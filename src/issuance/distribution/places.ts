@@ -1,13 +1,6 @@
-import { z } from 'zod';
-import { id } from '#core/access/rule-config.ts';
 import type { TerminalPlaces } from '#core/sync/view.ts';
 import type { Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
-
-const names = z.array(id).max(1_000);
-
-/** Places of a terminal as they are reported or entered. */
-export const terminalPlacesSchema = z.strictObject({ doors: names, zones: names, services: names });
 
 /** Where each terminal of an organization is: which doors it has, where its readers lead, what they serve. */
 export class Places {

@@ -24,6 +24,8 @@ export class Publisher {
   readonly #revocations: RevocationFeed;
   /** the broker may have forgotten what it kept */
   #forgotten = true;
+  /** version of the root under which everything was said last; what is said under the next one takes its place */
+  #rootVersion: number | undefined;
   /** terminals whose manifest it was sent since */
   readonly #told = new Set<string>();
 
@@ -42,7 +44,8 @@ export class Publisher {
   async round(): Promise<number> {
     const signing = await this.#parts.signing();
     if (!signing) return 0;
-    if (this.#forgotten) {
+    if (this.#forgotten || this.#rootVersion !== signing.rootVersion) {
+      this.#rootVersion = signing.rootVersion;
       this.#told.clear();
       await this.#revocations.again();
       this.#forgotten = false;
@@ -51,10 +54,10 @@ export class Publisher {
     return revoked === 'away' ? 0 : revoked + (await this.#sendManifests(signing));
   }
 
-  async #sendRevoked({ signers }: PolicySigning): Promise<number | 'away'> {
+  async #sendRevoked(signing: PolicySigning): Promise<number | 'away'> {
     let taken = 0;
     for (;;) {
-      const next = await this.#revocations.next(this.#parts.clock.utcMs(), signers);
+      const next = await this.#revocations.next(this.#parts.clock.utcMs(), signing);
       if (!next) return taken;
       const terminals = next.documents.length > 0 ? await this.#terminals() : [];
       for (const terminal of terminals) {

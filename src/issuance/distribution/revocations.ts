@@ -1,8 +1,9 @@
 import type { Kysely } from 'kysely';
 import { type Revocation, revocationBytes } from '#core/sync/revocation.ts';
-import { encodeSigned, type Signer, signDocument } from '#core/sync/signed.ts';
+import { encodeSigned, signDocument } from '#core/sync/signed.ts';
 import { DistributionFeed, type EffectiveHolder } from '../permissions/distribution-feed.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
+import type { PolicySigning } from './manifests.ts';
 
 type Db = Kysely<PermissionsTables>;
 
@@ -29,7 +30,7 @@ export class RevocationFeed {
   }
 
   /** What has been revoked since what was sent last; undefined where nothing has changed. */
-  async next(nowMs: number, signers: readonly Signer[]): Promise<NextRevocation | undefined> {
+  async next(nowMs: number, { signers, rootVersion }: PolicySigning): Promise<NextRevocation | undefined> {
     const revoked = await this.#sentUpTo();
     if (revoked === undefined) return undefined;
     const since = await this.#feed.changesSince(revoked, changesAtOnce);
@@ -40,6 +41,7 @@ export class RevocationFeed {
       const raw = revocationBytes({
         organization: this.#organization,
         changeNumber: since.changeNumber,
+        rootVersion,
         issuedAtMs: nowMs,
         holders: holders.slice(at, at + most),
         cards: cards.slice(at, at + most),

@@ -100,8 +100,34 @@ describe('a manifest', () => {
   });
 
   it('may say again, later, what is known', async () => {
-    const again = { issuedAtMs: nowMs, expiresAtMs: nowMs + 31 * day, changeNumber: 41, rootVersion: 2 };
+    const again = { issuedAtMs: nowMs, expiresAtMs: nowMs + 31 * day, changeNumber: 41 };
     expect(check(await sign(again), { known })).toMatchObject({ kind: 'accepted', value: again });
+  });
+
+  it('counts anew under the next root, however far somebody counted under the one before', async () => {
+    const most = Number.MAX_SAFE_INTEGER;
+    const ahead = { ...known, version: most, changeNumber: most, issuedAtMs: most };
+    const under2 = await sign({ rootVersion: 2 });
+    expect(check(under2, { known: ahead })).toEqual(refusal('root-unknown'));
+    root = { ...root, version: 2 };
+    expect(check(under2, { known: ahead }).kind).toBe('accepted');
+    expect(check(await sign({ version: 8, changeNumber: 41 }), { known: ahead })).toEqual(refusal('older'));
+    // and never back to what the root before said, though the keys be the same
+    const installed = { ...known, rootVersion: 2 };
+    expect(check(await sign({ version: 9, changeNumber: 50 }), { known: installed })).toEqual(
+      refusal('older'),
+    );
+    expect(check(await sign({ rootVersion: 2, version: 6 }), { known: installed })).toEqual(refusal('older'));
+    root = await pinnedRoot();
+  });
+
+  it('may be of an earlier time where the clock knows that the time known is wrong', async () => {
+    const wrong = { ...known, issuedAtMs: nowMs + 3_600_001, expiresAtMs: nowMs + 40 * day };
+    const now = await sign({ issuedAtMs: nowMs });
+    expect(check(now, { known: wrong }).kind).toBe('accepted');
+    expect(check(now, { known: wrong, clock: 'untrusted' })).toEqual(refusal('older'));
+    expect(check(now, { known: { ...wrong, issuedAtMs: nowMs + 3_600_000 } })).toEqual(refusal('older'));
+    expect(check(await sign({ version: 6, issuedAtMs: nowMs }), { known: wrong })).toEqual(refusal('older'));
   });
 
   it('of a time after that of a clock that nobody trusts is believed', async () => {

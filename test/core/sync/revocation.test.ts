@@ -9,6 +9,7 @@ const refusal = (reason: string) => ({ kind: 'refused', reason });
 const content = {
   organization: 'city',
   changeNumber: 41,
+  rootVersion: 1,
   issuedAtMs: 1_800_000_000_000,
   holders: ['sato'],
   cards: [{ profileId: 'staff', userNumber: 'A1', diversifier: '0A' }],
@@ -24,10 +25,24 @@ describe('a revocation', () => {
   it('is believed as it was signed, ahead of the manifest that says the same', async () => {
     const document = await signedByPolicy(revocationBytes(content));
     expect(checkRevocation(document, { root })).toEqual({ kind: 'accepted', value: revocation });
-    expect(checkRevocation(document, { root, known: { changeNumber: 40 } }).kind).toBe('accepted');
+    expect(checkRevocation(document, { root, known: { rootVersion: 1, changeNumber: 40 } }).kind).toBe(
+      'accepted',
+    );
     for (const changeNumber of [41, 42]) {
-      expect(checkRevocation(document, { root, known: { changeNumber } })).toEqual(refusal('older'));
+      const known = { rootVersion: 1, changeNumber };
+      expect(checkRevocation(document, { root, known })).toEqual(refusal('older'));
     }
+  });
+
+  it('counts after all that was said under the root before it, and not under one that is not known', async () => {
+    const later = { ...root, version: 2 };
+    const under2 = await signedByPolicy(revocationBytes({ ...content, rootVersion: 2 }));
+    const known = { rootVersion: 1, changeNumber: Number.MAX_SAFE_INTEGER };
+    expect(checkRevocation(under2, { root: later, known }).kind).toBe('accepted');
+    expect(checkRevocation(under2, { root, known })).toEqual(refusal('root-unknown'));
+    const under1 = await signedByPolicy(revocationBytes(content));
+    const installed = { rootVersion: 2, changeNumber: 1 };
+    expect(checkRevocation(under1, { root: later, known: installed })).toEqual(refusal('older'));
   });
 
   it('is not believed with any bit turned, or from another role', async () => {

@@ -3,28 +3,30 @@ import { retryAfterMs } from '#core/sync/retry.ts';
 import { Revoked } from '#core/sync/revoked.ts';
 
 const card = { profileId: 'staff', userNumber: 'A1', status: 'active' as const };
+const at = (changeNumber: number, rootVersion = 1) => ({ rootVersion, changeNumber });
 const holder = { holderId: 'sato', status: 'active' as const, groups: ['g'] };
 
 describe('what is revoked ahead of a policy', () => {
   it('suspends the holder, at every policy whose changes do not go as far', () => {
     const revoked = new Revoked();
-    revoked.add({ changeNumber: 41, holders: ['sato'], cards: [] });
-    expect(revoked.revised({ holder, card }, 40)).toEqual({
+    revoked.add({ ...at(41), holders: ['sato'], cards: [] });
+    expect(revoked.revised({ holder, card }, at(40))).toEqual({
       holder: { ...holder, status: 'suspended' },
       card,
     });
-    expect(revoked.revised({ holder, card }, 41)).toEqual({ holder, card });
-    expect(revoked.revised({ holder: { ...holder, holderId: 'suzuki' }, card }, 40).holder.status).toBe(
+    expect(revoked.revised({ holder, card }, at(41))).toEqual({ holder, card });
+    expect(revoked.revised({ holder: { ...holder, holderId: 'suzuki' }, card }, at(40)).holder.status).toBe(
       'active',
     );
-    expect(revoked.revised({}, 40)).toEqual({});
+    expect(revoked.revised({}, at(40))).toEqual({});
   });
 
   it('suspends exactly the card that is named', () => {
     const revoked = new Revoked();
     const one = { profileId: 'staff', userNumber: 'A1', diversifier: '0A' };
-    revoked.add({ changeNumber: 41, holders: [], cards: [one] });
-    const statusOf = (changes: object) => revoked.revised({ card: { ...card, ...changes } }, 40).card.status;
+    revoked.add({ ...at(41), holders: [], cards: [one] });
+    const statusOf = (changes: object) =>
+      revoked.revised({ card: { ...card, ...changes } }, at(40)).card.status;
     expect(statusOf({ diversifier: '0A' })).toBe('suspended');
     for (const other of [
       {},
@@ -35,16 +37,29 @@ describe('what is revoked ahead of a policy', () => {
       expect(statusOf(other)).toBe('active');
   });
 
+  it('is forgotten with the keys that said it, however far they counted', () => {
+    const revoked = new Revoked();
+    revoked.add({ ...at(Number.MAX_SAFE_INTEGER), holders: ['sato'], cards: [] });
+    expect(revoked.revised({ holder }, at(50)).holder.status).toBe('suspended');
+    revoked.add({ ...at(51, 2), holders: ['ito'], cards: [] });
+    expect(revoked.revised({ holder }, at(50, 2)).holder.status).toBe('active');
+    revoked.drop(at(50, 2));
+    expect(revoked.revised({ holder }, at(50)).holder.status).toBe('active');
+    expect(revoked.revised({ holder: { ...holder, holderId: 'ito' } }, at(50, 2)).holder.status).toBe(
+      'suspended',
+    );
+  });
+
   it('goes by the last of several, makes nobody active, and is forgotten once a policy has it', () => {
     const revoked = new Revoked();
-    revoked.add({ changeNumber: 45, holders: ['sato'], cards: [] });
-    revoked.add({ changeNumber: 41, holders: ['sato', 'ito'], cards: [] });
-    expect(revoked.revised({ holder }, 44).holder.status).toBe('suspended');
+    revoked.add({ ...at(45), holders: ['sato'], cards: [] });
+    revoked.add({ ...at(41), holders: ['sato', 'ito'], cards: [] });
+    expect(revoked.revised({ holder }, at(44)).holder.status).toBe('suspended');
     const ended = { ...holder, status: 'ended' as const };
-    expect(revoked.revised({ holder: ended }, 40).holder.status).toBe('ended');
-    revoked.drop(41);
-    expect(revoked.revised({ holder: { ...holder, holderId: 'ito' } }, 40).holder.status).toBe('active');
-    expect(revoked.revised({ holder }, 40).holder.status).toBe('suspended');
+    expect(revoked.revised({ holder: ended }, at(40)).holder.status).toBe('ended');
+    revoked.drop(at(41));
+    expect(revoked.revised({ holder: { ...holder, holderId: 'ito' } }, at(40)).holder.status).toBe('active');
+    expect(revoked.revised({ holder }, at(40)).holder.status).toBe('suspended');
   });
 });
 
