@@ -57,7 +57,7 @@ export async function resumeHolder(id: string, options: CardOptions): Promise<vo
     const is = card ? before.suspendedCards[cardKeyText(card)] : before.suspended;
     if (!is) return tell(before, words.notSuspended, options);
     const outcome = card
-      ? await holders.liftCardSuspension(id, card, commandPrincipal())
+      ? await holders.liftCardSuspension(id, { ...card, ...is }, commandPrincipal())
       : await holders.liftSuspension(id, commandPrincipal());
     tell(done(outcome), words.resumed, options);
   });

@@ -54,6 +54,7 @@ describe.each(databaseRigs)('lists of holders on $name', ({ start }) => {
       'holders',
       'cards',
       'holder_suspensions',
+      'card_suspensions',
       'removed_holders',
       'imports',
       'import_rows',
@@ -218,6 +219,18 @@ describe.each(databaseRigs)('lists of holders on $name', ({ start }) => {
       ['active', 'annex'],
     ]);
   });
+
+  it.each(['complete', 'delta'] as const)(
+    'that are %s lift nothing by giving a card of a suspended holder to another',
+    async (mode) => {
+      await apply([header, 'USER1000,old,active,staff']);
+      await holders.suspend('old', 'inquiry', commissioner);
+      const id = await apply([header, 'USER1000,new,active,staff'], { mode });
+      expect((await lists.find(id))?.report.preview).toMatchObject({ staySuspended: 1 });
+      const found = (await feed.page('', 9)).find(({ holderId }) => holderId === 'new');
+      expect(found).toMatchObject({ status: 'active', cards: [{ status: 'suspended' }] });
+    },
+  );
 
   it('let urgent changes pass between any two of their steps', async () => {
     await apply([header, ...people(1)]);

@@ -160,7 +160,7 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
     await put('taro', staff('USER0001'));
     expect((await effective('taro'))?.status).toBe('suspended');
     await holders.liftSuspension('taro', admin);
-    expect((await effective('taro'))?.status).toBe('active');
+    expect(await effective('taro')).toMatchObject({ status: 'active', cards: [{ status: 'active' }] });
     expect((await holders.suspend('nobody', '', admin.actor)).kind).toBe('not-there');
   });
 
@@ -174,6 +174,47 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
     expect(foreign.kind).toBe('not-there');
     await holders.liftCardSuspension('taro', cards[0] as CardState, admin);
     expect((await effective('taro'))?.cards.map(({ status }) => status)).toEqual(['active', 'active']);
+  });
+
+  it.each([
+    ['AA', ''],
+    ['', 'AA'],
+  ])('keep a card suspended (%s) that is recorded anew by another diversifier (%s)', async (from, to) => {
+    const [suspended, recorded] = [from, to].map((diversifier) => card('USER0001', { diversifier }));
+    if (!suspended || !recorded) throw new Error('no cards');
+    await put('taro', staff('', { cards: [suspended] }));
+    await holders.suspendCard('taro', suspended, 'lost', admin.actor);
+    await put('taro', staff('', { cards: [recorded] }));
+    expect((await effective('taro'))?.cards[0]?.status).toBe('suspended');
+    // by its own key alone, which is told
+    const refused = await holders.liftCardSuspension('taro', recorded, admin);
+    expect(refused).toMatchObject({ kind: 'invalid', problems: [{ path: 'diversifier' }] });
+    await put('hanako', staff('USER0002'));
+    expect((await holders.liftCardSuspension('hanako', suspended, admin)).kind).toBe('not-there');
+    expect((await effective('taro'))?.cards[0]?.status).toBe('suspended');
+    expect((await holders.liftCardSuspension('taro', suspended, admin)).kind).toBe('done');
+    expect((await effective('taro'))?.cards[0]?.status).toBe('active');
+  });
+
+  it('keep cards of a suspended holder suspended, whoever has them next', async () => {
+    await put('taro', staff('', { cards: [card('USER0001'), card('USER0002')] }));
+    await holders.suspend('taro', 'inquiry', admin.actor);
+    // one is taken out, the other goes with its holder
+    await put('taro', staff('USER0001'));
+    await holders.remove('taro', (await holders.find('taro'))?.changeNumber ?? 0, admin);
+    await put('jiro', staff('USER0001'));
+    await put('hanako', staff('', { cards: [card('USER0002', { diversifier: 'AA' }), card('USER0003')] }));
+    const statuses = async (id: string) => (await effective(id))?.cards.map(({ status }) => status);
+    expect([await statuses('jiro'), await statuses('hanako')]).toEqual([
+      ['suspended'],
+      ['suspended', 'active'],
+    ]);
+    // who is lifted has them lifted; whoever distributes is told
+    await put('taro', staff('USER0004'));
+    const before = await feed.changeNumber();
+    await holders.liftSuspension('taro', admin);
+    expect([await statuses('jiro'), await statuses('hanako')]).toEqual([['active'], ['active', 'active']]);
+    expect((await feed.changesSince(before, 9)).changed.toSorted()).toEqual(['hanako', 'jiro', 'taro']);
   });
 
   it('find holders by group, status and user number, page by page', async () => {

@@ -35,7 +35,9 @@ const preview = z.object({
   needsConfirmation: z.boolean(),
   staySuspended: z
     .int()
-    .describe('active in the list and suspended by an administrator: they stay suspended'),
+    .describe(
+      "active in the list and suspended by an administrator, or with a card that was such a holder's: they stay so",
+    ),
 });
 const listAnswer = z.object({
   id: z.string(),

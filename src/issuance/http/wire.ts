@@ -82,7 +82,20 @@ export const holderAnswer = z.object({
   validFrom: moment.nullable(),
   validUntil: moment.nullable(),
   groups: z.array(z.string()),
-  cards: z.array(cardSchema.extend({ suspended: suspension.optional() })),
+  cards: z.array(
+    cardSchema.extend({
+      suspended: suspension
+        .extend({
+          diversifier: z
+            .string()
+            .optional()
+            .describe(
+              'of the card that was suspended; absent: all with the user number. To be lifted with this',
+            ),
+        })
+        .optional(),
+    }),
+  ),
   suspended: suspension.optional(),
   changeNumber: z.int(),
 });
@@ -114,7 +127,9 @@ export function shownHolder(holder: StoredHolder): z.input<typeof holderAnswer> 
     ...shownState(state),
     cards: state.cards.map((card) => {
       const one = suspendedCards[cardKeyText(card)];
-      return { ...shownCard(card), ...(one && { suspended: shownSuspension(one) }) };
+      const { diversifier } = one ?? { diversifier: '' };
+      const own = { ...(diversifier !== '' && { diversifier }) };
+      return { ...shownCard(card), ...(one && { suspended: { ...shownSuspension(one), ...own } }) };
     }),
     ...(suspended && { suspended: shownSuspension(suspended) }),
     changeNumber,

@@ -11,13 +11,19 @@ export interface Suspension {
   readonly reason: string;
 }
 
+/** One that covers a card: it may be of the very card, of any card with its number, or of one card with that number. */
+export interface CardSuspension extends Suspension {
+  /** of the suspension's own key; empty: of any card with the user number */
+  readonly diversifier: string;
+}
+
 /** A holder as it is stored, with what is suspended of it. */
 export interface StoredHolder {
   readonly holderId: string;
   readonly state: HolderState;
   readonly suspended?: Suspension;
   /** by the text of the card's key */
-  readonly suspendedCards: Readonly<Record<string, Suspension>>;
+  readonly suspendedCards: Readonly<Record<string, CardSuspension>>;
   /** number of the last change of the holder, its cards or a suspension */
   readonly changeNumber: number;
 }
@@ -41,17 +47,15 @@ export async function readHolders(db: Db, ids: readonly string[]): Promise<Store
   const cardSuspensions = await db
     .selectFrom('card_suspensions as s')
     .innerJoin('cards as c', (join) =>
-      join
-        .onRef('c.profile_id', '=', 's.profile_id')
-        .onRef('c.user_number', '=', 's.user_number')
-        .onRef('c.diversifier', '=', 's.diversifier'),
+      join.onRef('c.profile_id', '=', 's.profile_id').onRef('c.user_number', '=', 's.user_number'),
     )
     .selectAll('s')
+    .distinct()
     .where('c.holder_id', 'in', wanted)
     .execute();
   const suspended = new Map(suspensions.map((row) => [row.holder_id, suspensionOf(row)]));
-  const suspendedCards = new Map(
-    cardSuspensions.map((row) => [cardKeyText(cardKeyOf(row)), suspensionOf(row)]),
+  const suspendedNumbers = Map.groupBy(cardSuspensions, ({ profile_id, user_number }) =>
+    [profile_id, user_number].join('\n'),
   );
   const cardsOf = Map.groupBy(cards, (card) => card.holder_id);
   return holders.map((row) => {
@@ -69,13 +73,28 @@ export async function readHolders(db: Db, ids: readonly string[]): Promise<Store
       ...(suspension && { suspended: suspension }),
       suspendedCards: Object.fromEntries(
         own.flatMap((card) => {
-          const one = suspendedCards.get(cardKeyText(card));
+          const ofNumber = suspendedNumbers.get([card.profileId, card.userNumber].join('\n')) ?? [];
+          const one = covering(ofNumber, card);
           return one ? [[cardKeyText(card), one] as const] : [];
         }),
       ),
       changeNumber: row.change_number,
     };
   });
+}
+
+/**
+ * The suspension that covers a card: of several the one of the very card. A record without a diversifier stands for any
+ * card with the number, so that it is covered by the suspension of one of them, and the other way round.
+ */
+function covering(
+  suspensions: readonly PermissionsTables['card_suspensions'][],
+  { diversifier }: CardKey,
+): CardSuspension | undefined {
+  const row =
+    suspensions.find((one) => one.diversifier === diversifier) ??
+    suspensions.find((one) => one.diversifier === '' || diversifier === '');
+  return row && { ...suspensionOf(row), diversifier: row.diversifier };
 }
 
 export async function readHolder(db: Db, holderId: string): Promise<StoredHolder | undefined> {
@@ -137,6 +156,7 @@ export async function removeHolders(
   { db, changeNumber }: Change<PermissionsTables>,
   ids: readonly string[],
 ): Promise<void> {
+  await keepSuspended(db, ids);
   for (const table of ['cards', 'holders'] as const) {
     await db
       .deleteFrom(table)
@@ -165,6 +185,7 @@ async function takeFromOther(
     .where('holder_id', '<>', holderId)
     .executeTakeFirst();
   if (!owner) return;
+  await keepSuspended(db, [owner.holder_id], card);
   await db
     .updateTable('holders')
     .set({ change_number: changeNumber })
@@ -182,7 +203,48 @@ async function writeCard(db: Db, holderId: string, card: CardState): Promise<voi
     .execute();
 }
 
+/**
+ * Cards that leave a suspended holder, all or one, stay suspended: whoever has them next opens nothing with them
+ * before an administrator lifts it.
+ */
+async function keepSuspended(db: Db, holderIds: readonly string[], card?: CardKey): Promise<void> {
+  let leaving = db
+    .selectFrom('cards as c')
+    .innerJoin('holder_suspensions as s', 's.holder_id', 'c.holder_id')
+    .select([
+      'c.profile_id',
+      'c.user_number',
+      'c.diversifier',
+      's.since_ms',
+      's.suspended_by',
+      's.reason',
+      'c.holder_id as with_holder',
+    ])
+    .where('c.holder_id', 'in', [...holderIds]);
+  if (card) {
+    leaving = leaving
+      .where('c.profile_id', '=', card.profileId)
+      .where('c.user_number', '=', card.userNumber)
+      .where('c.diversifier', '=', card.diversifier);
+  }
+  await db
+    .insertInto('card_suspensions')
+    .columns([
+      'profile_id',
+      'user_number',
+      'diversifier',
+      'since_ms',
+      'suspended_by',
+      'reason',
+      'with_holder',
+    ])
+    .expression(leaving)
+    .onConflict((at) => at.doNothing())
+    .execute();
+}
+
 async function deleteCard(db: Db, holderId: string, card: CardKey): Promise<void> {
+  await keepSuspended(db, [holderId], card);
   await db
     .deleteFrom('cards')
     .where('profile_id', '=', card.profileId)
@@ -231,7 +293,7 @@ function cardOf(row: PermissionsTables['cards']): CardState {
   return { ...cardKeyOf(row), status: row.status, keyVersion: row.key_version };
 }
 
-export function cardKeyOf(
+function cardKeyOf(
   row: Pick<PermissionsTables['cards'], 'profile_id' | 'user_number' | 'diversifier'>,
 ): CardKey {
   return { profileId: row.profile_id, userNumber: row.user_number, diversifier: row.diversifier };

@@ -5,7 +5,7 @@ import type { Actor, Change, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { holderProblems, numbersOfOthers, type StateProblem } from './holder-check.ts';
 import { readHolder, readHolders, type StoredHolder, writeHolder } from './holder-rows.ts';
-import { type CardKey, changeBetween, type HolderState, inOrder } from './holder-state.ts';
+import { type CardKey, cardKeyText, changeBetween, type HolderState, inOrder } from './holder-state.ts';
 import { rulesAt } from './rules-versions.ts';
 
 export type HolderOutcome =
@@ -127,14 +127,21 @@ export class Holders {
       await refuseOutOfReach(change, holderId, by);
       const { db, audit } = change;
       await db.deleteFrom('holder_suspensions').where('holder_id', '=', holderId).execute();
+      await liftWithHolder(change, holderId);
       await audit({ action: 'holder-suspension-lifted', personal: { holder: holderId } });
     });
   }
 
   /** Suspends one card, such as a lost one, while its holder's others go on working. */
   async suspendCard(holderId: string, key: CardKey, reason: string, actor: Actor): Promise<HolderOutcome> {
-    return this.#touchCard(holderId, key, actor, async ({ db, atMs, audit }) => {
-      const row = { since_ms: atMs, suspended_by: actor.id, reason };
+    return this.#touch(holderId, actor, async ({ db, atMs, audit, abandon }) => {
+      const card = await db
+        .selectFrom('cards')
+        .select('holder_id')
+        .where((at) => at.and(columnsOf(key)))
+        .executeTakeFirst();
+      if (card?.holder_id !== holderId) abandon({ kind: 'not-there' });
+      const row = { since_ms: atMs, suspended_by: actor.id, reason, with_holder: null };
       await db
         .insertInto('card_suspensions')
         .values({ ...columnsOf(key), ...row })
@@ -144,38 +151,27 @@ export class Holders {
     });
   }
 
+  /**
+   * Lifts the suspension with exactly this key, also where the card is recorded by another one now, or is gone: a list
+   * may have left its diversifier out.
+   */
   async liftCardSuspension(holderId: string, key: CardKey, by: Principal): Promise<HolderOutcome> {
-    return this.#touchCard(holderId, key, by.actor, async (change) => {
+    return this.#touch(holderId, by.actor, async (change) => {
       await refuseOutOfReach(change, holderId, by);
-      const { db, audit } = change;
-      const { profile_id, user_number, diversifier } = columnsOf(key);
-      await db
-        .deleteFrom('card_suspensions')
-        .where('profile_id', '=', profile_id)
-        .where('user_number', '=', user_number)
-        .where('diversifier', '=', diversifier)
-        .execute();
-      await audit({ action: 'card-suspension-lifted', personal: { holder: holderId, card: cardText(key) } });
-    });
-  }
-
-  #touchCard(
-    holderId: string,
-    key: CardKey,
-    actor: Actor,
-    action: (change: PermissionsChange) => Promise<void>,
-  ): Promise<HolderOutcome> {
-    return this.#touch(holderId, actor, async (change) => {
-      const { profile_id, user_number, diversifier } = columnsOf(key);
-      const card = await change.db
+      const { db, audit, abandon } = change;
+      const { profile_id, user_number } = columnsOf(key);
+      const owners = await db
         .selectFrom('cards')
         .select('holder_id')
-        .where('profile_id', '=', profile_id)
-        .where('user_number', '=', user_number)
-        .where('diversifier', '=', diversifier)
+        .where((at) => at.and({ profile_id, user_number }))
+        .execute();
+      if (owners.some((card) => card.holder_id !== holderId)) abandon({ kind: 'not-there' });
+      const lifted = await db
+        .deleteFrom('card_suspensions')
+        .where((at) => at.and(columnsOf(key)))
         .executeTakeFirst();
-      if (card?.holder_id !== holderId) change.abandon({ kind: 'not-there' });
-      await action(change);
+      if (lifted.numDeletedRows !== 1n) await refuseToLift(change, holderId, key);
+      await audit({ action: 'card-suspension-lifted', personal: { holder: holderId, card: cardText(key) } });
     });
   }
 
@@ -201,6 +197,39 @@ export class Holders {
 async function done({ db }: PermissionsChange, holderId: string): Promise<HolderOutcome> {
   const holder = await readHolder(db, holderId);
   return holder ? { kind: 'done', holder } : { kind: 'not-there' };
+}
+
+/** Lifts what was suspended of cards that left the holder; whoever has them now has changed. */
+async function liftWithHolder({ db, changeNumber }: PermissionsChange, holderId: string): Promise<void> {
+  await db
+    .updateTable('holders')
+    .set({ change_number: changeNumber })
+    .where('holder_id', 'in', (sub) =>
+      sub
+        .selectFrom('cards as c')
+        .innerJoin('card_suspensions as s', (join) =>
+          join.onRef('c.profile_id', '=', 's.profile_id').onRef('c.user_number', '=', 's.user_number'),
+        )
+        .select('c.holder_id')
+        .where('s.with_holder', '=', holderId),
+    )
+    .execute();
+  await db.deleteFrom('card_suspensions').where('with_holder', '=', holderId).execute();
+}
+
+/** Nothing with this key is suspended: says which key is, where the card is covered by another. */
+async function refuseToLift(change: PermissionsChange, holderId: string, key: CardKey): Promise<void> {
+  const holder = await readHolder(change.db, holderId);
+  const card = holder?.state.cards.find((one) => cardKeyText(one) === cardKeyText(key));
+  if (!card) change.abandon({ kind: 'not-there' });
+  const covering = holder?.suspendedCards[cardKeyText(key)];
+  if (!covering) return;
+  const { diversifier } = covering;
+  const text =
+    diversifier === ''
+      ? 'all cards with the user number are suspended together; lift it without a diversifier'
+      : `the card with the diversifier ${diversifier} is suspended; lift it with that`;
+  change.abandon({ kind: 'invalid', problems: [{ path: 'diversifier', text }] });
 }
 
 async function refuseOutOfReach(change: PermissionsChange, holderId: string, by: Principal): Promise<void> {

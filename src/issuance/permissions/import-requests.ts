@@ -18,7 +18,7 @@ export interface ImportRequest {
 }
 
 export interface ServerImportPreview extends ImportPreview {
-  /** holders whom the list has as active and an administrator has suspended: they stay suspended */
+  /** holders whom the list has as active and an administrator has suspended, or whose card was such a holder's: they stay suspended */
   readonly staySuspended: number;
 }
 

@@ -126,6 +126,7 @@ export class ListComparison {
       .orderBy('holder_id')
       .orderBy('line')
       .execute();
+    await this.#countTaken(ids);
     const known = new Map((await readHolders(this.#db, ids)).map((one) => [one.holderId, one]));
     const rowsOf = Map.groupBy(staged, (row) => row.holder_id);
     const planned: Planned[] = [];
@@ -181,6 +182,23 @@ export class ListComparison {
     if (before && isAble(before.state) && !isAble(after)) counts.losingAccess += 1;
     if (change.kind === 'add') counts.cardsAdded += change.to.cards.length;
     if (change.kind === 'edit') this.#countCards(change.cards);
+  }
+
+  /** Holders who get a card of somebody who is suspended: it stays so. */
+  async #countTaken(ids: readonly string[]): Promise<void> {
+    const taken = await this.#db
+      .selectFrom('import_rows as r')
+      .innerJoin('cards as c', (join) =>
+        join.onRef('c.user_number', '=', 'r.user_number').onRef('c.profile_id', '=', 'r.profile_id'),
+      )
+      .innerJoin('holder_suspensions as s', 's.holder_id', 'c.holder_id')
+      .select('r.holder_id')
+      .distinct()
+      .where('r.import_id', '=', this.#id)
+      .where('r.holder_id', 'in', [...ids])
+      .whereRef('c.holder_id', '<>', 'r.holder_id')
+      .execute();
+    this.#counts.staySuspended += taken.length;
   }
 
   #countCards(changes: readonly CardChange[]): void {

@@ -73,7 +73,8 @@ export interface PermissionsTables extends CommonTables, DistributionTables {
   };
   cards: CardKeyColumns & { holder_id: string; status: RecordStatus; key_version: number | null };
   holder_suspensions: SuspensionColumns & { holder_id: string };
-  card_suspensions: SuspensionColumns & CardKeyColumns;
+  /** `with_holder`: the card left this holder while the holder was suspended, and is lifted with that one */
+  card_suspensions: SuspensionColumns & CardKeyColumns & { with_holder: string | null };
   /** so that whoever distributes learns of them; a holder who comes back leaves it */
   removed_holders: { holder_id: string; change_number: number };
   rules: {

@@ -86,7 +86,7 @@ async function makeHolders(tables: TableMaker): Promise<void> {
   await tables.index('cards_by_holder', 'cards', ['holder_id']);
   await tables.index('cards_by_number', 'cards', ['user_number']);
   await tables.table('holder_suspensions', { holder_id: 'text', ...suspension }, ['holder_id']);
-  await tables.table('card_suspensions', { ...cardKey, ...suspension }, [
+  await tables.table('card_suspensions', { ...cardKey, ...suspension, with_holder: 'text?' }, [
     'profile_id',
     'user_number',
     'diversifier',
