@@ -189,7 +189,7 @@ describe.each(databaseRigs)('distribution on $name', ({ start }) => {
       for (let number = 0; number < 5; number += 1) await put(number);
       await bring();
       for (let number = 100; number < 210; number += 1)
-        await sets.plan(set.id, `h${number}`, state(number), admin);
+        await sets.plan(set.id, { holderId: `h${number}`, state: state(number), expected: undefined }, admin);
       const due = new DueChanges({ ledger: city.ledger });
       const revision = (await sets.find(set.id))?.revision ?? 0;
       await sets.schedule(set.id, revision, city.clock.utcMs() + 1, admin);

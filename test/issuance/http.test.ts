@@ -223,9 +223,16 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
     });
     const id = made.body.id as string;
     const body = { groups: ['annex'], cards: [{ profileId: 'type-a', userNumber: 'USER0600' }] };
-    const planned = await call('PUT', `/holders/planned?changeSet=${id}`, {
+    const unread = await call('PUT', `/holders/planned?changeSet=${id}`, {
       token: admin,
       headers: none,
+      body,
+    });
+    expect(unread.status).toBe(412);
+    const read = (await call('GET', '/holders/planned', { token: admin })).headers.get('etag') ?? '';
+    const planned = await call('PUT', `/holders/planned?changeSet=${id}`, {
+      token: admin,
+      headers: { 'if-match': read },
       body,
     });
     expect(planned.body).toEqual({ plannedIn: id });
@@ -263,6 +270,17 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
       body: { name: 'more', scopes: ['holders:write'], days: 1 },
     });
     expect(more.status).toBe(403);
+    // nor may it make somebody who may do more
+    const account = { id: 'more', name: 'more', roles: ['operator'] };
+    const person = await call('POST', '/administrators', {
+      token: writer.body.token as string,
+      body: account,
+    });
+    expect(person.status).toBe(403);
+    const taken = await call('POST', '/administrators/saburo/credentials', {
+      token: writer.body.token as string,
+    });
+    expect(taken.status).toBe(403);
     const list = await call('GET', '/api-tokens', { token: admin });
     expect(JSON.stringify(list.body)).not.toContain(token);
     const { id } = made.body.apiToken as unknown as { id: string };

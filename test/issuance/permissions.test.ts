@@ -73,6 +73,10 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
     const before = await holders.find(id);
     return holders.put(id, state, before?.changeNumber, by);
   };
+  const plan = async (id: string, holderId: string, state: HolderState | undefined, by = admin) => {
+    const expected = (await holders.find(holderId))?.changeNumber;
+    return sets.plan(id, { holderId, state, expected }, by);
+  };
   const settle = async (atMs: number) => {
     while (await due.step(atMs)) {
       // until nothing is due
@@ -147,6 +151,10 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
     const set = await sets.make('of all', undefined, { id: 'another', via: 'session' });
     expect((await sets.schedule(set.id, set.revision, april1, by)).kind).toBe('out-of-reach');
     expect((await sets.cancel(set.id, set.revision, by)).kind).toBe('out-of-reach');
+    await plan(set.id, 'taro', undefined);
+    const replaced = await plan(set.id, 'taro', staff('USER0001', { groups: ['annex', 'staff'] }), by);
+    expect(replaced.kind).toBe('out-of-reach');
+    expect((await sets.changes(set.id, '', 9))[0]?.change).toEqual({ kind: 'remove' });
   });
 
   it('suspend at once, and keep it so whatever is written of the holder', async () => {
@@ -235,8 +243,8 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
     it('are rehearsed before, in force then and not earlier', async () => {
       await put('taro', staff('USER0001'));
       const { id } = await sets.make('reorganization', april1, admin.actor);
-      await sets.plan(id, 'taro', staff('USER0001', { groups: ['annex'] }), admin);
-      await sets.plan(id, 'jiro', staff('USER0002'), admin);
+      await plan(id, 'taro', staff('USER0001', { groups: ['annex'] }));
+      await plan(id, 'jiro', staff('USER0002'));
       expect((await sets.rehearse('taro', april1))?.groups).toEqual(['staff']);
       expect((await sets.rehearse('taro', april1, id))?.groups).toEqual(['annex']);
       await scheduled(id, april1);
@@ -255,9 +263,9 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
       await put('jiro', staff('USER0002', { status: 'suspended' }));
       await put('saburo', staff('USER0003', { groups: ['staff', 'cleaning'] }));
       const { id } = await sets.make('reorganization', april1, admin.actor);
-      await sets.plan(id, 'taro', staff('USER0001', { validUntilMs: 3e12 }), admin);
-      await sets.plan(id, 'jiro', staff('USER0002', { status: 'active' }), admin);
-      await sets.plan(id, 'saburo', staff('USER0003', { groups: ['annex', 'cleaning'] }), admin);
+      await plan(id, 'taro', staff('USER0001', { validUntilMs: 3e12 }));
+      await plan(id, 'jiro', staff('USER0002', { status: 'active' }));
+      await plan(id, 'saburo', staff('USER0003', { groups: ['annex', 'cleaning'] }));
       await scheduled(id, april1);
       // an end sooner than planned, a holder suspended by an administrator, a group taken away
       await put('taro', staff('USER0001', { validUntilMs: 2e12 }));
@@ -279,8 +287,8 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
       await put('taro', staff('USER0001'));
       await put('jiro', staff('USER0002'));
       const { id } = await sets.make('dismissals', april1, admin.actor);
-      await sets.plan(id, 'taro', staff('USER0001', { status: 'ended' }), admin);
-      await sets.plan(id, 'jiro', undefined, admin);
+      await plan(id, 'taro', staff('USER0001', { status: 'ended' }));
+      await plan(id, 'jiro', undefined);
       await scheduled(id, april1);
       await put('taro', staff('USER0001', { status: 'suspended' }));
       await put('jiro', staff('USER0002', { groups: ['annex'] }));
@@ -292,10 +300,10 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
     it('do nothing when they are cancelled, or were read before somebody else changed them', async () => {
       await put('taro', staff('USER0001'));
       const { id, revision } = await sets.make('mistake', april1, admin.actor);
-      await sets.plan(id, 'taro', undefined, admin);
+      await plan(id, 'taro', undefined);
       expect((await sets.schedule(id, revision, april1, admin)).kind).toBe('changed-meanwhile');
       await scheduled(id, april1);
-      expect((await sets.plan(id, 'taro', staff('USER0001'), admin)).kind).toBe('changed-meanwhile');
+      expect((await plan(id, 'taro', staff('USER0001'))).kind).toBe('changed-meanwhile');
       await sets.cancel(id, (await sets.find(id))?.revision ?? 0, admin);
       await settle(april1);
       expect(await holders.find('taro')).toBeDefined();
@@ -308,8 +316,8 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
       await put('old', staff('USER0001'));
       await put('new', staff('USER0002'));
       const { id } = await sets.make('change of id', april1, admin.actor);
-      await sets.plan(id, 'new', staff('', { cards: [card('USER0001'), card('USER0002')] }), admin);
-      await sets.plan(id, 'old', staff('', { cards: [] }), admin);
+      await plan(id, 'new', staff('', { cards: [card('USER0001'), card('USER0002')] }));
+      await plan(id, 'old', staff('', { cards: [] }));
       await scheduled(id, april1);
       const before = await feed.changeNumber();
       await settle(april1);
@@ -320,10 +328,10 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
 
     it('give a number that two holders would have to one of them alone', async () => {
       const { id } = await sets.make('contradiction', april1, admin.actor);
-      await sets.plan(id, 'first', staff('USER0001'), admin);
-      await sets.plan(id, 'second', staff('USER0001'), admin);
+      await plan(id, 'first', staff('USER0001'));
+      await plan(id, 'second', staff('USER0001'));
       await put('third', staff('USER0003'));
-      await sets.plan(id, 'fourth', staff('USER0003'), admin);
+      await plan(id, 'fourth', staff('USER0003'));
       await scheduled(id, april1);
       await settle(april1);
       const held = (await feed.page('', 9)).map(({ holderId, cards }) => [holderId, cards.length]);
@@ -337,10 +345,39 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
       expect(conflicts).toEqual([[], ['card'], ['card']]);
     });
 
+    it('refuse to plan for a holder who has changed since it was read', async () => {
+      const { id } = await sets.make('late', april1, admin.actor);
+      await put('taro', staff('USER0001'));
+      const read = (await holders.find('taro'))?.changeNumber;
+      await put('taro', staff('USER0001', { groups: ['annex'] }));
+      const late = { holderId: 'taro', state: staff('USER0001'), expected: read };
+      expect((await sets.plan(id, late, admin)).kind).toBe('changed-meanwhile');
+      const unseen = { ...late, expected: undefined };
+      expect((await sets.plan(id, unseen, admin)).kind).toBe('changed-meanwhile');
+    });
+
+    it('are not taken for settled while another is half applied', async () => {
+      const many = await sets.make('many', april1, admin.actor);
+      for (let index = 0; index < 110; index += 1) {
+        await plan(many.id, `holder-${index}`, staff(`USER${1000 + index}`));
+      }
+      await scheduled(many.id, april1);
+      await due.step(april1);
+      const one = await sets.make('one', april1, admin.actor);
+      await plan(one.id, 'taro', staff('USER0001'));
+      await scheduled(one.id, april1 - 1);
+      const before = await feed.changeNumber();
+      await due.step(april1);
+      expect((await sets.find(one.id))?.state).toBe('applied');
+      expect((await feed.changesSince(before, 9)).settled).toBe(false);
+      await settle(april1);
+      expect((await feed.changesSince(before, 9)).settled).toBe(true);
+    });
+
     it('come into force in parts that no one takes for the whole, and go on after a crash', async () => {
       const { id } = await sets.make('many', april1, admin.actor);
       for (let index = 0; index < 110; index += 1) {
-        await sets.plan(id, `holder-${index}`, staff(`USER${1000 + index}`), admin);
+        await plan(id, `holder-${index}`, staff(`USER${1000 + index}`));
       }
       await scheduled(id, april1);
       const before = await feed.changeNumber();
@@ -404,7 +441,7 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
       expect((await rules.make({ document, editedVersion }, admin.actor)).kind).toBe('changed-meanwhile');
       expect((await put('taro', staff('USER0001', { groups: ['new'] }))).kind).toBe('invalid');
       const { id } = await sets.make('with the new rules', april1, admin.actor);
-      expect((await sets.plan(id, 'taro', staff('USER0001', { groups: ['new'] }), admin)).kind).toBe('done');
+      expect((await plan(id, 'taro', staff('USER0001', { groups: ['new'] }))).kind).toBe('done');
       await scheduled(id, april1);
       const before = await feed.changeNumber();
       await settle(april1);
@@ -421,10 +458,19 @@ describe.each(databaseRigs)('permissions on $name', ({ start }) => {
         admin.actor,
       );
       if (made.kind !== 'made') throw new Error(made.kind);
+      // it would undo, whole, what came before it
+      const hole = { document: rulesDocument, editedVersion: made.version.version };
+      const refused = await rules.make(hole, admin.actor);
+      expect(refused).toMatchObject({ kind: 'invalid', problems: [{ path: 'inForceFrom' }] });
+      const later = await rules.make({ ...hole, inForceFromMs: april1 }, admin.actor);
+      if (later.kind !== 'made') throw new Error(later.kind);
+      expect(await rules.cancel(later.version.version, admin.actor)).toBe(true);
       expect(await rules.cancel(made.version.version, admin.actor)).toBe(true);
-      expect(await rules.cancel(editedVersion, admin.actor)).toBe(false);
+      const after = { ...hole, editedVersion: later.version.version };
+      expect((await rules.make(after, admin.actor)).kind).toBe('made');
+      expect(await rules.cancel(later.version.version + 1, admin.actor)).toBe(false);
       await settle(april1);
-      expect((await rules.find(editedVersion))?.state).toBe('in-force');
+      expect((await rules.find(later.version.version + 1))?.state).toBe('in-force');
     });
   });
 });

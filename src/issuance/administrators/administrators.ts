@@ -2,9 +2,10 @@ import { Fault } from '#core/fault.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { Actor, Change, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
+import { revokeTokensOf } from './api-tokens.ts';
 import type { OneTimePasswords } from './one-time-passwords.ts';
 import type { Passwords } from './passwords.ts';
-import type { Role } from './roles.ts';
+import { type Role, scopesOf } from './roles.ts';
 
 export interface Administrator {
   readonly id: string;
@@ -67,6 +68,7 @@ export class Administrators {
         ...made.stored,
         enabled: 1,
         break_glass: account.breakGlass ? 1 : 0,
+        wrong_passwords: 0,
         failures: 0,
         locked_until_ms: 0,
         revision: change.changeNumber,
@@ -83,7 +85,8 @@ export class Administrators {
   }
 
   /**
-   * Gives an account roles, sites, a name, or switches it on or off; its sessions end. Undefined where there is none,
+   * Gives an account roles, sites, a name, or switches it on or off; its sessions end. Where it may make no API tokens
+   * any more, those that it has made are revoked, which its entry in the record names. Undefined where there is none,
    * or where it has changed since `revision`. Rejects with `argument-invalid` where nobody would be left who may
    * administer.
    */
@@ -107,10 +110,11 @@ export class Administrators {
       await change.db.updateTable('administrators').set(row).where('administrator_id', '=', id).execute();
       await endSessions(change, id);
       await refuseNobodyLeft(change);
+      const revokedTokens = mayMakeTokens(shownAs(row)) ? [] : await revokeTokensOf(change, id);
       const { name, ...changed } = to;
       await change.audit({
         action: 'administrator-changed',
-        body: { administrator: id, ...changed },
+        body: { administrator: id, ...changed, revokedTokens },
         ...(name !== undefined && { personal: { name } }),
       });
       return shownAs(row);
@@ -130,7 +134,13 @@ export class Administrators {
     return this.#parts.ledger.change(actor, async (change) => {
       await change.db
         .updateTable('administrators')
-        .set({ ...made.stored, failures: 0, locked_until_ms: 0, revision: change.changeNumber })
+        .set({
+          ...made.stored,
+          wrong_passwords: 0,
+          failures: 0,
+          locked_until_ms: 0,
+          revision: change.changeNumber,
+        })
         .where('administrator_id', '=', id)
         .execute();
       await endSessions(change, id);
@@ -176,6 +186,10 @@ async function find({ db }: PermissionsChange, id: string): Promise<Stored | und
 
 async function endSessions({ db }: PermissionsChange, id: string): Promise<void> {
   await db.deleteFrom('sessions').where('administrator_id', '=', id).execute();
+}
+
+function mayMakeTokens({ enabled, roles }: Administrator): boolean {
+  return enabled && scopesOf(roles).has('administrators:write');
 }
 
 async function refuseNobodyLeft({ db }: PermissionsChange): Promise<void> {

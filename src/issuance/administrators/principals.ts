@@ -3,6 +3,7 @@ import type { Entropy } from '#ports/entropy.ts';
 import type { Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { shownAs } from './administrators.ts';
+import { revokeTokensOf, tokenActor } from './api-tokens.ts';
 import { hashOfToken, kindOfToken, makeToken } from './bearer-token.ts';
 import { type Scope, scopesOf } from './roles.ts';
 
@@ -44,7 +45,10 @@ export class Principals {
     this.#parts = parts;
   }
 
-  /** undefined for a token that is unknown here, over, revoked, or of an account that is switched off */
+  /**
+   * undefined for a token that is unknown here, over or revoked, and for a session of an account that is switched off;
+   * the API tokens of such an account were revoked with it
+   */
   async find(token: string): Promise<Principal | undefined> {
     const kind = kindOfToken(token);
     if (!kind) return undefined;
@@ -96,16 +100,18 @@ export class Principals {
     }));
   }
 
-  /** Whether there was one to revoke. */
+  /** Revokes a token and those made with it. Resolves to whether there was one to revoke. */
   async revokeApiToken(id: string, actor: Actor): Promise<boolean> {
-    return this.#parts.ledger.change(actor, async ({ db, atMs, audit }) => {
+    return this.#parts.ledger.change(actor, async (change) => {
+      const { db, atMs, audit } = change;
       const revoked = await db
         .updateTable('api_tokens')
         .set({ revoked_at_ms: atMs })
         .where('token_id', '=', id)
         .where('revoked_at_ms', 'is', null)
         .executeTakeFirst();
-      await audit({ action: 'api-token-revoked', body: { token: id } });
+      const withIt = await revokeTokensOf(change, tokenActor(id));
+      await audit({ action: 'api-token-revoked', body: { token: id, withIt } });
       return revoked.numUpdatedRows === 1n;
     });
   }
@@ -163,7 +169,7 @@ export class Principals {
       .executeTakeFirst();
     if (!row || row.revoked_at_ms !== null || clock.utcMs() >= row.expires_at_ms) return undefined;
     return {
-      actor: { id: `token:${row.token_id}`, via: 'api-token' },
+      actor: { id: tokenActor(row.token_id), via: 'api-token' },
       scopes: new Set(JSON.parse(row.scopes) as Scope[]),
       tokenHash: hash,
     };

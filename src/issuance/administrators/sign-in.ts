@@ -7,7 +7,7 @@ import { makeToken } from './bearer-token.ts';
 import type { OneTimePasswords } from './one-time-passwords.ts';
 import type { Passwords } from './passwords.ts';
 
-/** so many failures in a row cost nothing */
+/** so many wrong one-time passwords in a row cost nothing */
 const freeFailures = 4;
 const firstLockMs = 30_000;
 const longestLockMs = 900_000;
@@ -30,7 +30,11 @@ export type SignInOutcome =
 
 /** Something that people must hear of at once. */
 export interface AdministratorAlarm {
-  readonly kind: 'break-glass-used' | 'account-locked';
+  readonly kind:
+    | 'break-glass-used'
+    /** somebody who knows the password tries one-time passwords */
+    | 'account-locked'
+    | 'passwords-tried';
   readonly organization: string;
   readonly administrator: string;
 }
@@ -55,18 +59,22 @@ export class SignIn {
     this.#parts = parts;
   }
 
-  /** Checks password and one-time password. Each try is counted before it is checked, so that tries at once gain nothing. */
+  /**
+   * Checks the password, then the one-time password. Only whoever knows the password can lock an account: passwords are
+   * random and far too long to be found by trying. Each try of a one-time password is counted before it is checked, so
+   * that tries at once gain nothing.
+   */
   async signIn(request: SignInRequest): Promise<SignInOutcome> {
     const { passwords, organization, alarm } = this.#parts;
-    const account = await this.#countTry(request.administrator);
-    const password = await passwords.check(request.password, account?.password);
-    if (password === 'busy') {
-      if (account) await this.#takeBack(account);
-      return { kind: 'busy' };
-    }
+    const known = await this.#account(request.administrator);
+    const password = await passwords.check(request.password, known?.password);
+    if (password === 'busy') return { kind: 'busy' };
+    if (!known) return { kind: 'refused' };
+    if (password === 'wrong') return this.#wrongPassword(known);
+    const account = known.break_glass === 1 ? known : await this.#countTry(known);
     if (!account) return { kind: 'refused' };
     const step = this.#stepOf(account, request.oneTimePassword);
-    if (password === 'wrong' || step === undefined) return this.#refuse(account);
+    if (step === undefined) return this.#refuse(account);
     const outcome = await this.#open(account, step);
     if (outcome.kind === 'signed-in' && account.break_glass === 1) {
       alarm({ kind: 'break-glass-used', organization, administrator: account.administrator_id });
@@ -82,15 +90,25 @@ export class SignIn {
     });
   }
 
-  /** The account with the try counted; undefined for one that is not there, is switched off or is locked. */
-  async #countTry(administrator: string): Promise<Account | undefined> {
+  async #account(administrator: string): Promise<Account | undefined> {
+    return this.#parts.ledger.db
+      .selectFrom('administrators')
+      .selectAll()
+      .where('administrator_id', '=', administrator)
+      .where('enabled', '=', 1)
+      .executeTakeFirst();
+  }
+
+  /** The account with the try counted; undefined for one that is locked, or was changed since its password was checked. */
+  async #countTry({ administrator_id, password }: Account): Promise<Account | undefined> {
     const { ledger, clock } = this.#parts;
     const now = clock.utcMs();
     return ledger.db.transaction().execute(async (db) => {
       const account = await db
         .updateTable('administrators')
         .set((column) => ({ failures: column('failures', '+', 1) }))
-        .where('administrator_id', '=', administrator)
+        .where('administrator_id', '=', administrator_id)
+        .where('password', '=', password)
         .where('enabled', '=', 1)
         .where('locked_until_ms', '<=', now)
         .returningAll()
@@ -100,22 +118,30 @@ export class SignIn {
         await db
           .updateTable('administrators')
           .set({ locked_until_ms: now + lockMs })
-          .where('administrator_id', '=', administrator)
+          .where('administrator_id', '=', administrator_id)
           .execute();
       }
       return account;
     });
   }
 
-  /** Nothing was checked, so nothing counts. */
-  async #takeBack({ administrator_id, failures }: Account): Promise<void> {
-    await this.#parts.ledger.db.transaction().execute(async (db) => {
-      await db
+  /** Counts it, and tells and records ever fewer of very many, which strangers can cause. */
+  async #wrongPassword({ administrator_id: administrator }: Account): Promise<SignInOutcome> {
+    const { ledger, organization, alarm } = this.#parts;
+    const { wrong_passwords: tries } = await ledger.db.transaction().execute((db) =>
+      db
         .updateTable('administrators')
-        .set({ failures: failures - 1, locked_until_ms: 0 })
-        .where('administrator_id', '=', administrator_id)
-        .execute();
-    });
+        .set((column) => ({ wrong_passwords: column('wrong_passwords', '+', 1) }))
+        .where('administrator_id', '=', administrator)
+        .returning('wrong_passwords')
+        .executeTakeFirstOrThrow(),
+    );
+    if (!Number.isInteger(Math.log2(tries))) return { kind: 'refused' };
+    await ledger.change({ id: administrator, via: 'session' }, ({ audit }) =>
+      audit({ action: 'sign-in-refused', body: { reason: 'password', tries } }),
+    );
+    if (tries > freeFailures) alarm({ kind: 'passwords-tried', organization, administrator });
+    return { kind: 'refused' };
   }
 
   /** The step of time of a right one-time password that is not older than the last one used; 0 for a break-glass account. */
@@ -131,7 +157,7 @@ export class SignIn {
   async #refuse({ administrator_id: administrator, failures }: Account): Promise<SignInOutcome> {
     const { ledger, organization, alarm } = this.#parts;
     await ledger.change({ id: administrator, via: 'session' }, ({ audit }) =>
-      audit({ action: 'sign-in-refused', body: { failures } }),
+      audit({ action: 'sign-in-refused', body: { reason: 'one-time-password', tries: failures } }),
     );
     if (lockAfter(failures) > 0) alarm({ kind: 'account-locked', organization, administrator });
     return { kind: 'refused' };
@@ -144,7 +170,7 @@ export class SignIn {
     return ledger.change({ id: administrator_id, via: 'session' }, async ({ db, atMs, audit }) => {
       const used = await db
         .updateTable('administrators')
-        .set({ failures: 0, locked_until_ms: 0, totp_step: step })
+        .set({ wrong_passwords: 0, failures: 0, locked_until_ms: 0, totp_step: step })
         .where('administrator_id', '=', administrator_id)
         .where('enabled', '=', 1)
         // somebody else may have used the same one-time password since, or the credentials may be others by now
@@ -173,7 +199,7 @@ export class SignIn {
   }
 }
 
-/** How long an account is locked after so many failures in a row: 30 s, doubled each time, at most 15 min. */
+/** How long an account is locked after so many wrong one-time passwords: 30 s, doubled each time, at most 15 min. */
 function lockAfter(failures: number): number {
   if (failures <= freeFailures) return 0;
   return Math.min(longestLockMs, firstLockMs * 2 ** Math.min(10, failures - freeFailures - 1));

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { id } from '#core/access/rule-config.ts';
 import type { Administrator } from '../administrators/administrators.ts';
-import type { ApiToken } from '../administrators/principals.ts';
-import { roles, scopes } from '../administrators/roles.ts';
+import type { ApiToken, Principal } from '../administrators/principals.ts';
+import { type Role, roles, scopes, scopesOf } from '../administrators/roles.ts';
 import { shortId } from '../organizations/organizations.ts';
+import type { OrganizationServices } from '../services.ts';
 import { nothing, type Routes } from './route.ts';
 import { afterCursor, cursorQuery, moment, momentOf, paged, pageOf } from './wire.ts';
 
@@ -78,6 +79,7 @@ function addAccounts(routes: Routes): void {
       status: 201,
     },
     async ({ services, principal, body }) => {
+      if (!mayGrant(principal, body.roles)) return { refuse: 'scope-missing' };
       const made = await services.administrators.create(body, principal.actor);
       return { body: { administrator: shown(made.administrator), credentials: made.credentials } };
     },
@@ -87,7 +89,8 @@ function addAccounts(routes: Routes): void {
       ...writing,
       method: 'PATCH',
       url: '/administrators/:administrator',
-      summary: 'Change roles, sites or name, or switch an account off; its sessions end',
+      summary:
+        'Change roles, sites or name, or switch an account off; its sessions end, and its API tokens where it may make none any more',
       params,
       condition: 'match',
       body: z.strictObject({
@@ -99,6 +102,8 @@ function addAccounts(routes: Routes): void {
       answer: administratorAnswer,
     },
     async ({ services, principal, params: { administrator }, body, expected }) => {
+      if (!(await mayChange(services, principal, administrator)) || !mayGrant(principal, body.roles ?? []))
+        return { refuse: 'scope-missing' };
       const changed = await services.administrators.update(
         administrator,
         expected ?? 0,
@@ -118,10 +123,25 @@ function addAccounts(routes: Routes): void {
       answer: credentials,
     },
     async ({ services, principal, params: { administrator } }) => {
+      if (!(await mayChange(services, principal, administrator))) return { refuse: 'scope-missing' };
       const made = await services.administrators.renewCredentials(administrator, principal.actor);
       return made ? { body: made } : { refuse: 'not-there' };
     },
   );
+}
+
+/** Nobody makes another who may do more: a token that looks after accounts must not become everything else. */
+function mayGrant({ scopes: own }: Principal, granted: readonly Role[]): boolean {
+  return [...scopesOf(granted)].every((scope) => own.has(scope));
+}
+
+async function mayChange(
+  { administrators }: OrganizationServices,
+  principal: Principal,
+  id: string,
+): Promise<boolean> {
+  const one = (await administrators.list()).find((administrator) => administrator.id === id);
+  return mayGrant(principal, one?.roles ?? []);
 }
 
 function addTokens(routes: Routes): void {
@@ -167,7 +187,7 @@ function addTokens(routes: Routes): void {
       ...writing,
       method: 'DELETE',
       url: '/api-tokens/:apiToken',
-      summary: 'Revoke an API token',
+      summary: 'Revoke an API token, and those that were made with it',
       params: z.object({ apiToken: z.string().regex(/^[0-9a-f]{16}$/) }),
     },
     async ({ services, principal, params }) =>

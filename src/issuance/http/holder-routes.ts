@@ -102,7 +102,13 @@ function addChanging(routes: Routes): void {
     async ({ services, principal, params: { holderId }, query, body, expected }) =>
       query.changeSet === undefined
         ? answerOf(await services.holders.put(holderId, stateOf(body), expected, principal))
-        : planAnswer(await services.changeSets.plan(query.changeSet, holderId, stateOf(body), principal)),
+        : planAnswer(
+            await services.changeSets.plan(
+              query.changeSet,
+              { holderId, state: stateOf(body), expected },
+              principal,
+            ),
+          ),
   );
   routes.add(
     {
@@ -116,7 +122,13 @@ function addChanging(routes: Routes): void {
     async ({ services, principal, params: { holderId }, query, expected }) =>
       query.changeSet === undefined
         ? removalAnswer(await services.holders.remove(holderId, expected ?? 0, principal))
-        : planAnswer(await services.changeSets.plan(query.changeSet, holderId, undefined, principal)),
+        : planAnswer(
+            await services.changeSets.plan(
+              query.changeSet,
+              { holderId, state: undefined, expected },
+              principal,
+            ),
+          ),
   );
 }
 

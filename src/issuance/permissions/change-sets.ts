@@ -41,10 +41,19 @@ export interface PlannedChange {
   readonly conflicts: readonly Conflict[];
 }
 
+/** What a draft is to make of a holder. */
+export interface PlannedHolder {
+  readonly holderId: string;
+  /** undefined: it is to be removed */
+  readonly state: HolderState | undefined;
+  /** change number of the holder that was read; undefined: there is none now */
+  readonly expected: number | undefined;
+}
+
 export type PlanOutcome =
   | { readonly kind: 'done'; readonly changeSet: ChangeSet }
   | { readonly kind: 'not-there' }
-  /** it was changed since it was read, or is no draft any more */
+  /** it or the holder was changed since it was read, or it is no draft any more */
   | { readonly kind: 'changed-meanwhile' }
   | { readonly kind: 'invalid'; readonly problems: readonly StateProblem[] }
   | { readonly kind: 'out-of-reach' };
@@ -95,21 +104,21 @@ export class ChangeSets {
   }
 
   /**
-   * Puts into a draft that a holder is to be as `state` says, from its moment on; `state` undefined: is to be removed.
-   * What the set keeps is the difference to what would be in force then without it.
+   * Puts into a draft what a holder is to be from its moment on. What the set keeps is the difference to what would be
+   * in force then without it; what it planned of the holder before is replaced.
    */
-  async plan(
-    id: string,
-    holderId: string,
-    state: HolderState | undefined,
-    by: Principal,
-  ): Promise<PlanOutcome> {
+  async plan(id: string, { holderId, state, expected }: PlannedHolder, by: Principal): Promise<PlanOutcome> {
     const wanted = state && inOrder(state);
     return this.#ledger.change(by.actor, async (change): Promise<PlanOutcome> => {
       const { db, atMs, changeNumber, abandon } = change;
       const row = await findRow(db, id);
       if (!row) return abandon({ kind: 'not-there' });
-      if (row.state !== 'draft') return abandon({ kind: 'changed-meanwhile' });
+      // a set of somebody else may plan what is out of reach
+      if (by.groups && row.made_by !== by.actor.id) return abandon({ kind: 'out-of-reach' });
+      const now = await readHolder(db, holderId);
+      if (row.state !== 'draft' || now?.changeNumber !== expected) {
+        return abandon({ kind: 'changed-meanwhile' });
+      }
       const moment = Math.max(atMs, row.in_force_from_ms ?? atMs);
       const before = await stateAt(db, holderId, moment);
       if (!reaches(by, before, wanted)) return abandon({ kind: 'out-of-reach' });

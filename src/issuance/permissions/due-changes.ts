@@ -105,11 +105,6 @@ async function applySome(change: PermissionsChange, id: string): Promise<void> {
   }
   await markApplied(change, rows);
   const last = rows.length < holdersAtOnce;
-  // read together with the change number, so that nobody takes the half of a set for the whole
-  await db
-    .updateTable('server_state')
-    .set({ settled: last ? 1 : 0 })
-    .execute();
   await db
     .updateTable('change_sets')
     .set({
@@ -118,6 +113,7 @@ async function applySome(change: PermissionsChange, id: string): Promise<void> {
     })
     .where('change_set_id', '=', id)
     .execute();
+  await markSettled(db);
   await change.audit({
     action: last ? 'change-set-applied' : 'change-set-applying',
     // the changes stay in the database; their hash binds them to this entry
@@ -178,6 +174,22 @@ async function markApplied(
       'in',
       rows.map((row) => row.holder_id),
     )
+    .execute();
+}
+
+/**
+ * Read together with the change number, so that nobody takes the half of a set for the whole: a set of an earlier moment
+ * may have overtaken one that is half applied.
+ */
+async function markSettled(db: PermissionsChange['db']): Promise<void> {
+  const half = await db
+    .selectFrom('change_sets')
+    .select('change_set_id')
+    .where('state', '=', 'applying')
+    .executeTakeFirst();
+  await db
+    .updateTable('server_state')
+    .set({ settled: half ? 0 : 1 })
     .execute();
 }
 

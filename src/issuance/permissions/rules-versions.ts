@@ -84,7 +84,10 @@ export class RulesVersions {
     return problems.length > 0 ? { kind: 'invalid', problems } : undefined;
   }
 
-  /** Makes a version that comes into force at once or at its moment. */
+  /**
+   * Makes a version that comes into force at once or at its moment. Invalid where one before it is planned for later,
+   * which would undo this one whole.
+   */
   async make({ document, inForceFromMs, editedVersion }: NewRules, actor: Actor): Promise<RulesOutcome> {
     const invalid = this.check(document);
     if (invalid) return invalid;
@@ -96,6 +99,18 @@ export class RulesVersions {
         .executeTakeFirst();
       if ((last?.version ?? undefined) !== editedVersion) return abandon({ kind: 'changed-meanwhile' });
       const from = Math.max(atMs, inForceFromMs ?? atMs);
+      const undoing = await db
+        .selectFrom('rules')
+        .select(['version', 'in_force_from_ms'])
+        .where('state', '=', 'planned')
+        .where('in_force_from_ms', '>', from)
+        .orderBy('in_force_from_ms')
+        .executeTakeFirst();
+      if (undoing) {
+        const moment = new Date(undoing.in_force_from_ms).toISOString();
+        const text = `version ${undoing.version}, planned for ${moment}, would undo this; cancel it and plan it anew from this`;
+        return abandon({ kind: 'invalid', problems: [{ path: 'inForceFrom', text }] });
+      }
       const row: PermissionsTables['rules'] = {
         version: (last?.version ?? 0) + 1,
         in_force_from_ms: from,

@@ -38,6 +38,9 @@ export interface PermissionsTables extends CommonTables, DistributionTables {
     totp_step: number;
     enabled: number;
     break_glass: number;
+    /** in a row */
+    wrong_passwords: number;
+    /** in a row: wrong one-time passwords after the right password */
     failures: number;
     locked_until_ms: number;
     revision: number;

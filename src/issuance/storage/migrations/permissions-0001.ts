@@ -24,6 +24,7 @@ async function makeAdministrators(tables: TableMaker): Promise<void> {
       totp_step: 'integer',
       enabled: 'integer',
       break_glass: 'integer',
+      wrong_passwords: 'integer',
       failures: 'integer',
       locked_until_ms: 'integer',
       revision: 'integer',
