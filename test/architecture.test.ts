@@ -37,6 +37,7 @@ const layers: readonly Layer[] = [
   { folder: 'issuance/journal-worker.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/database-source.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/terminal-gateway.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
+  { folder: 'issuance/brokers', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/authority-files.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance', layers: ['core', 'ports', 'issuance'] },
   { folder: 'web', layers: ['core', 'web'] },

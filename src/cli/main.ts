@@ -60,6 +60,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['issuance', 'holder', async () => (await import('./issuance-holder.ts')).registerIssuanceHolder],
   ['issuance', 'trust', async () => (await import('./issuance-trust.ts')).registerIssuanceTrust],
   ['issuance', 'terminal', async () => (await import('./issuance-terminal.ts')).registerIssuanceTerminal],
+  ['issuance', 'broker', async () => (await import('./issuance-broker.ts')).registerIssuanceBroker],
   ['issuance', 'audit', async () => (await import('./issuance-audit.ts')).registerIssuanceAudit],
   ['door', 'lock', async () => (await import('./door-lock.ts')).registerDoorLock],
   ['door', 'unlock', async () => (await import('./door-commands.ts')).registerDoorUnlock],

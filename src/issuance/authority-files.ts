@@ -52,6 +52,11 @@ export class AuthorityFiles {
     return this.#authority(`organization-${id}`, (above, order) => above.issueOrganization(id, order));
   }
 
+  /** The authority of servers. Rejects as `organization`. */
+  async services(): Promise<Authority> {
+    return this.#authority('services', (above, order) => above.issueServices('Kazasu services', order));
+  }
+
   /** What the server shows at `hosts`. Rejects as `organization`. */
   server(hosts: readonly [string, ...string[]]): Promise<ServerCredentials> {
     const named = (own: X509Certificate) =>
@@ -100,9 +105,7 @@ export class AuthorityFiles {
     const halfMs = own && (Date.parse(own.validFrom) + Date.parse(own.validTo)) / 2;
     const signing = await this.#key(name, chain === undefined);
     if (!chain || !own || !halfMs || clock.utcMs() > halfMs || !fits(own)) {
-      const services = await this.#authority('services', (above, order) =>
-        above.issueServices('Kazasu services', order),
-      );
+      const services = await this.services();
       const order = this.#order(signing, { lifeMs: leafLifeMs, backdatedMs: hourMs });
       chain = [await issue(services, order), ...services.chain()];
       await this.#write(name, chain);

@@ -24,17 +24,36 @@ const postgres = z.strictObject({
 
 const port = z.int().min(0).max(65_535);
 
+const hostName = z.string().regex(/^[A-Za-z0-9.:-]{1,253}$/, 'must be a name or an address');
+
+const broker = z
+  .discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('embedded') }),
+    z.strictObject({
+      kind: z.literal('mosquitto'),
+      directory: path.describe(
+        'folder that mosquitto may read; its configuration, certificates and lists are put there',
+      ),
+      pidFile: path
+        .optional()
+        .describe('pid_file of mosquitto, where this server is to tell it of changed lists'),
+    }),
+  ])
+  .default({ kind: 'embedded' })
+  .describe('what carries messages between terminals and server');
+
 const terminals = z
   .strictObject({
     hosts: z
-      .array(z.string().regex(/^[A-Za-z0-9.:-]{1,253}$/, 'must be a name or an address'))
+      .array(hostName)
       .min(1)
       .max(8)
       .default(['localhost'])
       .describe('names and addresses by which terminals reach this server; the first is told to them'),
     listen: z.string().min(1).default('0.0.0.0').describe('address of this machine to listen at'),
     port: port.default(8_444).describe('HTTPS: enrolment and renewal'),
-    brokerPort: port.default(8_883).describe('MQTT, by the broker within the server'),
+    brokerPort: port.default(8_883).describe('MQTT'),
+    broker,
     most: z.int().min(1).max(20_000).default(2_000).describe('terminals that are served at once'),
   })
   .describe('what terminals reach; absent where this process serves none');
@@ -76,9 +95,10 @@ export type IssuanceConfig = z.output<typeof issuanceConfigSchema>;
 export function parseIssuanceConfig(text: string, file: string): IssuanceConfig {
   const config = parseYaml(text, file, issuanceConfigSchema, 'config-invalid');
   const located = (name: string) => resolve(dirname(resolve(file)), name);
-  const { http, database } = config;
+  const { http, database, terminals } = config;
   return {
     ...config,
+    terminals: terminals && { ...terminals, broker: brokerAt(terminals.broker, located) },
     http: http.tls
       ? { ...http, tls: { certificate: located(http.tls.certificate), key: located(http.tls.key) } }
       : http,
@@ -90,5 +110,16 @@ export function parseIssuanceConfig(text: string, file: string): IssuanceConfig 
             ...(database.tls && { tls: { ca: located(database.tls.ca) } }),
           }
         : database,
+  };
+}
+
+type BrokerConfig = NonNullable<IssuanceConfig['terminals']>['broker'];
+
+function brokerAt(broker: BrokerConfig, located: (name: string) => string): BrokerConfig {
+  if (broker.kind === 'embedded') return broker;
+  return {
+    ...broker,
+    directory: located(broker.directory),
+    ...(broker.pidFile !== undefined && { pidFile: located(broker.pidFile) }),
   };
 }

@@ -2,14 +2,15 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { EmbeddedBroker } from '#adapters/broker/embedded-broker.ts';
 import { peerOf } from '#adapters/broker/peer.ts';
-import { MqttIntake } from '#adapters/mqtt/mqtt-intake.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { readCertificateRequest } from '#adapters/x509/certificate-request.ts';
-import { Fault } from '#core/fault.ts';
+import type { Intake } from '#ports/intake.ts';
 import type { BusState } from '#ports/message-bus.ts';
 import { AuthorityFiles, type ServerCredentials } from './authority-files.ts';
+import { EmbeddedTerminalBroker } from './brokers/embedded-terminal-broker.ts';
+import { MosquittoTerminalBroker } from './brokers/mosquitto-terminal-broker.ts';
+import type { TerminalBroker, TerminalBrokerParts } from './brokers/terminal-broker.ts';
 import type { IssuanceConfig } from './config.ts';
 import { journalFeature } from './journal-feature.ts';
 import type { Issuance } from './main.ts';
@@ -28,7 +29,6 @@ export interface TerminalGatewayParts {
   readonly log: Logger;
 }
 
-const waitingBytes = 4 * 1_048_576;
 const anyAddress = ['0.0.0.0', '::'];
 
 /** What terminals reach: HTTPS, and the broker with what the server takes from it. */
@@ -41,8 +41,8 @@ export class TerminalGateway {
   readonly #terminals = new Map<string, Promise<Terminals | undefined>>();
   /** by organization: the change up to which its certificates are known */
   readonly #admitted = new Map<string, number>();
-  #broker: EmbeddedBroker | undefined;
-  #intake: MqttIntake | undefined;
+  #broker: TerminalBroker | undefined;
+  #intake: Intake | undefined;
   #listener: TerminalListener | undefined;
 
   constructor(parts: TerminalGatewayParts) {
@@ -73,26 +73,45 @@ export class TerminalGateway {
   /** Resolves when terminals can connect. Rejects with faults of key files, and `argument-invalid` for a port in use. */
   async start(): Promise<void> {
     const { config, log } = this.#parts;
-    const { hosts, listen: host, port } = config;
-    const [name = 'localhost'] = hosts;
-    const own = anyAddress.includes(host) ? 'localhost' : host;
-    const credentials = await this.#authorities.server([
-      name,
-      ...new Set([...hosts.slice(1), own].filter((other) => other !== name)),
-    ]);
-    await this.refresh();
-    const brokerPort = await this.#startBroker(credentials, own);
+    const { listen: host, port } = config;
+    const { broker, credentials } = await this.prepare();
+    await this.#startIntake(broker);
     const listener = new TerminalListener({
       credentials,
       log,
       connections: 2 * config.most,
-      addRoutes: (app) => this.#addRoutes(app, [{ host: name, port: brokerPort }]),
+      addRoutes: (app) => this.#addRoutes(app, broker.addresses()),
     });
     this.#listener = listener;
     log.info(
-      { https: await listener.start({ host, port }), broker: brokerPort, name },
+      { https: await listener.start({ host, port }), brokers: broker.addresses() },
       'terminals are served',
     );
+  }
+
+  /** Brings up to date what a broker beside this process reads. Rejects with faults of key files and of files. */
+  async prepare(): Promise<{ readonly broker: TerminalBroker; readonly credentials: ServerCredentials }> {
+    const { config, log, issuance } = this.#parts;
+    const [name = 'localhost', ...others] = config.hosts;
+    const own = anyAddress.includes(config.listen) ? 'localhost' : config.listen;
+    const credentials = await this.#authorities.server([
+      name,
+      ...new Set([...others, own].filter((other) => other !== name)),
+    ]);
+    const broker = terminalBroker({
+      config,
+      credentials,
+      shown: await this.#authorities.issuance(),
+      own,
+      admission: this.#admission,
+      certificates: (id) => this.#certificatesOf(id),
+      services: () => this.#authorities.services(),
+      clock: issuance.clock,
+      log,
+    });
+    this.#broker = broker;
+    await this.refresh();
+    return { broker, credentials };
   }
 
   /** Takes no more, and lets what was taken be stored. */
@@ -115,43 +134,21 @@ export class TerminalGateway {
         .selectFrom('server_state')
         .select('change_number')
         .executeTakeFirstOrThrow();
-      if (this.#admitted.get(organization.id) === change_number) return;
-      await this.#admission.load(organization.id, ledger, clock.utcMs());
+      const changed = this.#admitted.get(organization.id) !== change_number;
+      if (changed) await this.#admission.load(organization.id, ledger, clock.utcMs());
+      await this.#broker?.look(organization.id, changed);
       this.#admitted.set(organization.id, change_number);
     });
+    await this.#broker?.tell();
   }
 
-  async #startBroker(credentials: ServerCredentials, own: string): Promise<number> {
-    const { config, log, issuance } = this.#parts;
-    const broker = new EmbeddedBroker({
-      host: config.listen,
-      port: config.brokerPort,
-      credentials,
-      admits: (peer) => peer.kind === 'issuance' || this.#admission.admits(peer),
-      told: (event) => log.warn(event, 'broker'),
-      limits: { terminals: config.most, handshakes: 256, waitingBytes },
-    });
-    await broker.start().catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE') throw error;
-      throw new Fault('argument-invalid', `port ${config.brokerPort} of ${config.listen} is in use`, {
-        cause: error,
-      });
-    });
-    this.#broker = broker;
-    const shown = await this.#authorities.issuance();
-    const intake = new MqttIntake({
-      address: { host: own, port: broker.port() },
-      credentials: async () => shown,
-      clock: issuance.clock,
-      random: Math.random,
-      failed: (error) => log.error({ err: error }, 'what terminals told was not stored'),
-    });
+  async #startIntake(broker: TerminalBroker): Promise<void> {
+    const intake = await broker.start();
     this.#intake = intake;
     await intake.start({
       consume: (batch) => takeByKind(this.#features, batch),
       changed: (state) => this.#changed(state),
     });
-    return broker.port();
   }
 
   /** Everything that terminals ask for over HTTPS. */
@@ -189,16 +186,41 @@ export class TerminalGateway {
     const organization = await organizations.find(id);
     if (!organization) return undefined;
     const ledger = await organizations.ledger(organization);
-    const certificates = new TerminalCertificates({
-      organization: id,
-      ledger,
-      authority: await this.#authorities.organization(id),
-      readRequest: readCertificateRequest,
-      clock,
-      entropy: new SystemEntropy(),
-    });
-    return new Terminals({ organization: id, ledger, certificates, clock, admission: this.#admission });
+    const certificates = await this.#certificatesOf(id);
+    return (
+      certificates &&
+      new Terminals({ organization: id, ledger, certificates, clock, admission: this.#admission })
+    );
   }
+
+  #certificatesOf(id: string): Promise<TerminalCertificates | undefined> {
+    return terminalCertificates(this.#parts.issuance, this.#authorities, id);
+  }
+}
+
+/** undefined where there is no such organization. Rejects with faults of key files. */
+export async function terminalCertificates(
+  { organizations, clock }: Pick<Issuance, 'organizations' | 'clock'>,
+  authorities: AuthorityFiles,
+  id: string,
+): Promise<TerminalCertificates | undefined> {
+  const organization = await organizations.find(id);
+  if (!organization) return undefined;
+  return new TerminalCertificates({
+    organization: id,
+    ledger: await organizations.ledger(organization),
+    authority: await authorities.organization(id),
+    readRequest: readCertificateRequest,
+    clock,
+    entropy: new SystemEntropy(),
+  });
+}
+
+function terminalBroker(parts: TerminalBrokerParts): TerminalBroker {
+  const { broker } = parts.config;
+  return broker.kind === 'mosquitto'
+    ? new MosquittoTerminalBroker(parts, broker)
+    : new EmbeddedTerminalBroker(parts);
 }
 
 /** Everything that is done for terminals, besides letting them in. */

@@ -48,6 +48,7 @@ const commands = [
   'issuance holder show',
   'issuance holder',
   'issuance trust',
+  'issuance broker config',
   'door lock',
 ] as const;
 const helps = new Map<string, string>();

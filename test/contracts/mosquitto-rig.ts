@@ -11,7 +11,7 @@ import type { RevokedCertificate } from '#ports/certificates.ts';
 import type { TestPki } from '../trust/test-pki.ts';
 
 /** A free port; somebody else could take it before it is used, which no test here does. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -116,7 +116,6 @@ export class MosquittoRig {
       authorities: file('authorities.pem', authorities),
       revocationLists: file('revoked.pem', lists.join('')),
       access: file('access', mosquittoAccess(this.#shut)),
-      persistence: `${this.#folder}/`,
     });
     // what a system's own unit does not need: it starts mosquitto as root, which then becomes its own user
     file('mosquitto.conf', process.getuid?.() === 0 ? `${config}user root\n` : config);

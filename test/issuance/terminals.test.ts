@@ -312,10 +312,14 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     expect(admits(first)).toBe(false);
     const open = await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
     expect(open).toEqual({ kind: 'refused', reason: 'secret' });
-    const list = new X509Crl(new Uint8Array(await bench.certificates.revocationList()));
+    const list = new X509Crl(
+      new Uint8Array(await bench.certificates.revocationList(await bench.certificates.revoked())),
+    );
     expect(list.findRevoked(serialOf(first))?.reason).toBe(1);
     bench.clock.advance(366 * day);
-    const later = new X509Crl(new Uint8Array(await bench.certificates.revocationList()));
+    const later = new X509Crl(
+      new Uint8Array(await bench.certificates.revocationList(await bench.certificates.revoked())),
+    );
     expect(later.entries).toEqual([]);
   });
 

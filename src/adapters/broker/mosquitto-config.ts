@@ -14,8 +14,8 @@ export interface MosquittoFiles {
   readonly revocationLists: string;
   /** what {@link mosquittoAccess} wrote */
   readonly access: string;
-  /** where retained messages are kept over an orderly restart; a folder */
-  readonly persistence: string;
+  /** where its process id is put, for whoever tells it of changed lists */
+  readonly pidFile?: string;
 }
 
 /** what the broker holds for one client, in bytes: beyond it messages are dropped, and terminals send them again */
@@ -55,11 +55,12 @@ export function mosquittoConfig(files: MosquittoFiles): string {
     ['persistent_client_expiration', '1d'],
     ['retain_available', 'true'],
     ['set_tcp_nodelay', 'true'],
-    ['persistence', 'true'],
-    ['persistence_location', files.persistence],
+    // whatever is retained is said again whenever the server reaches the broker
+    ['persistence', 'false'],
     ['sys_interval', 0],
     ['connection_messages', 'true'],
     ['log_dest', 'stderr'],
+    ...(files.pidFile === undefined ? [] : [['pid_file', files.pidFile] as const]),
   ];
   return `${settings.map(([name, value]) => `${name} ${value}`).join('\n')}\n`;
 }

@@ -18,24 +18,35 @@ export async function isMissing(file: string): Promise<boolean> {
 
 /** Puts `content` in the place of `file` durably, whole or not at all, readable by its owner alone. */
 export function replaceFile(file: string, content: Uint8Array): Promise<void> {
-  return placeFile(file, content, rename);
+  return placeFile(file, content, { place: rename, mode: 0o600 });
+}
+
+/** The same for a file that the group of its folder may read too, where the folder gives its group to what is in it. */
+export function replaceSharedFile(file: string, content: Uint8Array): Promise<void> {
+  return placeFile(file, content, { place: rename, mode: 0o640 });
 }
 
 /** The same, where there is nothing yet: rejects with `key-refused` where something is. */
 export function createFile(file: string, content: Uint8Array): Promise<void> {
-  return placeFile(file, content, link);
+  return placeFile(file, content, { place: link, mode: 0o600 });
 }
 
 /**
  * `place`: `rename`, which replaces, or `link`, which does not. Every writer has an unfinished file of its own, so that
  * of two at once none puts half a file of the other in place; what a power cut left is removed.
  */
-async function placeFile(file: string, content: Uint8Array, place: typeof rename): Promise<void> {
+async function placeFile(
+  file: string,
+  content: Uint8Array,
+  { place, mode }: { readonly place: typeof rename; readonly mode: number },
+): Promise<void> {
   const unfinished = `${file}${unfinishedMark}${randomBytes(6).toString('hex')}`;
   try {
     for (const left of await unfinishedOf(file)) await rm(left, { force: true });
-    const handle = await open(unfinished, 'wx', 0o600);
+    const handle = await open(unfinished, 'wx', mode);
     try {
+      // whatever the mask of the process takes away
+      await handle.chmod(mode);
       await handle.writeFile(content);
       await handle.sync();
     } finally {

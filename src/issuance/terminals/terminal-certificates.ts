@@ -4,7 +4,7 @@ import { digest } from '#core/crypto/digest.ts';
 import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
 import { deviceKeyProof } from '#core/sync/enrolment.ts';
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
-import type { CertificateIssue, ReadCertificateRequest } from '#ports/certificates.ts';
+import type { CertificateIssue, ReadCertificateRequest, RevokedCertificate } from '#ports/certificates.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { Change, Ledger } from '../storage/ledger.ts';
@@ -15,7 +15,7 @@ const day = 86_400_000;
 const lifeMs = 365 * day;
 /** the clock of a device may be behind */
 const backdatedMs = 3_600_000;
-/** A list that ran out would shut everybody out at mosquitto, so it lasts long and is made anew daily. */
+/** A list that ran out would shut everybody out at a broker, so it lasts long and is made anew daily. */
 const listLifeMs = 30 * day;
 
 export interface TerminalCertificatesParts {
@@ -42,6 +42,10 @@ export interface MadeCertificate extends ProvenKeys {
   readonly certificate: Uint8Array;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+}
+
+export interface RevokedTerminalCertificate extends RevokedCertificate {
+  readonly terminal: string;
 }
 
 /** What a device sends to prove its keys. */
@@ -118,27 +122,51 @@ export class TerminalCertificates {
     return [plainBytes(certificate), ...this.#parts.authority.chain()];
   }
 
-  /** The revocation list (DER) of now: what is revoked and would else still be good. */
-  async revocationList(): Promise<Uint8Array> {
-    const { ledger, authority, clock } = this.#parts;
-    const nowMs = clock.utcMs();
-    const rows = await ledger.db
+  /** What is revoked and would else still be good, by serial number. */
+  async revoked(): Promise<readonly RevokedTerminalCertificate[]> {
+    const rows = await this.#parts.ledger.db
       .selectFrom('certificates')
-      .select(['serial_number', 'revoked_at_ms', 'reason'])
+      .select(['serial_number', 'terminal_id', 'revoked_at_ms', 'reason'])
       .where('revoked_at_ms', 'is not', null)
-      .where('not_after_ms', '>', nowMs)
+      .where('not_after_ms', '>', this.#parts.clock.utcMs())
       .orderBy('serial_number')
       .execute();
-    return authority.issueRevocationList({
-      revoked: rows.map((row) => ({
-        serialNumber: row.serial_number,
-        revokedAtMs: row.revoked_at_ms ?? nowMs,
-        reason: row.reason ?? 'key-compromise',
-      })),
-      // grows with time, whichever process makes it
-      number: Math.floor(nowMs / 1_000),
-      thisUpdateMs: nowMs - backdatedMs,
-      nextUpdateMs: nowMs + listLifeMs,
-    });
+    return rows.map((row) => ({
+      terminal: row.terminal_id,
+      serialNumber: row.serial_number,
+      revokedAtMs: row.revoked_at_ms ?? 0,
+      reason: row.reason ?? 'key-compromise',
+    }));
   }
+
+  /** The terminals of which some certificate is good. */
+  async served(): Promise<ReadonlySet<string>> {
+    const rows = await this.#parts.ledger.db
+      .selectFrom('certificates')
+      .select('terminal_id')
+      .distinct()
+      .where('revoked_at_ms', 'is', null)
+      .where('not_after_ms', '>', this.#parts.clock.utcMs())
+      .execute();
+    return new Set(rows.map((row) => row.terminal_id));
+  }
+
+  /** The revocation list (DER) of now. */
+  revocationList(revoked: readonly RevokedCertificate[]): Promise<Uint8Array> {
+    return issueRevocationList(this.#parts.authority, revoked, this.#parts.clock.utcMs());
+  }
+}
+
+/** A list (DER) that an authority makes at `nowMs`, of a number that grows with time, whichever process makes it. */
+export function issueRevocationList(
+  authority: Pick<CertificateIssue, 'issueRevocationList'>,
+  revoked: readonly RevokedCertificate[],
+  nowMs: number,
+): Promise<Uint8Array> {
+  return authority.issueRevocationList({
+    revoked,
+    number: Math.floor(nowMs / 1_000),
+    thisUpdateMs: nowMs - backdatedMs,
+    nextUpdateMs: nowMs + listLifeMs,
+  });
 }
