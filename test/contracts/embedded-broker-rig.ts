@@ -6,11 +6,11 @@ export class EmbeddedBrokerRig {
   readonly events: BrokerEvent[] = [];
   readonly revoked = new Set<string>();
   readonly #pki: TestPki;
-  readonly #limits: { readonly terminals: number; readonly handshakes: number };
+  readonly #limits: { readonly terminals: number; readonly handshakes: number; readonly waiting: number };
   #broker: EmbeddedBroker | undefined;
   #port = 0;
 
-  constructor(pki: TestPki, limits = { terminals: 1_000, handshakes: 1_000 }) {
+  constructor(pki: TestPki, limits = { terminals: 1_000, handshakes: 1_000, waiting: 1_000 }) {
     this.#pki = pki;
     this.#limits = limits;
   }

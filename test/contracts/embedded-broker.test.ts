@@ -25,7 +25,7 @@ describe('the embedded broker when there is too much of it', () => {
   const running: { stop(): Promise<void> }[] = [];
 
   beforeEach(async () => {
-    broker = new EmbeddedBrokerRig(pki, { terminals: 2, handshakes: 5 });
+    broker = new EmbeddedBrokerRig(pki, { terminals: 2, handshakes: 5, waiting: 8 });
     await broker.start();
   });
   afterEach(async () => {

@@ -74,7 +74,7 @@ describe('what stands where the broker should be', () => {
       credentials: await credentials(),
       admits: () => true,
       told: () => undefined,
-      limits: { terminals: 10, handshakes: 10, waitingBytes: 1_048_576 },
+      limits: { terminals: 10, handshakes: 10, waiting: 10, waitingBytes: 1_048_576 },
     });
     await broker.start();
     const state = await firstState(broker.port(), await terminalCredentials(pki, lobby));
@@ -131,32 +131,46 @@ describe('a terminal’s link', () => {
     await bus.stop();
   });
 
-  it('spreads its tries over a time that grows, up to a limit', async () => {
-    await broker.stop();
-    const delays: number[] = [];
-    const tries = new Seen<number>();
+  /** The delays of the first tries, where chance is always 0.2 and no delay takes any time. */
+  async function delaysAt(port: number, count: number): Promise<readonly number[]> {
+    const delays = new Seen<number>();
     const clock = new SystemClock();
+    const credentials = await terminalCredentials(pki, lobby);
     const bus = new TerminalBus({
-      address: { host: 'localhost', port: broker.port() },
+      address: { host: 'localhost', port },
       identity: lobby,
-      credentials: () => terminalCredentials(pki, lobby),
+      credentials: async () => credentials,
       failed: () => undefined,
       clock: {
         monotonicUs: () => clock.monotonicUs(),
         after: (delayMs, action) => {
           // the time in which a connection must come about is not one of them
           if (delayMs === 15_000) return () => undefined;
-          delays.push(delayMs);
-          tries.add(delayMs);
+          delays.add(delayMs);
           return clock.after(0, action);
         },
       },
-      random: () => 0.25,
+      random: () => 0.2,
     });
     await bus.start({ received: async () => undefined, changed: () => undefined });
-    await tries.atLeast(7);
+    await delays.atLeast(count);
     await bus.stop();
-    expect(delays.slice(0, 7)).toEqual([500, 1_000, 2_000, 4_000, 7_500, 7_500, 7_500]);
+    return delays.all.slice(0, count);
+  }
+
+  it('spreads its tries over a time that grows, up to a limit', async () => {
+    await broker.stop();
+    const delays = await delaysAt(broker.port(), 7);
+    expect(delays).toEqual([400, 800, 1_600, 3_200, 6_000, 6_000, 6_000]);
     await broker.start();
+  });
+
+  it('spreads its tries over the longer, the more often it hears that there are too many', async () => {
+    const full = new EmbeddedBrokerRig(pki, { terminals: 0, handshakes: 10, waiting: 10 });
+    await full.start();
+    const delays = await delaysAt(full.port(), 12);
+    await full.stop();
+    expect(delays.slice(0, 3)).toEqual([6_000, 12_000, 18_000]);
+    expect(delays.slice(-3)).toEqual([60_000, 60_000, 60_000]);
   });
 });

@@ -1,6 +1,6 @@
 import { constants } from 'node:crypto';
 import { once } from 'node:events';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, createServer as createListener, type Server as Listener } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import {
   Aedes,
@@ -12,6 +12,7 @@ import {
 } from 'aedes';
 import { issuanceUsername } from '#core/sync/terminal-identity.ts';
 import { maxPacketBytes } from '#core/sync/topics.ts';
+import { type ArrivalLimits, Arrivals } from './arrivals.ts';
 import { BoundedConnection } from './bounded-connection.ts';
 import { type Peer, peerOf } from './peer.ts';
 import { type PeerPermissions, permissionsOf } from './permissions.ts';
@@ -37,11 +38,9 @@ export interface EmbeddedBrokerOptions {
   readonly limits: BrokerLimits;
 }
 
-export interface BrokerLimits {
+export interface BrokerLimits extends ArrivalLimits {
   /** Terminals served at once. A further one is told to come later; who is served already, or comes back, is served. */
   readonly terminals: number;
-  /** Connections of which it is not known yet who they are. Further ones are cut, and come again by themselves. */
-  readonly handshakes: number;
   /** what may wait to be sent to one terminal, in bytes */
   readonly waitingBytes: number;
 }
@@ -84,13 +83,14 @@ interface Known {
 export class EmbeddedBroker {
   readonly #options: EmbeddedBrokerOptions;
   readonly #aedes: Aedes;
+  readonly #listener: Listener;
   readonly #server: Server;
+  readonly #arrivals: Arrivals;
   readonly #known = new WeakMap<Client, Known>();
   /** by name; those that are through with CONNECT */
   readonly #served = new Map<string, Client>();
   /** by certificate; those of which CONNECT is awaited */
   readonly #arriving = new Map<string, Client>();
-  #handshakes = 0;
 
   constructor(options: EmbeddedBrokerOptions) {
     this.#options = options;
@@ -121,42 +121,54 @@ export class EmbeddedBroker {
       handshakeTimeout: handshakeWithinMs,
       // a session that is taken up again would not have its certificate looked at again
       secureOptions: constants.SSL_OP_NO_TICKET,
-      noDelay: true,
     });
-    this.#server.prependListener('connection', (socket: Socket) => this.#accepted(socket));
-    // every connection that is accepted ends its handshake in one of these two ways
     this.#server.on('secureConnection', (socket) => {
-      this.#handshakes -= 1;
+      this.#arrivals.through(socket);
       this.#arrived(socket);
     });
-    this.#server.on('tlsClientError', ({ message }) => {
-      this.#handshakes -= 1;
-      this.#tell({ kind: 'handshake-refused', reason: message });
+    this.#server.on('tlsClientError', ({ message }) =>
+      this.#tell({ kind: 'handshake-refused', reason: message }),
+    );
+    this.#arrivals = new Arrivals({
+      limits: options.limits,
+      begin: (socket) => this.#server.emit('connection', socket),
+      refused: () => this.#tell({ kind: 'handshakes-full' }),
+      nowMs: () => performance.now(),
     });
+    // what comes is not read before its turn, so that it takes nothing from those who are served
+    this.#listener = createListener({ pauseOnConnect: true, noDelay: true }, (socket) =>
+      this.#arrivals.add(socket),
+    );
   }
 
   /** Rejects with the error of the operating system where the port cannot be had. */
   async start(): Promise<void> {
     await this.#aedes.listen();
-    this.#server.listen(this.#options.port, this.#options.host);
-    await once(this.#server, 'listening');
+    this.#listener.listen(this.#options.port, this.#options.host);
+    await once(this.#listener, 'listening');
   }
 
   async stop(): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
+    const closed = once(this.#listener, 'close');
+    this.#listener.close();
+    this.#arrivals.stop();
     for (const client of this.#arriving.values()) client.close();
     await new Promise<void>((resolve) => this.#aedes.close(resolve));
     await closed;
   }
 
   port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return (this.#listener.address() as AddressInfo).port;
   }
 
   /** How many terminals are served. */
   terminals(): number {
     return this.#served.size - (this.#served.has(issuanceUsername) ? 1 : 0);
+  }
+
+  /** How many connections wait for their handshake. */
+  waiting(): number {
+    return this.#arrivals.waiting();
   }
 
   /** Cuts off everybody whose certificate is good no more. */
@@ -165,17 +177,6 @@ export class EmbeddedBroker {
       const known = this.#known.get(client);
       if (known && !this.#options.admits(known.peer)) client.close();
     }
-  }
-
-  /** Before TLS, when nothing is known of who comes. */
-  #accepted(socket: Socket): void {
-    if (this.#handshakes < this.#options.limits.handshakes) {
-      this.#handshakes += 1;
-      return;
-    }
-    this.#tell({ kind: 'handshakes-full' });
-    this.#handshakes += 1;
-    socket.destroy();
   }
 
   #arrived(socket: TLSSocket): void {

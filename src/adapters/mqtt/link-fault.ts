@@ -23,6 +23,11 @@ export function linkFault(error: unknown, { host, port }: { host: string; port: 
   });
 }
 
+/** Whether a broker said that it takes no more for now (MQTT 3.1.1, 3.2.2.3). */
+export function isTooMuch(error: unknown): boolean {
+  return codeOf(error) === 3;
+}
+
 function codeOf(error: unknown): string | number {
   if (typeof error !== 'object' || error === null || !('code' in error)) return '';
   return typeof error.code === 'number' ? error.code : String(error.code);

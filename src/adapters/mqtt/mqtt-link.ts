@@ -7,7 +7,7 @@ import { maxPayloadBytes } from '#core/sync/topics.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { BusState, PublishOutcome } from '#ports/message-bus.ts';
 import type { TlsCredentials } from './credentials.ts';
-import { linkFault } from './link-fault.ts';
+import { isTooMuch, linkFault } from './link-fault.ts';
 import { Window } from './window.ts';
 
 export interface BrokerAddress {
@@ -57,6 +57,8 @@ const goodAfterMs = 30_000;
 const leaveWithinMs = 1_000;
 /** MQTT 3.1.1, 3.14 */
 const disconnectPacket = Uint8Array.of(0xe0, 0x00);
+/** refusals beyond which tries become no rarer: with the usual delays one in five minutes */
+const mostRefusals = 10;
 const usualRetry = { firstMs: 2_000, mostMs: 30_000 };
 
 /**
@@ -72,6 +74,8 @@ export class MqttLink {
   #connected = false;
   #retry: CancelTimer | undefined;
   #failures = 0;
+  /** how often in a row it was told that there are too many already */
+  #refusals = 0;
   /** numbers the tries, so that what an old one still says is not heard */
   #attempt = 0;
 
@@ -122,7 +126,9 @@ export class MqttLink {
     const attempt = this.#attempt;
     const beganUs = this.#options.clock.monotonicUs();
     const ended = (failure: unknown): void => {
-      if (attempt === this.#attempt) this.#ended(beganUs, linkFault(failure, this.#options.address));
+      if (attempt !== this.#attempt) return;
+      this.#refusals = isTooMuch(failure) ? this.#refusals + 1 : 0;
+      this.#ended(beganUs, linkFault(failure, this.#options.address));
     };
     try {
       const credentials = await this.#options.credentials();
@@ -177,7 +183,9 @@ export class MqttLink {
     const lastedMs = (clock.monotonicUs() - beganUs) / 1_000;
     this.#failures = this.#connected && lastedMs > goodAfterMs ? 0 : this.#failures + 1;
     this.#letGo(fault);
-    const longest = Math.min(mostMs, firstMs * 2 ** Math.max(0, this.#failures - 1));
+    const usual = Math.min(mostMs, firstMs * 2 ** Math.max(0, this.#failures - 1));
+    // the more there are who find no room, the longer the time over which they come back
+    const longest = this.#refusals > 0 ? mostMs * Math.min(mostRefusals, this.#refusals) : usual;
     this.#retry = clock.after(random() * longest, () => void this.#connect());
   }
 

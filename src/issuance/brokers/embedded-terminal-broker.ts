@@ -5,7 +5,9 @@ import type { Intake } from '#ports/intake.ts';
 import type { TerminalBroker, TerminalBrokerParts } from './terminal-broker.ts';
 
 const waitingBytes = 4 * 1_048_576;
+/** TLS handshakes at once, and connections that wait for theirs */
 const handshakes = 256;
+const waiting = 4_096;
 
 /** The broker within this process: it asks who is good at each connection. */
 export class EmbeddedTerminalBroker implements TerminalBroker {
@@ -21,7 +23,7 @@ export class EmbeddedTerminalBroker implements TerminalBroker {
       credentials,
       admits: (peer) => peer.kind === 'issuance' || admission.admits(peer),
       told: (event) => log.warn(event, 'broker'),
-      limits: { terminals: config.most, handshakes, waitingBytes },
+      limits: { terminals: config.most, handshakes, waiting, waitingBytes },
     });
   }
 
