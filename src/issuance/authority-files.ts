@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { makeKeyFile, openKeyFile } from '#adapters/keyfile/signing.ts';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { isMissing, replaceFile } from '#adapters/process/durable-file.ts';
 import { makeFolder } from '#adapters/process/ownership.ts';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
@@ -15,6 +16,7 @@ import type { CertificateOrder } from '#ports/certificates.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { Signing } from '#ports/signing.ts';
+import type { Issuance } from './main.ts';
 
 export interface AuthorityFilesParts {
   readonly directory: string;
@@ -27,6 +29,12 @@ export interface ServerCredentials {
   readonly certificates: string;
   readonly privateKey: string;
   readonly authorities: string;
+}
+
+/** Those of the server that `config` describes. */
+export function authorityFilesOf({ config, clock }: Pick<Issuance, 'config' | 'clock'>): AuthorityFiles {
+  const directory = join(config.stateDirectory, 'authorities');
+  return new AuthorityFiles({ directory, clock, entropy: new SystemEntropy() });
 }
 
 const hourMs = 3_600_000;
@@ -45,6 +53,10 @@ export class AuthorityFiles {
 
   constructor(parts: AuthorityFilesParts) {
     this.#parts = parts;
+  }
+
+  get directory(): string {
+    return this.#parts.directory;
   }
 
   /** The authority of an organization. Rejects with faults of key files, `file-unreadable`, `argument-invalid`. */
@@ -67,6 +79,11 @@ export class AuthorityFiles {
   /** What the server shows to a broker. Rejects as `organization`. */
   issuance(): Promise<ServerCredentials> {
     return this.#leaf('issuance', (above, order) => above.issueIssuance(order));
+  }
+
+  /** Certificates (DER) of the platform's authority, which terminals believe. Rejects as `organization`. */
+  async platform(): Promise<readonly Uint8Array[]> {
+    return (await this.#platform()).chain();
   }
 
   /** An authority below the platform's. */

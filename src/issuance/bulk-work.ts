@@ -11,6 +11,8 @@ export interface BulkReport {
   readonly organization?: string;
   readonly fault?: FaultRecord;
   readonly bug?: string;
+  /** an organization whose terminals are to have another policy from now on */
+  readonly sealed?: string;
 }
 
 export interface BulkWorkerData {

@@ -17,6 +17,7 @@ import { DueChanges } from './permissions/due-changes.ts';
 import type { ListFiles } from './permissions/import-run.ts';
 import { ListImporter } from './permissions/list-importer.ts';
 import { Databases } from './storage/databases.ts';
+import { leasesOf } from './storage/lease.ts';
 
 /** Runs in a thread of its own what lasts: reading lists of holders, letting what is due come into force, building what is
  * distributed to terminals. */
@@ -66,6 +67,10 @@ async function modifiedMs(file: string): Promise<number | undefined> {
   );
 }
 
+function tell(report: BulkReport): void {
+  port?.postMessage(report);
+}
+
 async function open(organizationId: string): Promise<OrganizationWork> {
   const organization = await organizations.find(organizationId);
   if (!organization) throw new Fault('argument-invalid', `there is no organization "${organizationId}"`);
@@ -75,6 +80,8 @@ async function open(organizationId: string): Promise<OrganizationWork> {
     organization: organizationId,
     ledger,
     holidays: japaneseHolidays,
+    lease: leases(ledger.db, 'builder'),
+    sealed: () => tell({ sealed: organizationId }),
   });
   return {
     steps: [(nowMs) => due.step(nowMs), (nowMs) => builder.step(nowMs)],
@@ -82,17 +89,17 @@ async function open(organizationId: string): Promise<OrganizationWork> {
   };
 }
 
+const leases = leasesOf({ shared: config.database.kind === 'postgres', clock, entropy: new SystemEntropy() });
 const bulk = new BulkOrganizations({
   clock,
   list: () => organizations.list(),
   open,
   lookEveryMs,
   onError: (error, organization) => {
-    const told: BulkReport = {
+    tell({
       ...(organization !== undefined && { organization }),
       ...(isFault(error) ? { fault: toFaultRecord(error) } : { bug: stackOf(error) }),
-    };
-    port.postMessage(told);
+    });
   },
 });
 

@@ -23,8 +23,10 @@ import { Metrics } from './monitoring/metrics.ts';
 import { MetricsListener } from './monitoring/metrics-listener.ts';
 import { OrganizationFaults } from './organizations/organization-faults.ts';
 import { Organizations } from './organizations/organizations.ts';
+import { Repeated } from './repeated.ts';
 import { Services } from './services.ts';
 import { Databases } from './storage/databases.ts';
+import { type Leases, leasesOf } from './storage/lease.ts';
 import { TerminalGateway } from './terminal-gateway.ts';
 
 /** how often it is looked what has become due, and what of the audit journals is not signed yet */
@@ -40,6 +42,7 @@ export interface Issuance {
   readonly services: Services;
   /** signs the audit journals */
   readonly signing: Signing;
+  readonly leases: Leases;
   readonly metrics: Metrics;
 }
 
@@ -73,14 +76,15 @@ export async function openIssuance(
     alarm,
   });
   const signing = await openDeviceKey(config.stateDirectory);
-  return { config, clock, databases, organizations, services, signing, metrics };
+  const leases = leasesOf({ shared: config.database.kind === 'postgres', clock, entropy });
+  return { config, clock, databases, organizations, services, signing, leases, metrics };
 }
 
 /** Runs the server that `configFile` describes until SIGTERM or SIGINT. */
 export async function runIssuance(configFile: string): Promise<void> {
   let log: Logger | undefined;
   const issuance = await openIssuance(configFile, (alarm) => log?.error(alarm, 'alarm'));
-  const { config, services, databases, organizations, metrics } = issuance;
+  const { config, services, databases, organizations, metrics, clock } = issuance;
   log = pino({ level: config.log.level }, destination(1));
   const stopped = stopSignal();
   const faults = new OrganizationFaults({
@@ -91,8 +95,10 @@ export async function runIssuance(configFile: string): Promise<void> {
   const bulk = new BulkWork({
     config: { database: config.database, stateDirectory: config.stateDirectory },
     lookEveryMs,
-    onReport: ({ organization, fault, bug }) =>
-      log.error({ organization, fault: fault?.code ?? 'bug' }, fault?.message ?? bug),
+    onReport: ({ organization, fault, bug, sealed }) => {
+      if (sealed !== undefined) void gateway?.changed(sealed);
+      else log.error({ organization, fault: fault?.code ?? 'bug' }, fault?.message ?? bug);
+    },
     onEnd: (error) => {
       throw error;
     },
@@ -107,7 +113,12 @@ export async function runIssuance(configFile: string): Promise<void> {
       await organizations.list();
     },
   });
-  const seal = repeated(sealEveryMs, () => sealAll(issuance, faults), log);
+  const repeated = (everyMs: number, action: () => Promise<void>): Repeated =>
+    new Repeated({
+      ...{ clock, everyMs, action },
+      failed: (fault) => log.error({ fault: fault.code }, fault.message),
+    });
+  const sealing = repeated(sealEveryMs, () => sealAll(issuance, faults));
   const gateway =
     config.terminals &&
     new TerminalGateway({
@@ -115,7 +126,12 @@ export async function runIssuance(configFile: string): Promise<void> {
       config: config.terminals,
       log: log.child({ component: 'terminals' }),
     });
-  let refreshing: (() => Promise<void>) | undefined;
+  const refreshing = gateway && repeated(lookEveryMs, () => gateway.refresh());
+  // a policy is built at once, and whoever is revoked is told at once
+  organizations.onChange((organization) => {
+    bulk.look();
+    void gateway?.changed(organization);
+  });
   const metricsListener = new MetricsListener({ metrics });
   try {
     if (config.metrics) {
@@ -123,17 +139,18 @@ export async function runIssuance(configFile: string): Promise<void> {
       log.info({ port: await metricsListener.start(config.metrics) }, 'metrics are served');
     }
     bulk.start();
+    sealing.look();
     await gateway?.start();
-    if (gateway) refreshing = repeated(lookEveryMs, () => gateway.refresh(), log);
+    refreshing?.look();
     const url = await server.start(config.http as Parameters<HttpServer['start']>[0]);
     log.info({ url, database: config.database.kind }, 'ready');
     log.info({ signal: await stopped }, 'stopping');
   } finally {
     await server.stop();
     await metricsListener.stop();
-    await refreshing?.();
+    await refreshing?.stop();
     await gateway?.stop();
-    await Promise.all([bulk.stop(), seal()]);
+    await Promise.all([bulk.stop(), sealing.stop()]);
     await sealAll(issuance, faults);
     await databases.stop();
   }
@@ -148,33 +165,6 @@ async function sealAll(
   await faults.each(await organizations.list(), async ({ id }) =>
     (await services.find(id))?.audit.seal(signing, clock),
   );
-}
-
-/** Does `action` again and again until the function returned is called, which waits for the last one to end. */
-function repeated(everyMs: number, action: () => Promise<void>, log: Logger): () => Promise<void> {
-  let ended = false;
-  let wake = () => {};
-  const running = (async () => {
-    while (!ended) {
-      await action().catch((error: unknown) => {
-        if (!isFault(error)) throw error;
-        log.error({ fault: error.code }, error.message);
-      });
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, everyMs);
-        wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-        if (ended) wake();
-      });
-    }
-  })();
-  return async () => {
-    ended = true;
-    wake();
-    await running;
-  };
 }
 
 /** The 32 bytes under which secrets of one-time passwords are sealed; made at first use, for its owner alone. */

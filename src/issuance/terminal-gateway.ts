@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -7,11 +6,12 @@ import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { readCertificateRequest } from '#adapters/x509/certificate-request.ts';
 import type { Intake } from '#ports/intake.ts';
 import type { BusState } from '#ports/message-bus.ts';
-import { AuthorityFiles, type ServerCredentials } from './authority-files.ts';
+import { type AuthorityFiles, authorityFilesOf, type ServerCredentials } from './authority-files.ts';
 import { EmbeddedTerminalBroker } from './brokers/embedded-terminal-broker.ts';
 import { MosquittoTerminalBroker } from './brokers/mosquitto-terminal-broker.ts';
 import type { TerminalBroker, TerminalBrokerParts } from './brokers/terminal-broker.ts';
 import type { IssuanceConfig } from './config.ts';
+import { distribution } from './distribution/distribution-feature.ts';
 import { journalFeature } from './journal-feature.ts';
 import type { Issuance } from './main.ts';
 import { OrganizationFaults } from './organizations/organization-faults.ts';
@@ -22,6 +22,7 @@ import { type GatewayContext, type TerminalFeature, takeByKind } from './termina
 import { TerminalListener } from './terminals/terminal-listener.ts';
 import { addTerminalRoutes } from './terminals/terminal-routes.ts';
 import { Terminals } from './terminals/terminals.ts';
+import { TrustFiles } from './trust-files.ts';
 
 export interface TerminalGatewayParts {
   readonly issuance: Issuance;
@@ -36,6 +37,7 @@ export class TerminalGateway {
   readonly #parts: TerminalGatewayParts;
   readonly #authorities: AuthorityFiles;
   readonly #admission: Admission;
+  readonly #trust = new Map<string, Promise<TrustFiles>>();
   readonly #features: readonly TerminalFeature[];
   readonly #faults: OrganizationFaults;
   readonly #terminals = new Map<string, Promise<Terminals | undefined>>();
@@ -47,12 +49,8 @@ export class TerminalGateway {
 
   constructor(parts: TerminalGatewayParts) {
     this.#parts = parts;
-    const { organizations, clock, config } = parts.issuance;
-    this.#authorities = new AuthorityFiles({
-      directory: join(config.stateDirectory, 'authorities'),
-      clock,
-      entropy: new SystemEntropy(),
-    });
+    const { organizations, clock } = parts.issuance;
+    this.#authorities = authorityFilesOf(parts.issuance);
     this.#admission = new Admission({ shut: () => this.#broker?.recheck() });
     this.#faults = new OrganizationFaults({
       tell: (organization, fault) =>
@@ -66,8 +64,10 @@ export class TerminalGateway {
       publish: async (message) => (await this.#intake?.publish(message)) ?? 'away',
       admission: this.#admission,
       peer: peerOfRequest,
+      trust: (organization) => this.#trustOf(organization),
+      leases: parts.issuance.leases,
     };
-    this.#features = terminalFeatures(context, config);
+    this.#features = terminalFeatures(context, parts.issuance.config);
   }
 
   /** Resolves when terminals can connect. Rejects with faults of key files, and `argument-invalid` for a port in use. */
@@ -138,8 +138,38 @@ export class TerminalGateway {
       if (changed) await this.#admission.load(organization.id, ledger, clock.utcMs());
       await this.#broker?.look(organization.id, changed);
       this.#admitted.set(organization.id, change_number);
+      if (changed) await this.changed(organization.id);
     });
     await this.#broker?.tell();
+  }
+
+  /** Something of an organization has changed: every feature is told. A fault is logged, and the next change tells it again. */
+  async changed(id: string): Promise<void> {
+    await this.#faults.each([{ id }], async () => {
+      for (const feature of this.#features) await feature.changed?.(id);
+    });
+  }
+
+  #trustOf(id: string): Promise<TrustFiles> {
+    let trust = this.#trust.get(id);
+    if (!trust) {
+      trust = this.#openTrust(id);
+      this.#trust.set(id, trust);
+      trust.catch(() => this.#trust.delete(id));
+    }
+    return trust;
+  }
+
+  async #openTrust(organization: string): Promise<TrustFiles> {
+    const { clock } = this.#parts.issuance;
+    const trust = new TrustFiles({
+      directory: this.#authorities.directory,
+      organization,
+      clock,
+      failed: (fault) => this.#parts.log.error({ organization, fault: fault.code }, fault.message),
+    });
+    await trust.make(() => this.#authorities.platform());
+    return trust;
   }
 
   async #startIntake(broker: TerminalBroker): Promise<void> {
@@ -147,7 +177,7 @@ export class TerminalGateway {
     this.#intake = intake;
     await intake.start({
       consume: (batch) => takeByKind(this.#features, batch),
-      changed: (state) => this.#changed(state),
+      changed: (state) => this.#broughtTo(state),
     });
   }
 
@@ -162,7 +192,7 @@ export class TerminalGateway {
     for (const feature of this.#features) feature.addRoutes?.(app);
   }
 
-  #changed(state: BusState): void {
+  #broughtTo(state: BusState): void {
     const { log } = this.#parts;
     if (state.kind === 'connected') {
       log.info('the broker is reached');
@@ -225,7 +255,7 @@ function terminalBroker(parts: TerminalBrokerParts): TerminalBroker {
 
 /** Everything that is done for terminals, besides letting them in. */
 function terminalFeatures(context: GatewayContext, config: IssuanceConfig): readonly TerminalFeature[] {
-  return [presence(context), journalFeature(context, config)];
+  return [presence(context), distribution(context), journalFeature(context, config)];
 }
 
 function presence({ organizations, clock, log }: GatewayContext): TerminalFeature {

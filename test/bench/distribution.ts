@@ -16,6 +16,7 @@ import type { HolderState } from '#issuance/permissions/holder-state.ts';
 import { Holders } from '#issuance/permissions/holders.ts';
 import { RulesVersions } from '#issuance/permissions/rules-versions.ts';
 import { Databases } from '#issuance/storage/databases.ts';
+import { soleLease } from '#issuance/storage/lease.ts';
 import type { OutgoingMessage } from '#ports/intake.ts';
 import { testKeys } from '../core/sync/keys.ts';
 import { latencies, nowUs, percentile } from './figures.ts';
@@ -42,17 +43,19 @@ const entropy = new SystemEntropy();
 const databases = new Databases({ source: new SqliteDatabases({ directory }) });
 const organizations = new Organizations({ databases, clock, entropy });
 const ledger = await organizations.ledger(await organizations.create({ id: 'city', name: 'city' }, actor));
-const builder = new DistributionBuilder({ organization: 'city', ledger, holidays: japaneseHolidays });
+const builder = new DistributionBuilder({
+  ...{ organization: 'city', ledger, holidays: japaneseHolidays },
+  lease: soleLease,
+  sealed: () => undefined,
+});
 const sent: OutgoingMessage[] = [];
 const publisher = new Publisher({
   organization: 'city',
   db: ledger.db,
   clock,
-  intake: {
-    publish: async (message) => {
-      sent.push(message);
-      return 'taken';
-    },
+  publish: async (message) => {
+    sent.push(message);
+    return 'taken';
   },
   signing: async () => ({ signers: testKeys.policy.slice(0, 1), rootVersion: 1 }),
 });
@@ -90,7 +93,7 @@ async function prepare(): Promise<void> {
       await change.audit({ action: 'bench' });
     });
   }
-  const places = new Places({ ledger });
+  const places = new Places({ ledger, clock });
   for (let index = 0; index < terminals; index += 1) {
     const own = { doors: [doors[index % doors.length] ?? ''], zones: [], services: [] };
     await places.put(`terminal-${index}`, own, actor);

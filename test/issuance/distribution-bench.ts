@@ -6,6 +6,7 @@ import { encodeSigned } from '#core/sync/signed.ts';
 import { DistributionBuilder } from '#issuance/distribution/builder.ts';
 import { ChunkShelf } from '#issuance/distribution/chunk-shelf.ts';
 import { Publisher } from '#issuance/distribution/publisher.ts';
+import { soleLease } from '#issuance/storage/lease.ts';
 import type { ChunkAnswer, ChunkSource } from '#ports/chunk-source.ts';
 import type { OutgoingMessage } from '#ports/intake.ts';
 import type { PublishOutcome } from '#ports/message-bus.ts';
@@ -25,16 +26,16 @@ export function makeDistribution(city: Awaited<ReturnType<typeof makeOrganizatio
     organization: 'city',
     ledger,
     holidays: japaneseHolidays,
+    lease: soleLease,
+    sealed: () => undefined,
   });
   const publisher = new Publisher({
     organization: 'city',
     db: ledger.db,
     clock,
-    intake: {
-      publish: async (message) => {
-        if (broker.outcome === 'taken') sent.push(message);
-        return broker.outcome;
-      },
+    publish: async (message) => {
+      if (broker.outcome === 'taken') sent.push(message);
+      return broker.outcome;
     },
     signing: async () => ({ signers: testKeys.policy.slice(0, 1), rootVersion: 1 }),
   });

@@ -9,7 +9,7 @@ import { decodeManifestMessage } from '#core/sync/manifest-message.ts';
 import { terminalPlacesSchema } from '#core/sync/presence.ts';
 import { checkRevocation } from '#core/sync/revocation.ts';
 import { readRules } from '#core/sync/rules-chunk.ts';
-import { decodeSigned } from '#core/sync/signed.ts';
+import { decodeSigned, encodeSigned } from '#core/sync/signed.ts';
 import { inView, viewOf } from '#core/sync/view.ts';
 import type { Principal } from '#issuance/administrators/principals.ts';
 import { addDistributionRoutes } from '#issuance/distribution/distribution-routes.ts';
@@ -20,7 +20,7 @@ import { DueChanges } from '#issuance/permissions/due-changes.ts';
 import type { HolderState } from '#issuance/permissions/holder-state.ts';
 import { Holders } from '#issuance/permissions/holders.ts';
 import { RulesVersions } from '#issuance/permissions/rules-versions.ts';
-import { pinnedRoot } from '../core/sync/keys.ts';
+import { pinnedRoot, rootContent, signRoot } from '../core/sync/keys.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
 import { type Distribution, makeDevice, makeDistribution } from './distribution-bench.ts';
 import { makeOrganization } from './organization-bench.ts';
@@ -79,7 +79,7 @@ describe.each(databaseRigs)('distribution on $name', ({ start }) => {
     const { ledger } = city;
     holders = new Holders({ ledger });
     rules = new RulesVersions({ organization: 'city', ledger });
-    places = new Places({ ledger });
+    places = new Places({ ledger, clock: city.clock });
     feed = new DistributionFeed({ db: ledger.db });
     const { db } = ledger;
     for (const table of [
@@ -88,6 +88,7 @@ describe.each(databaseRigs)('distribution on $name', ({ start }) => {
       'holder_suspensions',
       'card_suspensions',
       'removed_holders',
+      'removed_cards',
       'planned_changes',
       'change_sets',
       'rules',
@@ -103,7 +104,7 @@ describe.each(databaseRigs)('distribution on $name', ({ start }) => {
       await db.deleteFrom(table).execute();
     }
     await db.updateTable('server_state').set({ settled: 1 }).execute();
-    await db.updateTable('distribution').set({ taken: 0, plan_key: '', revoked: 0 }).execute();
+    await db.updateTable('distribution').set({ taken: 0, plan_key: '' }).execute();
     await rules.make({ document }, admin.actor);
     await places.put('lobby', lobby, admin.actor);
     distribution = makeDistribution(city);
@@ -290,6 +291,7 @@ describe.each(databaseRigs)('distribution on $name', ({ start }) => {
       const app = Fastify();
       addDistributionRoutes(app, {
         shelf: async () => distribution.shelf,
+        roots: async () => new Map([[1, encodeSigned(await signRoot(rootContent()))]]),
         peer: () => ({ identity, serialNumber: '', fingerprint: '' }),
         admission: { admits: () => admitted },
       });
@@ -300,8 +302,13 @@ describe.each(databaseRigs)('distribution on $name', ({ start }) => {
       expect(toHex(chunkHash(new Uint8Array(chunk.rawPayload)))).toBe(rules_hash);
       expect((await app.inject(`/terminal/v1/chunks/${'0'.repeat(64)}`)).statusCode).toBe(404);
       expect((await app.inject('/terminal/v1/chunks/x')).statusCode).toBe(400);
+      const root1 = await app.inject('/terminal/v1/roots/1');
+      expect(decodeSigned(new Uint8Array(root1.rawPayload)).kind).toBe('accepted');
+      expect((await app.inject('/terminal/v1/roots/2')).statusCode).toBe(404);
+      expect((await app.inject('/terminal/v1/roots/0')).statusCode).toBe(400);
       admitted = false;
       expect((await app.inject(`/terminal/v1/chunks/${rules_hash}`)).statusCode).toBe(401);
+      expect((await app.inject('/terminal/v1/roots/1')).statusCode).toBe(401);
       await app.close();
     });
 

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import { holdersRoot } from '#core/sync/bucket.ts';
 import { DistributionFeed } from '../permissions/distribution-feed.ts';
+import type { Lease } from '../storage/lease.ts';
 import type { Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { sweepChunks } from './chunk-store.ts';
@@ -20,10 +21,12 @@ const sweepEveryMs = 60_000;
 /**
  * Follows what changes in an organization, and builds from it what its terminals are to have: buckets, indexes, rules
  * and the version of each terminal. Everything of a version is as of one change number, after which nothing was
- * half applied. One process of an organization builds.
+ * half applied. One process of an organization builds: the one that has the lease.
  */
 export class DistributionBuilder {
   readonly #ledger: Ledger<PermissionsTables>;
+  readonly #lease: Lease<PermissionsTables>;
+  readonly #sealed: () => void;
   readonly #planner: Planner;
   #sweptAtMs = Number.NEGATIVE_INFINITY;
 
@@ -31,8 +34,13 @@ export class DistributionBuilder {
     readonly organization: string;
     readonly ledger: Ledger<PermissionsTables>;
     readonly holidays: Holidays;
+    readonly lease: Lease<PermissionsTables>;
+    /** terminals are to have something else from now on */
+    readonly sealed: () => void;
   }) {
     this.#ledger = parts.ledger;
+    this.#lease = parts.lease;
+    this.#sealed = parts.sealed;
     this.#planner = new Planner(parts);
   }
 
@@ -41,21 +49,30 @@ export class DistributionBuilder {
     const { db } = this.#ledger;
     const known = await db.selectFrom('distribution').selectAll().executeTakeFirstOrThrow();
     const plan = await this.#planner.next(known.plan_key, nowMs);
-    if (plan) {
-      await writePlan(db, plan, nowMs);
-      return true;
-    }
+    if (plan) return (await this.#lease.hold()) && writePlan(db, plan, { nowMs, lease: this.#lease });
     // most looks find nothing, and lock nobody out
     if (!(await isAnythingToDo(db, known.taken))) return this.#sweep(nowMs);
-    return db.transaction().execute((transaction) => build(transaction, nowMs));
+    const built = await this.#change((transaction) => build(transaction, nowMs));
+    if (built === 'sealed') this.#sealed();
+    return built === 'more';
   }
 
   /** Forgets some of what no terminal is to have any more, a minute after there was nothing to forget. */
   async #sweep(nowMs: number): Promise<boolean> {
     if (Math.abs(nowMs - this.#sweptAtMs) < sweepEveryMs) return false;
-    const more = await this.#ledger.db.transaction().execute((transaction) => sweep(transaction, nowMs));
+    const more = await this.#change((transaction) => sweep(transaction, nowMs));
     if (!more) this.#sweptAtMs = nowMs;
-    return more;
+    return more === true;
+  }
+
+  /** Does nothing where another process builds. */
+  async #change<R>(action: (transaction: Db) => Promise<R>): Promise<R | undefined> {
+    if (!(await this.#lease.hold())) return undefined;
+    return this.#ledger.db
+      .transaction()
+      .execute(async (transaction) =>
+        (await this.#lease.keep(transaction)) ? action(transaction) : undefined,
+      );
   }
 }
 
@@ -84,7 +101,7 @@ async function isAnythingToDo(db: Db, taken: number): Promise<boolean> {
 }
 
 /** One step; nobody changes anything until its transaction ends. */
-async function build(db: Db, nowMs: number): Promise<boolean> {
+async function build(db: Db, nowMs: number): Promise<'more' | 'sealed' | 'unsettled'> {
   // the row that every change locks first
   const { change_number: head, settled } = await db
     .updateTable('server_state')
@@ -96,21 +113,21 @@ async function build(db: Db, nowMs: number): Promise<boolean> {
   for (const view of views) {
     if (view.placed_after !== null) {
       await placeSome(db, view, placedAtOnce);
-      return true;
+      return 'more';
     }
   }
-  if (taken < head) return true;
+  if (taken < head) return 'more';
   // half of a reorganization is no policy: what it changes is taken note of, and made into buckets once it is whole
-  if (settled === 0) return false;
+  if (settled === 0) return 'unsettled';
   let left = bucketsAtOnce;
   for (const view of views) {
     left -= await makeBuckets(db, view, { limit: left, number: head, nowMs });
-    if (left === 0) return true;
+    if (left === 0) return 'more';
   }
   const { plan_key } = await db.selectFrom('distribution').select('plan_key').executeTakeFirstOrThrow();
-  if (!(await isPlanned(db, plan_key))) return true;
+  if (!(await isPlanned(db, plan_key))) return 'more';
   for (const { view_id } of views) await seal(db, view_id, head);
-  return false;
+  return 'sealed';
 }
 
 /** Takes what has changed into all views; resolves to the number up to which. */

@@ -1,10 +1,11 @@
 import type { Kysely } from 'kysely';
 import { toHex } from '#core/bytes/bytes.ts';
-import { hashInIndex } from '#core/sync/bucket.ts';
+import { bucketOf, hashInIndex } from '#core/sync/bucket.ts';
 import { manifestBytes } from '#core/sync/manifest.ts';
 import { type BucketChange, encodeManifestMessage, maximumInlineBytes } from '#core/sync/manifest-message.ts';
-import { type Signer, signDocument } from '#core/sync/signed.ts';
+import { signDocument } from '#core/sync/signed.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
+import type { RoleSigning } from '../trust/organization-trust.ts';
 import { readChunk } from './chunk-store.ts';
 import { readIndex } from './view-index.ts';
 
@@ -13,19 +14,18 @@ type PolicyRow = PermissionsTables['terminal_policies'];
 
 /** how long a manifest can be installed: a device that lay in a store for longer waits for the next */
 const validForMs = 30 * 86_400_000;
-/** how often the same is said again, so that a terminal knows its policy to be young */
-const saidAgainMs = 300_000;
+/**
+ * How often the same is said again, so that a terminal knows its policy to be young: each terminal at an interval of its
+ * own between these, so that not all are due at once.
+ */
+const saidAgainMs = { shortest: 240_000, longest: 300_000 };
+/** Further ahead than that a time of issue was told by a clock that was wrong. */
+const clockWrongMs = 3_600_000;
 const mostChanges = 200;
 /** what a message may have for those who missed one before it */
 const forLateBytes = 16_384;
 /** parts of messages kept, which many terminals share */
 const partsKept = 16;
-
-/** Keys of the role `policy` that sign here, and the version of the root that names them. */
-export interface PolicySigning {
-  readonly signers: readonly Signer[];
-  readonly rootVersion: number;
-}
 
 /** What of a policy goes with its manifest. */
 interface Late {
@@ -54,36 +54,47 @@ export class Manifests {
     this.#db = parts.db;
   }
 
-  /** Terminals that have something new to be told, or were told nothing for minutes; with `all`, all. */
-  async due(nowMs: number, all: boolean): Promise<readonly string[]> {
-    let query = this.#db.selectFrom('terminal_policies').select('terminal_id').where('version', '>', 0);
-    if (!all) {
-      query = query.where((where) =>
+  /** Terminals that have a policy: the others open nothing. */
+  async all(): Promise<readonly string[]> {
+    const rows = await this.#given().select('terminal_id').orderBy('terminal_id').execute();
+    return rows.map((row) => row.terminal_id);
+  }
+
+  /** Those of them that have something new to be told, and then those that were told nothing for minutes. */
+  async due(nowMs: number): Promise<readonly string[]> {
+    const rows = await this.#given()
+      .select(['terminal_id', 'version', 'issued_version', 'issued_at_ms'])
+      .where((where) =>
         where.or([
           where('issued_version', '<', where.ref('version')),
-          where('issued_at_ms', '<=', nowMs - saidAgainMs),
+          where('issued_at_ms', '<=', nowMs - saidAgainMs.shortest),
+          where('issued_at_ms', '>', nowMs + clockWrongMs),
         ]),
-      );
-    }
-    const rows = await query.orderBy('terminal_id').execute();
-    return rows.map((row) => row.terminal_id);
+      )
+      .orderBy('terminal_id')
+      .execute();
+    const isNew = (row: (typeof rows)[number]) => row.issued_version < row.version;
+    const isOld = ({ terminal_id, issued_at_ms }: (typeof rows)[number]) =>
+      Math.abs(nowMs - issued_at_ms) >= againAfterMs(terminal_id);
+    return [...rows.filter(isNew), ...rows.filter((row) => !isNew(row) && isOld(row))].map(
+      (row) => row.terminal_id,
+    );
+  }
+
+  #given() {
+    return this.#db.selectFrom('terminal_policies').where('version', '>', 0);
   }
 
   /** Signs what a terminal is to have as of now, `nowMs` UTC; undefined where nothing was built for it yet. */
   async sign(
     terminal: string,
     nowMs: number,
-    { signers, rootVersion }: PolicySigning,
+    { signers, rootVersion }: RoleSigning,
   ): Promise<SignedMessage | undefined> {
-    const row = await this.#db
-      .selectFrom('terminal_policies')
-      .selectAll()
-      .where('terminal_id', '=', terminal)
-      .where('version', '>', 0)
-      .executeTakeFirst();
+    const row = await this.#current(terminal, nowMs);
     if (!row) return undefined;
     // a terminal believes nothing that was said before what it knows, and a clock may have been put back
-    const issuedAtMs = Math.max(nowMs, row.issued_at_ms);
+    const issuedAtMs = row.issued_at_ms > nowMs + clockWrongMs ? nowMs : Math.max(nowMs, row.issued_at_ms);
     const raw = manifestBytes({
       organization: this.#organization,
       terminal,
@@ -100,6 +111,21 @@ export class Manifests {
     const manifest = await signDocument(raw, signers);
     const message = encodeManifestMessage({ manifest, ...(await this.#changedOfLate(row)) });
     return { terminal, version: row.version, issuedAtMs, message };
+  }
+
+  /**
+   * What a terminal is to have. After times of issue that a wrong clock told, which terminals may know, a further version
+   * begins with the right time.
+   */
+  async #current(terminal: string, nowMs: number): Promise<PolicyRow | undefined> {
+    await this.#db
+      .updateTable('terminal_policies')
+      .set((row) => ({ version: row('version', '+', 1) }))
+      .where('terminal_id', '=', terminal)
+      .where('issued_at_ms', '>', nowMs + clockWrongMs)
+      .where('issued_version', '=', (row) => row.ref('version'))
+      .execute();
+    return this.#given().selectAll().where('terminal_id', '=', terminal).executeTakeFirst();
   }
 
   async #changedOfLate(row: PolicyRow): Promise<Late> {
@@ -124,13 +150,24 @@ export class Manifests {
   }
 
   /** What was sent is not due. */
-  async sent({ terminal, version, issuedAtMs }: SignedMessage): Promise<void> {
-    await this.#db
-      .updateTable('terminal_policies')
-      .set({ issued_version: version, issued_at_ms: issuedAtMs })
-      .where('terminal_id', '=', terminal)
-      .execute();
+  async sent(messages: readonly SignedMessage[]): Promise<void> {
+    if (messages.length === 0) return;
+    await this.#db.transaction().execute(async (db) => {
+      for (const { terminal, version, issuedAtMs } of messages) {
+        await db
+          .updateTable('terminal_policies')
+          .set({ issued_version: version, issued_at_ms: issuedAtMs })
+          .where('terminal_id', '=', terminal)
+          .execute();
+      }
+    });
   }
+}
+
+function againAfterMs(terminal: string): number {
+  const { shortest, longest } = saidAgainMs;
+  const spread = (bucketOf(terminal, 10) + 1) / 2 ** 10;
+  return Math.ceil(shortest + (longest - shortest) * spread);
 }
 
 /**

@@ -7,6 +7,7 @@ import { chunkHash } from '#core/sync/bucket.ts';
 import { rulesBytes } from '#core/sync/rules-chunk.ts';
 import { viewOf } from '#core/sync/view.ts';
 import { RulesVersions } from '../permissions/rules-versions.ts';
+import type { Lease } from '../storage/lease.ts';
 import type { Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { keepChunks } from './chunk-store.ts';
@@ -124,31 +125,46 @@ const newView = {
 const writtenAtOnce = 50;
 
 /**
- * Writes a plan, some terminals at a time: it counts once all are. Views that are new are begun. One process of an
- * organization does this.
+ * Writes a plan, some terminals at a time: it counts once all are. Views that are new are begun. Resolves to false where
+ * another process has taken that over.
  */
-export async function writePlan(db: Db, plan: Plan, nowMs: number): Promise<void> {
-  for (let at = 0; at < plan.terminals.length; at += writtenAtOnce) {
-    await db.transaction().execute(async (transaction) => {
-      const some = plan.terminals.slice(at, at + writtenAtOnce);
-      const rules = new Map(some.map((one) => [toHex(chunkHash(one.rules)), one.rules]));
-      await keepChunks(
-        transaction,
-        [...rules.values()].map((bytes) => ({ bytes, uses: 0 })),
-        nowMs,
-      );
-      const views = await viewsOf(transaction, some);
-      for (const { terminal, part, rules: bytes } of some) {
-        const planned = { planned_view: views.get(part) ?? 0, planned_rules: toHex(chunkHash(bytes)) };
-        await transaction
-          .insertInto('terminal_policies')
-          .values({ terminal_id: terminal, ...planned, ...unissued })
-          .onConflict((on) => on.column('terminal_id').doUpdateSet(planned))
-          .execute();
-      }
+export async function writePlan(
+  db: Db,
+  plan: Plan,
+  { nowMs, lease }: { readonly nowMs: number; readonly lease: Lease<PermissionsTables> },
+): Promise<boolean> {
+  const change = (action: (transaction: Db) => Promise<void>): Promise<boolean> =>
+    db.transaction().execute(async (transaction) => {
+      const kept = await lease.keep(transaction);
+      if (kept) await action(transaction);
+      return kept;
     });
+  for (let at = 0; at < plan.terminals.length; at += writtenAtOnce) {
+    const some = plan.terminals.slice(at, at + writtenAtOnce);
+    if (!(await change((transaction) => writeSome(transaction, some, nowMs)))) return false;
+    await lease.hold();
   }
-  await db.updateTable('distribution').set({ plan_key: plan.key }).execute();
+  return change(async (transaction) => {
+    await transaction.updateTable('distribution').set({ plan_key: plan.key }).execute();
+  });
+}
+
+async function writeSome(db: Db, some: Plan['terminals'], nowMs: number): Promise<void> {
+  const rules = new Map(some.map((one) => [toHex(chunkHash(one.rules)), one.rules]));
+  await keepChunks(
+    db,
+    [...rules.values()].map((bytes) => ({ bytes, uses: 0 })),
+    nowMs,
+  );
+  const views = await viewsOf(db, some);
+  for (const { terminal, part, rules: bytes } of some) {
+    const planned = { planned_view: views.get(part) ?? 0, planned_rules: toHex(chunkHash(bytes)) };
+    await db
+      .insertInto('terminal_policies')
+      .values({ terminal_id: terminal, ...planned, ...unissued })
+      .onConflict((on) => on.column('terminal_id').doUpdateSet(planned))
+      .execute();
+  }
 }
 
 /** The number of each view, those that are new begun. */

@@ -2,17 +2,25 @@ import type { Kysely } from 'kysely';
 import type { Clock } from '#ports/clock.ts';
 import type { Intake } from '#ports/intake.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
-import { Manifests, type PolicySigning } from './manifests.ts';
+import type { RoleSigning } from '../trust/organization-trust.ts';
+import { Manifests } from './manifests.ts';
 import { RevocationFeed } from './revocations.ts';
 
 export interface PublisherParts {
   readonly organization: string;
   readonly db: Kysely<PermissionsTables>;
-  readonly clock: Clock;
-  readonly intake: Pick<Intake, 'publish'>;
+  readonly clock: Pick<Clock, 'utcMs'>;
+  readonly publish: Intake['publish'];
   /** undefined while no root names a key that is here: nothing is published then */
-  readonly signing: () => Promise<PolicySigning | undefined>;
+  readonly signing: () => Promise<RoleSigning | undefined>;
 }
+
+/** revocations handed to the broker at once */
+const revocationsAtOnce = 64;
+/** manifests, after which it is looked whether anything was revoked */
+const manifestsAtOnce = 16;
+/** messages to one terminal about what it has missed, in answer to one word of it */
+const missedAtOnce = 20;
 
 /**
  * Sends the terminals of one organization what is revoked, and their manifests. What the broker does not take is sent
@@ -24,8 +32,10 @@ export class Publisher {
   readonly #revocations: RevocationFeed;
   /** the broker may have forgotten what it kept */
   #forgotten = true;
-  /** version of the root under which everything was said last; what is said under the next one takes its place */
+  /** of the root under which everything was said; what is said under the next one takes its place */
   #rootVersion: number | undefined;
+  /** revocations up to this change were sent; undefined while that is to be found out */
+  #revokedUpTo: number | undefined;
   /** terminals whose manifest it was sent since */
   readonly #told = new Set<string>();
 
@@ -45,55 +55,90 @@ export class Publisher {
     const signing = await this.#parts.signing();
     if (!signing) return 0;
     if (this.#forgotten || this.#rootVersion !== signing.rootVersion) {
+      this.#forgotten = false;
       this.#rootVersion = signing.rootVersion;
       this.#told.clear();
-      await this.#revocations.again();
-      this.#forgotten = false;
+      this.#revokedUpTo = undefined;
     }
     const revoked = await this.#sendRevoked(signing);
     return revoked === 'away' ? 0 : revoked + (await this.#sendManifests(signing));
   }
 
-  async #sendRevoked(signing: PolicySigning): Promise<number | 'away'> {
-    let taken = 0;
-    for (;;) {
-      const next = await this.#revocations.next(this.#parts.clock.utcMs(), signing);
-      if (!next) return taken;
-      const terminals = next.documents.length > 0 ? await this.#terminals() : [];
-      for (const terminal of terminals) {
-        for (const payload of next.documents) {
-          if (!(await this.#send(terminal, 'revocation', payload))) return 'away';
-          taken += 1;
-        }
+  /**
+   * Sends a terminal that has every change up to `changeNumber` what was revoked since: what was sent while it was away
+   * is gone, and its manifest may still be to come. Where that number is not known, what was revoked ahead of manifests.
+   */
+  async sendMissed(terminal: string, changeNumber: number | undefined): Promise<void> {
+    const signing = await this.#parts.signing();
+    let after = changeNumber ?? (await this.#revocations.oldest());
+    for (let sent = 0; signing && after !== undefined && sent < missedAtOnce; ) {
+      const next = await this.#revocations.after(after, this.#parts.clock.utcMs(), signing);
+      if (!next) return;
+      for (const payload of next.documents) {
+        if (!(await this.#send(terminal, 'revocation', payload))) return;
+        sent += 1;
       }
-      await this.#revocations.sent(next.upTo);
+      after = next.upTo;
     }
   }
 
-  async #sendManifests(signing: PolicySigning): Promise<number> {
-    const { clock } = this.#parts;
-    const due = new Set(await this.#manifests.due(clock.utcMs(), false));
-    const untold = (await this.#terminals()).filter((terminal) => !this.#told.has(terminal));
+  async #sendRevoked(signing: RoleSigning): Promise<number | 'away'> {
+    // before the first policy there is nothing to revoke: that has it all
+    this.#revokedUpTo ??= await this.#revocations.oldest();
     let taken = 0;
-    for (const terminal of new Set([...due, ...untold])) {
-      const signed = await this.#manifests.sign(terminal, clock.utcMs(), signing);
-      if (!signed) continue;
-      if (!(await this.#send(terminal, 'manifest', signed.message))) return taken;
-      await this.#manifests.sent(signed);
-      this.#told.add(terminal);
-      taken += 1;
+    while (this.#revokedUpTo !== undefined) {
+      const next = await this.#revocations.after(this.#revokedUpTo, this.#parts.clock.utcMs(), signing);
+      if (!next) break;
+      const terminals = next.documents.length > 0 ? await this.#manifests.all() : [];
+      for (const payload of next.documents) {
+        for (let at = 0; at < terminals.length; at += revocationsAtOnce) {
+          const some = terminals.slice(at, at + revocationsAtOnce);
+          const sent = await Promise.all(some.map((terminal) => this.#send(terminal, 'revocation', payload)));
+          if (sent.includes(false)) return 'away';
+          taken += some.length;
+        }
+      }
+      this.#revokedUpTo = next.upTo;
     }
     return taken;
   }
 
-  /** Those that have a policy: the others open nothing. */
-  #terminals(): Promise<readonly string[]> {
-    return this.#manifests.due(this.#parts.clock.utcMs(), true);
+  async #sendManifests(signing: RoleSigning): Promise<number> {
+    const due = await this.#manifests.due(this.#parts.clock.utcMs());
+    const untold = (await this.#manifests.all()).filter((terminal) => !this.#told.has(terminal));
+    const terminals = [...new Set([...due, ...untold])];
+    let taken = 0;
+    for (let at = 0; at < terminals.length; at += manifestsAtOnce) {
+      const { sent, away } = await this.#sendSome(terminals.slice(at, at + manifestsAtOnce), signing);
+      taken += sent;
+      if (away) return taken;
+      // nobody who was suspended meanwhile waits for the rest
+      const revoked = at + manifestsAtOnce < terminals.length ? await this.#sendRevoked(signing) : 0;
+      if (revoked === 'away') return taken;
+      taken += revoked;
+    }
+    return taken;
+  }
+
+  async #sendSome(
+    terminals: readonly string[],
+    signing: RoleSigning,
+  ): Promise<{ readonly sent: number; readonly away: boolean }> {
+    const nowMs = this.#parts.clock.utcMs();
+    const signed = await Promise.all(
+      terminals.map((terminal) => this.#manifests.sign(terminal, nowMs, signing)),
+    );
+    const ready = signed.filter((one) => one !== undefined);
+    const outcomes = await Promise.all(ready.map((one) => this.#send(one.terminal, 'manifest', one.message)));
+    const sent = ready.filter((_, at) => outcomes[at]);
+    await this.#manifests.sent(sent);
+    for (const { terminal } of sent) this.#told.add(terminal);
+    return { sent: sent.length, away: sent.length < ready.length };
   }
 
   async #send(terminal: string, kind: 'manifest' | 'revocation', payload: Uint8Array): Promise<boolean> {
-    const { organization, intake } = this.#parts;
-    const outcome = await intake.publish({
+    const { organization, publish } = this.#parts;
+    const outcome = await publish({
       to: { organization, terminal },
       kind,
       payload,

@@ -1,15 +1,17 @@
 import type { Kysely } from 'kysely';
 import { type Revocation, revocationBytes } from '#core/sync/revocation.ts';
 import { encodeSigned, signDocument } from '#core/sync/signed.ts';
-import { DistributionFeed, type EffectiveHolder } from '../permissions/distribution-feed.ts';
+import { maxPayloadBytes } from '#core/sync/topics.ts';
+import { DistributionFeed } from '../permissions/distribution-feed.ts';
+import type { CardKey } from '../permissions/holder-state.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
-import type { PolicySigning } from './manifests.ts';
+import type { RoleSigning } from '../trust/organization-trust.ts';
 
 type Db = Kysely<PermissionsTables>;
+type Revoked = Pick<Revocation, 'holders' | 'cards'>;
 
-const changesAtOnce = 200;
-/** a message has no more of either */
-const most = 1_000;
+/** what is read at once, and what a document says at most, of holders and of cards */
+const most = 200;
 
 export interface NextRevocation {
   /** changes up to this number are told of by `documents` */
@@ -29,50 +31,22 @@ export class RevocationFeed {
     this.#feed = new DistributionFeed({ db: parts.db });
   }
 
-  /** What has been revoked since what was sent last; undefined where nothing has changed. */
-  async next(nowMs: number, { signers, rootVersion }: PolicySigning): Promise<NextRevocation | undefined> {
-    const revoked = await this.#sentUpTo();
-    if (revoked === undefined) return undefined;
-    const since = await this.#feed.changesSince(revoked, changesAtOnce);
-    if (since.changeNumber === revoked) return undefined;
-    const { holders, cards } = revokedOf(await this.#feed.holders(since.changed), since.removed);
+  /** What was revoked after change `since`; undefined where nothing has changed. Ask again until then. */
+  async after(since: number, nowMs: number, signing: RoleSigning): Promise<NextRevocation | undefined> {
+    const { changeNumber, holders, cards } = await this.#feed.revokedSince(since, most);
+    if (changeNumber === since) return undefined;
+    const { rootVersion } = signing;
+    const head = { organization: this.#organization, changeNumber, rootVersion, issuedAtMs: nowMs };
     const documents: Uint8Array[] = [];
     for (let at = 0; at < Math.max(holders.length, cards.length); at += most) {
-      const raw = revocationBytes({
-        organization: this.#organization,
-        changeNumber: since.changeNumber,
-        rootVersion,
-        issuedAtMs: nowMs,
-        holders: holders.slice(at, at + most),
-        cards: cards.slice(at, at + most),
-      });
-      documents.push(encodeSigned(await signDocument(raw, signers)));
+      const part = { holders: holders.slice(at, at + most), cards: cards.slice(at, at + most).map(shown) };
+      documents.push(...(await signed(head, part, signing)));
     }
-    return { upTo: since.changeNumber, documents };
+    return { upTo: changeNumber, documents };
   }
 
-  /** Nothing before the first policy: that has it all. undefined until then. */
-  async #sentUpTo(): Promise<number | undefined> {
-    const { revoked } = await this.#db.selectFrom('distribution').select('revoked').executeTakeFirstOrThrow();
-    return revoked === 0 ? this.#oldest() : revoked;
-  }
-
-  async sent(upTo: number): Promise<void> {
-    await this.#db.updateTable('distribution').set({ revoked: upTo }).execute();
-  }
-
-  /** Has everything sent again that some terminal may not have in its policy: a broker that was away may have lost it. */
-  async again(): Promise<void> {
-    const number = (await this.#oldest()) ?? 0;
-    await this.#db
-      .updateTable('distribution')
-      .set({ revoked: number })
-      .where('revoked', '>', number)
-      .execute();
-  }
-
-  /** Number of the change that every policy given to a terminal has. */
-  async #oldest(): Promise<number | undefined> {
+  /** Number of the change that every policy given to a terminal has; undefined before the first. */
+  async oldest(): Promise<number | undefined> {
     const row = await this.#db
       .selectFrom('terminal_policies')
       .select((column) => column.fn.min('change_number').as('number'))
@@ -82,19 +56,23 @@ export class RevocationFeed {
   }
 }
 
-function revokedOf(
-  holders: readonly EffectiveHolder[],
-  removed: readonly string[],
-): Pick<Revocation, 'holders' | 'cards'> {
-  const suspended = holders.filter(({ status }) => status !== 'active').map(({ holderId }) => holderId);
-  const cards = holders
-    .filter(({ status }) => status === 'active')
-    .flatMap((holder) => holder.cards)
-    .filter(({ status }) => status !== 'active')
-    .map(({ profileId, userNumber, diversifier }) => ({
-      profileId,
-      userNumber,
-      ...(diversifier === undefined ? {} : { diversifier }),
-    }));
-  return { holders: [...new Set([...suspended, ...removed])], cards };
+/** One document, or as many as it takes for none to be longer than a message can be. */
+async function signed(
+  head: Omit<Revocation, 'type' | 'format' | 'holders' | 'cards'>,
+  { holders, cards }: Revoked,
+  signing: RoleSigning,
+): Promise<readonly Uint8Array[]> {
+  const raw = revocationBytes({ ...head, holders, cards });
+  const bytes = encodeSigned(await signDocument(raw, signing.signers));
+  if (bytes.length <= maxPayloadBytes || holders.length + cards.length <= 2) return [bytes];
+  const [holder, card] = [Math.ceil(holders.length / 2), Math.ceil(cards.length / 2)];
+  const halves: readonly Revoked[] = [
+    { holders: holders.slice(0, holder), cards: cards.slice(0, card) },
+    { holders: holders.slice(holder), cards: cards.slice(card) },
+  ];
+  return (await Promise.all(halves.map((half) => signed(head, half, signing)))).flat();
+}
+
+function shown({ profileId, userNumber, diversifier }: CardKey): Revocation['cards'][number] {
+  return { profileId, userNumber, ...(diversifier !== '' && { diversifier }) };
 }

@@ -25,6 +25,7 @@ export class Organizations {
   readonly #clock: Clock;
   readonly #entropy: Entropy;
   readonly #known = new Map<string, Organization>();
+  readonly #listeners = new Set<(organization: string) => void>();
 
   constructor(parts: { readonly databases: Databases; readonly clock: Clock; readonly entropy: Entropy }) {
     this.#databases = parts.databases;
@@ -88,7 +89,15 @@ export class Organizations {
 
   async ledger(organization: OrganizationPlace): Promise<Ledger<PermissionsTables>> {
     const { clock, entropy } = { clock: this.#clock, entropy: this.#entropy };
-    return new Ledger({ db: await this.#databases.permissions(organization), clock, entropy });
+    const changed = () => {
+      for (const listener of this.#listeners) listener(organization.id);
+    };
+    return new Ledger({ db: await this.#databases.permissions(organization), clock, entropy, changed });
+  }
+
+  /** Has `listener` told of each change of an organization that takes effect by this thread. */
+  onChange(listener: (organization: string) => void): void {
+    this.#listeners.add(listener);
   }
 
   /** What was done to the platform: organizations made. */

@@ -1,8 +1,8 @@
-import type { Kysely } from 'kysely';
+import type { Kysely, SelectQueryBuilder } from 'kysely';
 import type { Holder, HolderCard } from '#core/access/policy.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
-import { readHolders, type StoredHolder } from './holder-rows.ts';
-import { cardKeyText } from './holder-state.ts';
+import { cardKeyOf, readHolders, type StoredHolder } from './holder-rows.ts';
+import { type CardKey, cardKeyText } from './holder-state.ts';
 
 /** A holder as terminals are to have it: what is suspended is suspended, whatever else is recorded. */
 export interface EffectiveHolder extends Holder {
@@ -23,6 +23,15 @@ export interface ChangesSince {
    * revocations are sent on all the same.
    */
   readonly settled: boolean;
+}
+
+/** Whom and what a policy must not let in any more, of what has changed between two change numbers. */
+export interface RevokedSince {
+  readonly changeNumber: number;
+  /** holders who are not active, or were removed */
+  readonly holders: readonly string[];
+  /** cards that are not active, or were taken off their holder and have none now */
+  readonly cards: readonly CardKey[];
 }
 
 /**
@@ -71,6 +80,101 @@ export class DistributionFeed {
     };
   }
 
+  /**
+   * What was revoked after `since`, of at most about `limit` holders and cards; ask again until nothing is new. Whatever
+   * else changes beside costs nothing.
+   */
+  async revokedSince(since: number, limit: number): Promise<RevokedSince> {
+    const head = await this.changeNumber();
+    if (head === since) return { changeNumber: head, holders: [], cards: [] };
+    const firsts = [
+      await beyond(this.#suspects(since, head).select('change_number'), limit),
+      await beyond(this.#removed(since, head).select('change_number'), limit),
+      await beyond(this.#removedCards(since, head).select('change_number'), limit),
+    ];
+    const upTo = Math.min(head, ...firsts.flat().map((row) => row.change_number));
+    const suspects = await this.#suspects(since, upTo).select('holders.holder_id').execute();
+    const holders = await this.holders(suspects.map((row) => row.holder_id));
+    const removed = await this.#removed(since, upTo).select('holder_id').execute();
+    const removedCards = await this.#removedCards(since, upTo)
+      .select(['profile_id', 'user_number', 'diversifier'])
+      .execute();
+    const active = holders.filter(({ status }) => status === 'active');
+    const inactive = holders.filter(({ status }) => status !== 'active').map(({ holderId }) => holderId);
+    return {
+      changeNumber: upTo,
+      holders: [...new Set([...inactive, ...removed.map((row) => row.holder_id)])],
+      cards: [
+        ...active.flatMap(({ cards }) =>
+          cards
+            .filter(({ status }) => status !== 'active')
+            .map(({ profileId, userNumber, diversifier = '' }) => ({ profileId, userNumber, diversifier })),
+        ),
+        ...removedCards.map(cardKeyOf),
+      ],
+    };
+  }
+
+  /** Holders who have changed and of whom, or of whose cards, something may be revoked. */
+  #suspects(since: number, upTo: number) {
+    return this.#db
+      .selectFrom('holders')
+      .where('change_number', '>', since)
+      .where('change_number', '<=', upTo)
+      .where(({ or, exists, selectFrom, eb }) =>
+        or([
+          eb('status', '<>', 'active'),
+          exists(
+            selectFrom('holder_suspensions as s')
+              .select('s.holder_id')
+              .whereRef('s.holder_id', '=', 'holders.holder_id'),
+          ),
+          exists(
+            selectFrom('cards as c')
+              .leftJoin('card_suspensions as s', (join) =>
+                join.onRef('s.profile_id', '=', 'c.profile_id').onRef('s.user_number', '=', 'c.user_number'),
+              )
+              .select('c.holder_id')
+              .whereRef('c.holder_id', '=', 'holders.holder_id')
+              .where((card) =>
+                card.or([card('c.status', '<>', 'active'), card('s.since_ms', 'is not', null)]),
+              ),
+          ),
+        ]),
+      );
+  }
+
+  #removed(since: number, upTo: number) {
+    return this.#db
+      .selectFrom('removed_holders')
+      .where('change_number', '>', since)
+      .where('change_number', '<=', upTo);
+  }
+
+  /** One that was only moved to another holder, or that a record for any card of its number covers, is left out. */
+  #removedCards(since: number, upTo: number) {
+    return this.#db
+      .selectFrom('removed_cards')
+      .where('change_number', '>', since)
+      .where('change_number', '<=', upTo)
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('cards as c')
+              .select('c.holder_id')
+              .whereRef('c.profile_id', '=', 'removed_cards.profile_id')
+              .whereRef('c.user_number', '=', 'removed_cards.user_number')
+              .where((card) =>
+                card.or([
+                  card('c.diversifier', '=', ''),
+                  card('c.diversifier', '=', card.ref('removed_cards.diversifier')),
+                ]),
+              ),
+          ),
+        ),
+      );
+  }
+
   /** At most `limit` holders whose id comes after `after`. */
   async page(after: string, limit: number): Promise<readonly EffectiveHolder[]> {
     return (await this.recorded(after, limit)).map(effective);
@@ -112,6 +216,20 @@ export class DistributionFeed {
     };
     return Math.min(await nth('holders'), await nth('removed_holders'));
   }
+}
+
+type Numbered = SelectQueryBuilder<
+  PermissionsTables,
+  'holders' | 'removed_holders' | 'removed_cards',
+  { change_number: number }
+>;
+
+/** The first of `rows` that is too much; all changes of its number are told together. */
+function beyond<T extends 'holders' | 'removed_holders' | 'removed_cards'>(
+  rows: SelectQueryBuilder<PermissionsTables, T, { change_number: number }>,
+  limit: number,
+): Promise<readonly { change_number: number }[]> {
+  return (rows as Numbered).orderBy('change_number').offset(limit).limit(1).execute();
 }
 
 export function effective({ holderId, state, suspended, suspendedCards }: StoredHolder): EffectiveHolder {

@@ -112,7 +112,7 @@ export async function writeHolder(
   const kept = new Map((after?.cards ?? []).map((card) => [cardKeyText(card), card]));
   const known = new Map((before?.cards ?? []).map((card) => [cardKeyText(card), card]));
   for (const [key, card] of known) {
-    if (!kept.has(key)) await deleteCard(db, holderId, card);
+    if (!kept.has(key)) await removeCard(change, holderId, card);
   }
   for (const [key, card] of kept) {
     const old = known.get(key);
@@ -243,14 +243,32 @@ async function keepSuspended(db: Db, holderIds: readonly string[], card?: CardKe
     .execute();
 }
 
-async function deleteCard(db: Db, holderId: string, card: CardKey): Promise<void> {
+async function removeCard(
+  { db, changeNumber }: Change<PermissionsTables>,
+  holderId: string,
+  card: CardKey,
+): Promise<void> {
   await keepSuspended(db, [holderId], card);
-  await db
+  const { profileId, userNumber, diversifier } = card;
+  const removed = await db
     .deleteFrom('cards')
-    .where('profile_id', '=', card.profileId)
-    .where('user_number', '=', card.userNumber)
-    .where('diversifier', '=', card.diversifier)
+    .where('profile_id', '=', profileId)
+    .where('user_number', '=', userNumber)
+    .where('diversifier', '=', diversifier)
     .where('holder_id', '=', holderId)
+    .executeTakeFirst();
+  if (removed.numDeletedRows === 0n) return;
+  await db
+    .insertInto('removed_cards')
+    .values({
+      profile_id: profileId,
+      user_number: userNumber,
+      diversifier,
+      change_number: changeNumber,
+    })
+    .onConflict((at) =>
+      at.columns(['profile_id', 'user_number', 'diversifier']).doUpdateSet({ change_number: changeNumber }),
+    )
     .execute();
 }
 
@@ -293,7 +311,7 @@ function cardOf(row: PermissionsTables['cards']): CardState {
   return { ...cardKeyOf(row), status: row.status, keyVersion: row.key_version };
 }
 
-function cardKeyOf(
+export function cardKeyOf(
   row: Pick<PermissionsTables['cards'], 'profile_id' | 'user_number' | 'diversifier'>,
 ): CardKey {
   return { profileId: row.profile_id, userNumber: row.user_number, diversifier: row.diversifier };

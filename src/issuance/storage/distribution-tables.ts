@@ -1,7 +1,8 @@
+import { type LeaseTables, makeLeaseTables } from './lease-tables.ts';
 import type { TableMaker } from './tables.ts';
 
 /** What is distributed to terminals. All but `terminal_places` and the numbers in `terminal_policies` can be built anew. */
-export interface DistributionTables {
+export interface DistributionTables extends LeaseTables {
   /** one row */
   distribution: {
     one: number;
@@ -9,8 +10,6 @@ export interface DistributionTables {
     taken: number;
     /** what the plan in `terminal_policies` was made of */
     plan_key: string;
-    /** revocations up to this number were sent */
-    revoked: number;
   };
   /** places of each terminal by the names of the rules; JSON */
   terminal_places: {
@@ -69,12 +68,9 @@ export interface DistributionTables {
 }
 
 export async function makeDistributionTables(tables: TableMaker): Promise<void> {
-  await tables.table(
-    'distribution',
-    { one: 'integer', taken: 'integer', plan_key: 'text', revoked: 'integer' },
-    ['one'],
-  );
-  await tables.row('distribution', { one: 1, taken: 0, plan_key: '', revoked: 0 });
+  await makeLeaseTables(tables);
+  await tables.table('distribution', { one: 'integer', taken: 'integer', plan_key: 'text' }, ['one']);
+  await tables.row('distribution', { one: 1, taken: 0, plan_key: '' });
   await tables.table(
     'terminal_places',
     { terminal_id: 'text', doors: 'text', zones: 'text', services: 'text', change_number: 'integer' },

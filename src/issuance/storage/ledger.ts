@@ -56,11 +56,19 @@ export class Ledger<T extends CommonTables> {
   readonly db: Kysely<T>;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
+  readonly #changed: () => void;
 
-  constructor(parts: { readonly db: Kysely<T>; readonly clock: Clock; readonly entropy: Entropy }) {
+  /** `changed`: told after each change that took effect */
+  constructor(parts: {
+    readonly db: Kysely<T>;
+    readonly clock: Clock;
+    readonly entropy: Entropy;
+    readonly changed?: () => void;
+  }) {
     this.db = parts.db;
     this.#clock = parts.clock;
     this.#entropy = parts.entropy;
+    this.#changed = parts.changed ?? (() => undefined);
   }
 
   /**
@@ -69,7 +77,9 @@ export class Ledger<T extends CommonTables> {
    */
   async change<R>(actor: Actor, action: (change: Change<T>) => Promise<R>): Promise<R> {
     try {
-      return await this.#change(actor, action);
+      const result = await this.#change(actor, action);
+      this.#changed();
+      return result;
     } catch (error) {
       if (error instanceof Abandoned) return error.outcome as R;
       throw error;

@@ -80,6 +80,8 @@ export interface PermissionsTables extends CommonTables, DistributionTables {
   card_suspensions: SuspensionColumns & CardKeyColumns & { with_holder: string | null };
   /** so that whoever distributes learns of them; a holder who comes back leaves it */
   removed_holders: { holder_id: string; change_number: number };
+  /** the same of cards taken off a holder; one that somebody has again leaves it as well, by not being looked at */
+  removed_cards: CardKeyColumns & { change_number: number };
   rules: {
     version: number;
     in_force_from_ms: number;

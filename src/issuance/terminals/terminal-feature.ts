@@ -5,6 +5,8 @@ import type { Clock } from '#ports/clock.ts';
 import type { Intake, TakenMessage } from '#ports/intake.ts';
 import type { Organizations } from '../organizations/organizations.ts';
 import type { Services } from '../services.ts';
+import type { Leases } from '../storage/lease.ts';
+import type { OrganizationTrust } from '../trust/organization-trust.ts';
 import type { Admission, TerminalPeer } from './admission.ts';
 
 /** What the gateway to terminals gives each of its features. */
@@ -16,6 +18,9 @@ export interface GatewayContext {
   /** Tells one terminal something; resolves to `away` before the broker is reached. */
   readonly publish: Intake['publish'];
   readonly admission: Admission;
+  /** whom the terminals of an organization believe; rejects with faults of key files */
+  readonly trust: (organization: string) => Promise<OrganizationTrust>;
+  readonly leases: Leases;
   /** who shows a verified certificate of a terminal; undefined for anybody else */
   readonly peer: (request: FastifyRequest) => TerminalPeer | undefined;
 }
@@ -27,6 +32,8 @@ export interface TerminalFeature {
    * some could not be kept; a fault of one organization must keep nothing of another from being kept.
    */
   readonly takes?: { readonly [kind in UpKind]?: (messages: readonly TakenMessage[]) => Promise<void> };
+  /** Something of an organization has changed: told at once, and of changes by other processes within a second. */
+  readonly changed?: (organization: string) => Promise<void>;
   /** The broker is reached: it may have forgotten everything it kept for terminals. */
   readonly connected?: () => void;
   /** Adds what terminals ask for over HTTPS. */

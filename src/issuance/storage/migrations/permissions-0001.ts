@@ -94,6 +94,12 @@ async function makeHolders(tables: TableMaker): Promise<void> {
   ]);
   await tables.table('removed_holders', { holder_id: 'text', change_number: 'integer' }, ['holder_id']);
   await tables.index('removed_by_change', 'removed_holders', ['change_number', 'holder_id']);
+  await tables.table('removed_cards', { ...cardKey, change_number: 'integer' }, [
+    'profile_id',
+    'user_number',
+    'diversifier',
+  ]);
+  await tables.index('removed_cards_by_change', 'removed_cards', ['change_number']);
 }
 
 async function makePlans(tables: TableMaker): Promise<void> {
