@@ -3,6 +3,7 @@ import { link, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { destination, type Logger, pino } from 'pino';
+import { SealedHeadsFile } from '#adapters/keyfile/sealed-heads.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
@@ -11,6 +12,7 @@ import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import { unreadable } from '#core/file-fault.ts';
 import type { Clock } from '#ports/clock.ts';
+import type { SealedHeads } from '#ports/sealed-heads.ts';
 import type { Signing } from '#ports/signing.ts';
 import { OneTimePasswords } from './administrators/one-time-passwords.ts';
 import { Passwords } from './administrators/passwords.ts';
@@ -43,6 +45,7 @@ export interface Issuance {
   /** signs the audit journals */
   readonly signing: Signing;
   readonly leases: Leases;
+  readonly sealedHeads: SealedHeads;
   readonly metrics: Metrics;
 }
 
@@ -77,7 +80,8 @@ export async function openIssuance(
   });
   const signing = await openDeviceKey(config.stateDirectory);
   const leases = leasesOf({ shared: config.database.kind === 'postgres', clock, entropy });
-  return { config, clock, databases, organizations, services, signing, leases, metrics };
+  const sealedHeads = new SealedHeadsFile(join(config.stateDirectory, 'sealed-heads.json'));
+  return { config, clock, databases, organizations, services, signing, leases, sealedHeads, metrics };
 }
 
 /** Runs the server that `configFile` describes until SIGTERM or SIGINT. */
@@ -157,13 +161,13 @@ export async function runIssuance(configFile: string): Promise<void> {
 }
 
 /** Signs the heads of all audit journals. */
-async function sealAll(
-  { organizations, services, signing, clock }: Issuance,
-  faults: OrganizationFaults,
-): Promise<void> {
-  await (await organizations.platformAudit()).seal(signing, clock);
+async function sealAll(issuance: Issuance, faults: OrganizationFaults): Promise<void> {
+  const { organizations, services, sealedHeads: heads } = issuance;
+  await faults.each([{ id: 'platform' }], async () =>
+    (await organizations.platformAudit()).seal({ ...issuance, heads }),
+  );
   await faults.each(await organizations.list(), async ({ id }) =>
-    (await services.find(id))?.audit.seal(signing, clock),
+    (await services.find(id))?.audit.seal({ ...issuance, heads }),
   );
 }
 

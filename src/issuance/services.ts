@@ -64,7 +64,7 @@ async function servicesOf(organization: Organization, parts: ServicesParts) {
     signIn: new SignIn({ ...accounts, alarm }),
     principals: new Principals({ ledger, clock, entropy }),
     sites: new Sites({ ledger }),
-    audit: new AuditJournal({ db: ledger.db as unknown as Kysely<CommonTables> }),
+    audit: new AuditJournal({ db: ledger.db as unknown as Kysely<CommonTables>, name: organization.id }),
     holders: new Holders({ ledger }),
     rules: new RulesVersions({ organization: organization.id, ledger }),
     changeSets: new ChangeSets({ ledger, entropy }),

@@ -4,14 +4,19 @@ import { join } from 'node:path';
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SealedHeadsFile } from '#adapters/keyfile/sealed-heads.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import type { Credentials } from '#issuance/administrators/administrators.ts';
 import { AuditJournal } from '#issuance/audit/audit-journal.ts';
 import type { CommonTables } from '#issuance/storage/common-tables.ts';
+import type { Signing } from '#ports/signing.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
 import { commissioner, makeOrganization, shownByApp } from './organization-bench.ts';
 
 type Bench = Awaited<ReturnType<typeof makeOrganization>>;
+
+const journalOf = (bench: Bench) =>
+  new AuditJournal({ db: bench.ledger.db as unknown as Kysely<CommonTables>, name: bench.organization.id });
 
 describe.each(databaseRigs)('administrators on $name', ({ start }) => {
   let rig: StartedRig;
@@ -125,7 +130,7 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
         organization: 'city',
         administrator: id,
       });
-      const journal = new AuditJournal({ db: city.ledger.db as unknown as Kysely<CommonTables> });
+      const journal = journalOf(city);
       const page = await journal.page({ before: Number.MAX_SAFE_INTEGER, limit: 30 });
       const own = page.filter(({ body }) => body.by === id && body.action === 'sign-in-refused');
       expect(own.map(({ body }) => body.tries)).toEqual([16, 8, 4, 2, 1]);
@@ -199,7 +204,7 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
       organization: 'city',
       administrator: 'glass',
     });
-    const journal = new AuditJournal({ db: city.ledger.db as unknown as Kysely<CommonTables> });
+    const journal = journalOf(city);
     const [entry] = await journal.page({ before: Number.MAX_SAFE_INTEGER, limit: 1 });
     expect(entry?.body.action).toBe('break-glass-signed-in');
   });
@@ -236,7 +241,7 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
     expect(await known()).toEqual([true, true, true]);
     await city.administrators.update('goro', await revision(), { roles: ['auditor'] }, commissioner);
     expect(await known()).toEqual([false, false, true]);
-    const journal = new AuditJournal({ db: city.ledger.db as unknown as Kysely<CommonTables> });
+    const journal = journalOf(city);
     const [entry] = await journal.page({ before: Number.MAX_SAFE_INTEGER, limit: 1 });
     expect(entry?.body.revokedTokens).toEqual([first.apiToken.id, second.apiToken.id].sort());
   });
@@ -265,16 +270,81 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
   });
 
   describe('the audit journal', () => {
-    const journal = (bench: Bench) =>
-      new AuditJournal({ db: bench.ledger.db as unknown as Kysely<CommonTables> });
+    const sealingWith = (signing: Signing, folder: string, heads = 'heads.json') => ({
+      signing,
+      clock: city.clock,
+      heads: new SealedHeadsFile(join(folder, heads)),
+    });
+
+    it('is not signed where somebody wrote it anew, whatever he did to its checkpoints', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'kazasu-key-'));
+      const signing = await openDeviceKey(folder);
+      const town = await makeOrganization(rig, 'town');
+      const { db } = town.ledger;
+      const act = (bench: Bench, name: string) =>
+        bench.principals.makeApiToken({ name, scopes: [], days: 1 }, commissioner);
+      await act(town, 'first');
+      const forged = await makeOrganization(await start(), 'town');
+      for (const name of ['another', 'and another']) await act(forged, name);
+      expect(await journalOf(town).seal(sealingWith(signing, folder))).toBe(true);
+      await act(town, 'second');
+      const rows = {
+        audit: await forged.ledger.db.selectFrom('audit').selectAll().execute(),
+        state: await forged.ledger.db.selectFrom('server_state').selectAll().executeTakeFirstOrThrow(),
+      };
+      await forged.databases.stop();
+      for (const table of ['audit', 'audit_personal', 'audit_checkpoints'] as const) {
+        await db.deleteFrom(table).execute();
+      }
+      await db.insertInto('audit').values(rows.audit).execute();
+      await db.updateTable('server_state').set(rows.state).execute();
+      // also after a restart, and with a checkpoint of his own making
+      await db
+        .insertInto('audit_checkpoints')
+        .values({
+          sequence: rows.state.audit_sequence,
+          raw: Buffer.from('{}'),
+          signature: new Uint8Array(64),
+        })
+        .execute();
+      await expect(journalOf(town).seal(sealingWith(signing, folder))).rejects.toMatchObject({
+        code: 'journal-broken',
+      });
+      // one cut off, or whose entries do not follow one another, is not signed either
+      await db.deleteFrom('audit').where('sequence', '=', 1).execute();
+      await expect(journalOf(town).seal(sealingWith(signing, folder, 'none.json'))).rejects.toMatchObject({
+        code: 'journal-broken',
+      });
+      await town.databases.stop();
+      rmSync(folder, { recursive: true });
+    });
+
+    it('replaces a checkpoint that its key has not signed', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'kazasu-key-'));
+      const signing = await openDeviceKey(folder);
+      const { db } = university.ledger;
+      await make(university, 'taro', ['organization-admin']);
+      const { audit_sequence: sequence } = await db
+        .selectFrom('server_state')
+        .selectAll()
+        .executeTakeFirstOrThrow();
+      await db
+        .insertInto('audit_checkpoints')
+        .values({ sequence, raw: Buffer.from('{}'), signature: new Uint8Array(64) })
+        .execute();
+      expect(await journalOf(university).seal(sealingWith(signing, folder))).toBe(true);
+      expect((await journalOf(university).verify([signing.publicKey()])).sound).toBe(true);
+      rmSync(folder, { recursive: true });
+    });
 
     it('verifies, and names what was changed, cut off or taken out', async () => {
       const folder = mkdtempSync(join(tmpdir(), 'kazasu-key-'));
       const signing = await openDeviceKey(folder);
-      expect(await journal(city).seal(signing, city.clock)).toBe(true);
-      expect(await journal(city).seal(signing, city.clock)).toBe(false);
+      const sealing = sealingWith(signing, folder);
+      expect(await journalOf(city).seal(sealing)).toBe(true);
+      expect(await journalOf(city).seal(sealing)).toBe(false);
       const keys = [signing.publicKey()];
-      const report = await journal(city).verify(keys);
+      const report = await journalOf(city).verify(keys);
       expect(report.findings).toEqual([]);
       expect(report.entries).toBeGreaterThan(20);
       expect(report.chains[0]?.segments[0]?.signedThrough).toBe(report.entries);
@@ -286,18 +356,18 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
         .executeTakeFirstOrThrow();
       const altered = Buffer.from(Buffer.from(third.raw).toString().replace('"by":"', '"by":"x'));
       await db.updateTable('audit').set({ raw: altered }).where('sequence', '=', 3).execute();
-      expect((await journal(city).verify(keys)).findings).toMatchObject([
+      expect((await journalOf(city).verify(keys)).findings).toMatchObject([
         { kind: 'entry-changed', fromSequence: 3 },
       ]);
       await db.deleteFrom('audit').where('sequence', '=', 3).execute();
-      expect((await journal(city).verify(keys)).findings[0]).toMatchObject({
+      expect((await journalOf(city).verify(keys)).findings[0]).toMatchObject({
         kind: 'entries-missing',
         fromSequence: 3,
       });
       await db.insertInto('audit').values(third).execute();
-      expect((await journal(city).verify(keys)).sound).toBe(true);
+      expect((await journalOf(city).verify(keys)).sound).toBe(true);
       await db.deleteFrom('audit').where('sequence', '>', 10).execute();
-      expect((await journal(city).verify([])).findings.map(({ kind }) => kind)).toContain('end-missing');
+      expect((await journalOf(city).verify([])).findings.map(({ kind }) => kind)).toContain('end-missing');
       rmSync(folder, { recursive: true });
     });
   });

@@ -281,6 +281,26 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     expect(good).toEqual([false, false, true, true]);
   });
 
+  it('makes no more certificates than are due, whatever keys come', async () => {
+    const own = new Device();
+    const first = await bench.terminals.enrol('lobby', {
+      secret: (await prepare()).secret,
+      claim: await own.claim(),
+    });
+    const renew = async (days: number) => {
+      bench.clock.advance(days * day);
+      own.key = new TestKey();
+      return bench.terminals.renew('lobby', { shown: serialOf(first), claim: await own.claim() });
+    };
+    const early = { kind: 'refused', reason: 'early' };
+    expect(await renew(180)).toEqual(early);
+    expect((await renew(3)).kind).toBe('certified');
+    expect(await renew(0.9)).toEqual(early);
+    // the answer was lost, and so was the key
+    expect((await renew(0.2)).kind).toBe('certified');
+    expect(await bench.register.list()).toMatchObject([{ terminal: 'lobby', state: 'enrolled' }]);
+  });
+
   it('renews for nobody else, and not with another key for the journal', async () => {
     const first = await bench.terminals.enrol('lobby', {
       secret: (await prepare()).secret,
@@ -462,6 +482,8 @@ describe('what devices ask over HTTPS', () => {
     server.show({ ...shown, serialNumber: newCertificateSerial(entropy.bytes(16)) });
     expect((await server.post('renewal', renewal)).status).toBe(401);
     server.show(shown);
+    expect((await server.post('renewal', renewal)).status).toBe(503);
+    server.bench.clock.advance(200 * day);
     expect((await server.post('renewal', renewal)).status).toBe(200);
     server.bench.admission.shut(
       'city',

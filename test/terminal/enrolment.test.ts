@@ -197,6 +197,17 @@ describe('enrolment of a device', () => {
     };
   }
 
+  /** As if all certificates were made 200 days before: half of their life is over. */
+  const age = () =>
+    server.ledger.db
+      .updateTable('certificates')
+      .set((row) => ({
+        not_before_ms: row('not_before_ms', '-', 200 * day),
+        not_after_ms: row('not_after_ms', '-', 200 * day),
+      }))
+      .where('not_before_ms', '>', Date.now() - day)
+      .execute();
+
   const steps = [1, 2, 3, 4, 5, 6].flatMap((step) => [false, true].map((after) => ({ step, after })));
 
   it.each(steps)(
@@ -217,12 +228,14 @@ describe('enrolment of a device', () => {
     'renews after a crash (step $step, after it: $after), and never loses what it has',
     async ({ step, after }) => {
       const identity = await device().enrol(await enrolmentFile());
+      await age();
       const crashed = device(dying(step, after)).renew(identity);
       const files = new IdentityFiles(join(directory, 'identity'));
       if (step < 5 || !after) await expect(crashed).rejects.toThrow('power cut');
       else await crashed.catch(() => undefined);
       const present = await files.identity();
       if (!present) throw new Error('the identity is lost');
+      await age();
       const renewed = await device().renew(present);
       expect(renewed.privateKey).not.toBe(identity.privateKey);
       expect(await files.identity()).toEqual(renewed);

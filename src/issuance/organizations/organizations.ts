@@ -102,7 +102,8 @@ export class Organizations {
 
   /** What was done to the platform: organizations made. */
   async platformAudit(): Promise<AuditJournal> {
-    return new AuditJournal({ db: (await this.#databases.platform()) as unknown as Kysely<CommonTables> });
+    const db = (await this.#databases.platform()) as unknown as Kysely<CommonTables>;
+    return new AuditJournal({ db, name: 'the platform' });
   }
 
   async #platformLedger() {

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { Fault } from '#core/fault.ts';
 import type { TerminalDevice } from '#core/sync/presence.ts';
 import { terminalName } from '#core/sync/terminal-identity.ts';
@@ -107,11 +108,10 @@ export class TerminalRegister {
     const { ledger, clock } = this.#parts;
     const nowMs = clock.utcMs();
     const terminals = await ledger.db.selectFrom('terminals').selectAll().orderBy('terminal_id').execute();
-    const enrolments = await ledger.db.selectFrom('enrolments').selectAll().execute();
-    const certificates = await ledger.db
-      .selectFrom('certificates')
-      .select(['terminal_id', 'not_after_ms', 'revoked_at_ms'])
-      .execute();
+    const enrolments = new Map(
+      (await ledger.db.selectFrom('enrolments').selectAll().execute()).map((row) => [row.terminal_id, row]),
+    );
+    const certificates = await this.#certificates(nowMs);
     const states = new Map(
       (await ledger.db.selectFrom('terminal_states').selectAll().execute()).map((row) => [
         row.terminal_id,
@@ -124,22 +124,26 @@ export class TerminalRegister {
     );
     return terminals.map(({ terminal_id: terminal, name }) => {
       const presence = states.get(terminal);
-      const own = certificates.filter(({ terminal_id }) => terminal_id === terminal);
-      const until = own
-        .filter((row) => row.revoked_at_ms === null && row.not_after_ms > nowMs)
-        .map((row) => row.not_after_ms);
-      const open = enrolments.find(
-        (row) => row.terminal_id === terminal && row.serial_number === null && row.expires_at_ms > nowMs,
-      );
+      const until = certificates.get(terminal);
+      const enrolment = enrolments.get(terminal);
+      const open = enrolment?.serial_number === null && enrolment.expires_at_ms > nowMs && enrolment;
       return {
         terminal,
         name,
-        state: until.length > 0 ? 'enrolled' : own.length > 0 ? 'shut' : 'waiting',
+        state: until === undefined ? 'waiting' : until === null ? 'shut' : 'enrolled',
         ...(open && { enrolmentUntilMs: open.expires_at_ms }),
-        ...(until.length > 0 && { certificateUntilMs: Math.max(...until) }),
+        ...(typeof until === 'number' && { certificateUntilMs: until }),
         ...(presence && { presence }),
       };
     });
+  }
+
+  /** By terminal, until when its certificate is good; null where it has none that is good any more. */
+  async #certificates(nowMs: number): Promise<ReadonlyMap<string, number | null>> {
+    const { rows } = await sql<{ terminal_id: string; until: number | null }>`
+      select terminal_id, max(case when revoked_at_ms is null and not_after_ms > ${nowMs} then not_after_ms end) as until
+      from certificates group by terminal_id`.execute(this.#parts.ledger.db);
+    return new Map(rows.map(({ terminal_id, until }) => [terminal_id, until]));
   }
 }
 

@@ -8,7 +8,7 @@ import {
 } from '#core/sync/enrolment.ts';
 import type { Admission, TerminalPeer } from './admission.ts';
 import type { KeyClaim } from './terminal-certificates.ts';
-import type { Certification, Terminals } from './terminals.ts';
+import { againAfterMs, type Certification, type Terminals } from './terminals.ts';
 
 export interface TerminalRoutesParts {
   /** undefined where there is no such organization */
@@ -25,6 +25,7 @@ const refusals = {
   malformed: [400, 'The request is not as the interface describes it'],
   // no word of which it was: a guess must learn nothing
   refused: [403, 'This enrolment is refused: ask for a new one'],
+  early: [503, 'Half of the life of the certificate must be over: try again later'],
   certificate: [401, 'A certificate of a terminal is needed that is not revoked'],
 } as const;
 
@@ -61,7 +62,8 @@ export function addTerminalRoutes(app: FastifyInstance, parts: TerminalRoutesPar
         { organization, terminal, reason: result?.reason ?? 'organization' },
         'renewal refused',
       );
-      return refuse(reply, 'refused');
+      if (result?.reason !== 'early') return refuse(reply, 'refused');
+      return refuse(reply.header('retry-after', String(againAfterMs / 1_000)), 'early');
     }
     return reply.send(answer(result, parts));
   });

@@ -18,7 +18,10 @@ export interface TerminalsParts {
 /** What becomes of a device's request: its certificate with those above it (DER), or a refusal. */
 export type Certification =
   | { readonly kind: 'certified'; readonly chain: readonly Uint8Array[] }
-  | { readonly kind: 'refused'; readonly reason: 'secret' | 'keys' | 'revoked' };
+  | { readonly kind: 'refused'; readonly reason: 'secret' | 'keys' | 'revoked' | 'early' };
+
+/** a terminal that was given a certificate and shows the one before gets no third so soon */
+export const againAfterMs = 86_400_000;
 
 /** How devices become the terminals of one organization, and stay so. */
 export class Terminals {
@@ -76,8 +79,9 @@ export class Terminals {
   }
 
   /**
-   * Gives a terminal that shows a good certificate the next one. The one it shows stays good, so that an answer that was
-   * lost strands nobody; any other is revoked.
+   * Gives a terminal that shows a good certificate the next one, where half of its life is over: else whoever has the
+   * key of one terminal could have the server make them without end. The one it shows stays good, so that an answer that
+   * was lost strands nobody; any other is revoked.
    */
   async renew(
     terminal: string,
@@ -92,6 +96,7 @@ export class Terminals {
       return { kind: 'refused', reason: 'keys' };
     const given = await this.#given(terminal, keys.keyId);
     if (given) return { kind: 'certified', chain: certificates.chain(given) };
+    if (!(await this.#isDue(present))) return { kind: 'refused', reason: 'early' };
     const made = await certificates.make(terminal, keys);
     const actor: Actor = { id: `terminal:${terminal}`, via: 'server' };
     const result = await ledger.change<Certification | { readonly shut: readonly string[] }>(
@@ -144,6 +149,20 @@ export class Terminals {
     const given = await this.#parts.certificates.good(serialNumber);
     if (given?.key_id !== keyId) return { kind: 'refused', reason: 'secret' };
     return { kind: 'certified', chain: this.#parts.certificates.chain(given.certificate) };
+  }
+
+  async #isDue(present: PermissionsTables['certificates']): Promise<boolean> {
+    const nowMs = this.#parts.clock.utcMs();
+    const { terminal_id, not_before_ms: from, not_after_ms: until } = present;
+    if (nowMs < (from + until) / 2) return false;
+    const newer = await this.#parts.ledger.db
+      .selectFrom('certificates')
+      .select('serial_number')
+      .where('terminal_id', '=', terminal_id)
+      .where('revoked_at_ms', 'is', null)
+      .where('not_before_ms', '>', Math.max(from, nowMs - againAfterMs))
+      .executeTakeFirst();
+    return newer === undefined;
   }
 
   /** The certificate that these keys were given before. */
