@@ -1,3 +1,8 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Role } from '#issuance/administrators/roles.ts';
@@ -17,6 +22,7 @@ const taro = { groups: ['staff'], cards: [{ profileId: 'type-a', userNumber: 'US
 
 describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => {
   let rig: StartedRig;
+  let folder: string;
   let city: Awaited<ReturnType<typeof makeOrganization>>;
   let server: HttpServer;
   let url: string;
@@ -25,6 +31,7 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
 
   beforeAll(async () => {
     rig = await start();
+    folder = mkdtempSync(join(tmpdir(), 'kazasu-http-'));
     city = await makeOrganization(rig, 'city');
     await city.organizations.create({ id: 'university', name: '大学' }, commissioner);
     const services = new Services({
@@ -39,7 +46,8 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
         await city.organizations.list();
       },
       version: '1.2.3',
-      lists: { directory: '', look: () => undefined },
+      lists: { directory: folder, look: () => undefined },
+      requestTimeoutMs: 1_000,
     });
     url = await server.start({ host: '127.0.0.1', port: 0 });
     admin = await signIn('admin', ['organization-admin']);
@@ -50,6 +58,7 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
     await server.stop();
     await city.databases.stop();
     await rig.stop();
+    rmSync(folder, { recursive: true });
   });
 
   const call = async (
@@ -294,6 +303,23 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
     };
     expect(items.map(({ body }) => body.action)).toContain('api-token-revoked');
     expect(items).toHaveLength(5);
+  });
+
+  it('gives a long list the time it takes, and cuts off any other request that does not come', async () => {
+    const begin = (path: string, type: string) => {
+      const headers = { authorization: `Bearer ${admin}`, 'content-type': type };
+      return request(`${url}/api/v1/organizations/city${path}`, { method: 'POST', headers });
+    };
+    const list = begin('/lists?mode=delta', 'text/csv');
+    const answer = once(list, 'response') as Promise<[IncomingMessage]>;
+    list.write('user_number,holder\n');
+    const slow = begin('/holders/search', 'application/json');
+    slow.write('{');
+    const [cut] = await once(slow, 'error');
+    expect(cut).toMatchObject({ code: 'ECONNRESET' });
+    list.end('USER0001,taro\n');
+    const [{ statusCode }] = await answer;
+    expect(statusCode).toBe(202);
   });
 
   it('refuses what is too large, not JSON, or of no route', async () => {

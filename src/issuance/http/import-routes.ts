@@ -20,6 +20,7 @@ export interface ListIntake {
 
 const tag = 'lists';
 const longestList = 512 * 1_048_576;
+const silentMs = 60_000;
 const formats = { 'text/csv': 'csv', 'application/x-ndjson': 'ndjson' } as const;
 const params = z.object({ list: z.string().regex(/^[0-9a-f]{16}$/) });
 const preview = z.object({
@@ -100,6 +101,7 @@ function addReceiving(routes: Routes, { directory, look }: ListIntake): void {
       answer: listAnswer,
       status: 202,
       bodyLimit: longestList,
+      mayTakeLong: true,
     },
     async ({ services, principal, query: { mode, goodLines, inForceFrom }, request }) => {
       const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim() ?? '';
@@ -107,6 +109,8 @@ function addReceiving(routes: Routes, { directory, look }: ListIntake): void {
       if (!format || !(request.body instanceof Readable) || (goodLines && mode === 'complete')) {
         return { refuse: 'request-invalid' };
       }
+      // slow is no fault, silent is one
+      request.raw.setTimeout(silentMs, () => request.raw.destroy());
       const id = services.lists.newId();
       const folder = join(directory, services.organization.id);
       if (!(await keep(request.body, folder, id))) return { refuse: 'too-large' };

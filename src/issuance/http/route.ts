@@ -55,6 +55,14 @@ export interface RouteDescription<
   /** an Idempotency-Key is heeded: not where the answer has a secret that must not be stored */
   readonly idempotent?: boolean;
   readonly bodyLimit?: number;
+  /** the body may take far longer to come than that of other requests, as long as it comes */
+  readonly mayTakeLong?: boolean;
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    mayTakeLong?: boolean;
+  }
 }
 
 const callers = new WeakMap<FastifyRequest, { services: OrganizationServices; principal: Principal }>();
@@ -81,11 +89,13 @@ export class Routes {
     handle: (call: Call<z.output<P>, z.output<B>, z.output<Q>>) => Promise<Answer<z.input<T>>>,
   ): void {
     const { method, url, summary, tag, scope, params, body, query, answer, bodyLimit } = description;
+    const { mayTakeLong = false } = description;
     const status = answer ? (description.status ?? 200) : 204;
     this.#app.route({
       method,
       url: `/api/v1/organizations/:organization${url}`,
       ...(bodyLimit !== undefined && { bodyLimit }),
+      config: { mayTakeLong },
       schema: {
         summary,
         tags: [tag],

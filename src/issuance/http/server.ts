@@ -33,6 +33,8 @@ export interface HttpServerParts {
   /** rejects while a database does not answer */
   readonly checkHealth: () => Promise<void>;
   readonly lists: ListIntake;
+  /** within which a request must have come, but for lists */
+  readonly requestTimeoutMs?: number;
   /** With which status a request was answered, and how long that took; for metrics. */
   readonly answered?: (status: number, seconds: number) => void;
   readonly version: string;
@@ -40,6 +42,8 @@ export interface HttpServerParts {
 
 const bodyLimit = 262_144;
 const requestTimeoutMs = 30_000;
+/** of a request that may take longest: a long list over a slow line */
+const longestRequestMs = 3_600_000;
 
 /** The HTTP interface of the server for administrators and other systems; docs/issuance.md says what it offers. */
 export class HttpServer {
@@ -78,7 +82,7 @@ export class HttpServer {
       // the address of a request may have the id of a person in it
       logController: new LogController({ disableRequestLogging: true }),
       bodyLimit,
-      requestTimeout: requestTimeoutMs,
+      requestTimeout: longestRequestMs,
       forceCloseConnections: 'idle',
       ...(tls && {
         https: {
@@ -92,6 +96,8 @@ export class HttpServer {
     app.setSerializerCompiler(serializerCompiler);
     app.setErrorHandler(answerError);
     app.setNotFoundHandler((_request, reply) => refuse(reply, 'not-there'));
+    app.server.headersTimeout = requestTimeoutMs;
+    app.addHook('onRequest', async (request) => limitTime(request, this.#parts.requestTimeoutMs));
     app.addHook('onSend', async (_request, reply) => {
       reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     });
@@ -145,6 +151,15 @@ export class HttpServer {
     });
     app.get('/api/v1/openapi.json', { schema: { hide: true } as object }, async () => app.swagger());
   }
+}
+
+/** Cuts off whoever does not send a request to its end in time; how long the answer takes does not count. */
+function limitTime({ raw, routeOptions }: FastifyRequest, limitMs = requestTimeoutMs): void {
+  if (raw.complete || routeOptions.config.mayTakeLong) return;
+  const timer = setTimeout(() => {
+    if (!raw.complete) raw.destroy();
+  }, limitMs);
+  raw.once('close', () => clearTimeout(timer));
 }
 
 /** What was asked, without the address that was asked for: it has ids of people in it. */
