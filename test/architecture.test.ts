@@ -40,6 +40,7 @@ const layers: readonly Layer[] = [
   { folder: 'issuance/brokers', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/authority-files.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/trust-files.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
+  { folder: 'issuance/enrolment-file.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance', layers: ['core', 'ports', 'issuance'] },
   { folder: 'web', layers: ['core', 'web'] },
   {

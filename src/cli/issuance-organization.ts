@@ -33,8 +33,13 @@ export function registerIssuanceOrganization(issuance: Command): void {
     .action(async (id: string | undefined, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<{ config: string; name?: string; json?: boolean }>();
       const output = createOutput(options.json === true);
-      await withIssuance(options.config, async ({ organizations }) => {
-        if (id !== undefined) await organizations.create({ id, name: options.name ?? id }, commandActor());
+      await withIssuance(options.config, async (issuance) => {
+        const { organizations, config } = issuance;
+        if (id !== undefined) {
+          await organizations.create({ id, name: options.name ?? id }, commandActor());
+          const { openTrust } = await import('#issuance/trust-files.ts');
+          if (config.terminals) await openTrust(issuance, id, () => undefined);
+        }
         const list = await organizations.list();
         output.result(
           { organizations: list.map(({ id, name }) => ({ id, name })) },

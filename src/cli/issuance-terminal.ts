@@ -14,9 +14,13 @@ export function registerIssuanceTerminal(issuance: Command): void {
     .argument('<terminal>', 'Name: lower-case letters a to z, digits and "-"')
     .requiredOption('--config <file>', 'Configuration of the server')
     .requiredOption('--organization <id>', 'Its organization')
-    .requiredOption('--server <url>', 'Address of the server for terminals (https); may be repeated', many)
-    .requiredOption('--authority <file>', 'Certificate of the platform (PEM)')
-    .requiredOption('--root <file>', 'Root of trust of the organization, signed')
+    .option(
+      '--server <url>',
+      'Address for terminals (https), as configured where absent; may be repeated',
+      many,
+    )
+    .option('--authority <file>', "Certificate of the platform (PEM); the server's own where absent")
+    .option('--root <file>', "Root of trust of the organization, signed; the server's own where absent")
     .requiredOption('--out <file>', 'Enrolment file; a secret')
     .option('--name <name>', 'What people call it; the name of the terminal where absent')
     .option('--days <n>', 'How long it can be used, at most 90; 7 where absent', wholeNumber)
@@ -30,6 +34,18 @@ export function registerIssuanceTerminal(issuance: Command): void {
     .requiredOption('--organization <id>', 'The organization')
     .action(async (_: unknown, command: Command) => {
       await (await import('./terminal-register.ts')).listTerminals(command.optsWithGlobals());
+    });
+  terminal
+    .command('places')
+    .description('Enter where a terminal is that was not connected yet: it says so itself once it is')
+    .argument('<terminal>', 'Name of the terminal')
+    .requiredOption('--config <file>', 'Configuration of the server')
+    .requiredOption('--organization <id>', 'Its organization')
+    .option('--door <id>', 'Door of the policy that it serves; may be repeated', many)
+    .option('--zone <id>', 'Zone that its readers lead to; may be repeated', many)
+    .option('--service <id>', 'Service at its readers; may be repeated', many)
+    .action(async (name: string, _: unknown, command: Command) => {
+      await (await import('./terminal-register.ts')).enterPlaces(name, command.optsWithGlobals());
     });
   terminal
     .command('shut')

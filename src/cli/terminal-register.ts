@@ -1,9 +1,10 @@
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { createFile } from '#adapters/process/durable-file.ts';
-import { toBase64 } from '#core/bytes/base64.ts';
 import { Fault } from '#core/fault.ts';
 import { enrolmentFileSchema } from '#core/sync/enrolment.ts';
+import { terminalPlacesSchema } from '#core/sync/presence.ts';
 import { encodeSigned } from '#core/sync/signed.ts';
+import { prepareEnrolment } from '#issuance/enrolment-file.ts';
 import { TerminalRegister, type TerminalSummary } from '#issuance/terminals/terminal-register.ts';
 import { rootStanding } from '#issuance/trust/ceremony.ts';
 import { commandActor, withIssuance } from './issuance-organization.ts';
@@ -17,53 +18,47 @@ interface RegisterOptions {
 }
 
 type PrepareOptions = RegisterOptions & {
-  readonly server: readonly string[];
-  readonly authority: string;
-  readonly root: string;
+  readonly server?: readonly string[];
+  readonly authority?: string;
+  readonly root?: string;
   readonly out: string;
   readonly name?: string;
   readonly days?: number;
 };
 
 export async function prepareTerminal(terminal: string, options: PrepareOptions): Promise<void> {
-  const { organization, server: servers, days } = options;
-  const { document, root } = await readRoot(options.root);
-  if (root.organization !== organization || rootStanding(document) !== 'complete') {
-    throw new Fault(
-      'argument-invalid',
-      `${options.root} is no root of ${organization} that enough keys have signed`,
-    );
-  }
+  const { organization, server: servers, authority, root, name, days, out } = options;
+  const trustRoot = root === undefined ? undefined : await readTrustRoot(root, organization);
   // the platform's own certificate is the last of those that were made with it
-  const authority = (await readCertificates(options.authority)).at(-1) ?? new Uint8Array();
-  const wrong = servers.find((url) => !enrolmentFileSchema.shape.servers.safeParse([url]).success);
+  const platform = authority === undefined ? undefined : (await readCertificates(authority)).at(-1);
+  const wrong = servers?.find((url) => !enrolmentFileSchema.shape.servers.safeParse([url]).success);
   if (wrong !== undefined)
     throw new Fault('argument-invalid', `"${wrong}" is no address such as https://issuance.example:8444`);
-  await withRegister(options, async (register) => {
-    const enrolment = {
-      terminal,
-      name: options.name ?? terminal,
+  await withIssuance(options.config, async (issuance) => {
+    const order = {
+      ...{ organization, terminal },
+      ...(name !== undefined && { name }),
       ...(days !== undefined && { termMs: days * 86_400_000 }),
+      ...(servers && { servers }),
+      ...(platform && { authority: platform }),
+      ...(trustRoot && { trustRoot }),
     };
-    const { secret, expiresAtMs } = await register.prepareEnrolment(enrolment, commandActor());
-    const file = enrolmentFileSchema.parse({
-      type: 'enrolment',
-      format: 1,
-      organization,
-      terminal,
-      servers,
-      authority: toBase64(authority),
-      trustRoot: toBase64(encodeSigned(document)),
-      secret,
-      expiresAtMs,
-    });
-    await createFile(options.out, Buffer.from(`${JSON.stringify(file, null, 2)}\n`));
-    const until = new Date(expiresAtMs).toISOString();
+    const file = await prepareEnrolment(issuance, order, commandActor());
+    await createFile(out, Buffer.from(`${JSON.stringify(file, null, 2)}\n`));
+    const until = new Date(file.expiresAtMs).toISOString();
     createOutput(options.json === true).result(
-      { terminal, organization, file: options.out, until },
-      `${options.out}: makes one device terminal ${terminal} of ${organization}, once, until ${until}; carry it like a key`,
+      { terminal, organization, file: out, until },
+      `${out}: makes one device terminal ${terminal} of ${organization}, once, until ${until}; carry it like a key`,
     );
   });
+}
+
+async function readTrustRoot(file: string, organization: string): Promise<Uint8Array> {
+  const { document, root } = await readRoot(file);
+  if (root.organization !== organization || rootStanding(document) !== 'complete') {
+    throw new Fault('argument-invalid', `${file} is no root of ${organization} that enough keys have signed`);
+  }
+  return encodeSigned(document);
 }
 
 export async function listTerminals(options: RegisterOptions): Promise<void> {
@@ -85,6 +80,27 @@ function standing({ presence }: TerminalSummary): string {
   if (!presence) return 'never heard of';
   if (presence.online) return 'online';
   return `offline, last heard of ${new Date(presence.heardAtMs).toISOString()}`;
+}
+
+type PlacesOptions = RegisterOptions & {
+  readonly door?: readonly string[];
+  readonly zone?: readonly string[];
+  readonly service?: readonly string[];
+};
+
+export async function enterPlaces(terminal: string, options: PlacesOptions): Promise<void> {
+  const { door: doors = [], zone: zones = [], service: services = [], organization } = options;
+  const checked = terminalPlacesSchema.safeParse({ doors, zones, services });
+  if (!checked.success) throw new Fault('argument-invalid', checked.error.issues[0]?.message ?? 'no places');
+  await withIssuance(options.config, async (issuance) => {
+    const found = await issuance.services.find(organization);
+    if (!found) throw new Fault('argument-invalid', `there is no organization "${organization}"`);
+    if (!(await found.terminals.list()).some((one) => one.terminal === terminal))
+      throw new Fault('argument-invalid', `${organization} has no terminal ${terminal}`);
+    await found.places.put(terminal, checked.data, commandActor());
+    const text = [...doors, ...zones, ...services].join(', ');
+    createOutput(options.json === true).result({ terminal, ...checked.data }, `${terminal}: ${text}`);
+  });
 }
 
 export async function shutTerminal(

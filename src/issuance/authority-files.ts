@@ -83,7 +83,7 @@ export class AuthorityFiles {
 
   /** Certificates (DER) of the platform's authority, which terminals believe. Rejects as `organization`. */
   async platform(): Promise<readonly Uint8Array[]> {
-    return (await this.#platform()).chain();
+    return (await this.#chain('platform')) ?? (await this.#platform()).chain();
   }
 
   /** An authority below the platform's. */

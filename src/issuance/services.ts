@@ -8,6 +8,7 @@ import { Principals } from './administrators/principals.ts';
 import { type AdministratorAlarm, SignIn } from './administrators/sign-in.ts';
 import { Sites } from './administrators/sites.ts';
 import { AuditJournal } from './audit/audit-journal.ts';
+import { Places } from './distribution/places.ts';
 import { LiveFeed } from './journal/live-feed.ts';
 import type { Organization, Organizations } from './organizations/organizations.ts';
 import { ChangeSets } from './permissions/change-sets.ts';
@@ -69,6 +70,7 @@ async function servicesOf(organization: Organization, parts: ServicesParts) {
     rules: new RulesVersions({ organization: organization.id, ledger }),
     changeSets: new ChangeSets({ ledger, entropy }),
     lists: new ImportRequests({ ledger, entropy }),
+    places: new Places({ ledger, clock }),
     terminals: new TerminalRegister({ ledger, clock, entropy }),
     feed: new DistributionFeed({ db: ledger.db }),
     live: new LiveFeed({ clock }),

@@ -22,7 +22,7 @@ import { type GatewayContext, type TerminalFeature, takeByKind } from './termina
 import { TerminalListener } from './terminals/terminal-listener.ts';
 import { addTerminalRoutes } from './terminals/terminal-routes.ts';
 import { Terminals } from './terminals/terminals.ts';
-import { TrustFiles } from './trust-files.ts';
+import { openTrust, type TrustFiles } from './trust-files.ts';
 
 export interface TerminalGatewayParts {
   readonly issuance: Issuance;
@@ -153,22 +153,13 @@ export class TerminalGateway {
   #trustOf(id: string): Promise<TrustFiles> {
     let trust = this.#trust.get(id);
     if (!trust) {
-      trust = this.#openTrust(id);
+      const { issuance, log } = this.#parts;
+      trust = openTrust(issuance, id, (fault) =>
+        log.error({ organization: id, fault: fault.code }, fault.message),
+      );
       this.#trust.set(id, trust);
       trust.catch(() => this.#trust.delete(id));
     }
-    return trust;
-  }
-
-  async #openTrust(organization: string): Promise<TrustFiles> {
-    const { clock } = this.#parts.issuance;
-    const trust = new TrustFiles({
-      directory: this.#authorities.directory,
-      organization,
-      clock,
-      failed: (fault) => this.#parts.log.error({ organization, fault: fault.code }, fault.message),
-    });
-    await trust.make(() => this.#authorities.platform());
     return trust;
   }
 

@@ -9,6 +9,8 @@ import { decodeSigned, encodeSigned, type SignedDocument } from '#core/sync/sign
 import { nextTrustRoot, pinTrustRoot, type TrustRole, type TrustRoot, trustRoles } from '#core/sync/trust.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Signing } from '#ports/signing.ts';
+import { authorityFilesOf } from './authority-files.ts';
+import type { Issuance } from './main.ts';
 import { addSignature, draftRoot } from './trust/ceremony.ts';
 import type { OrganizationTrust, RoleSigning } from './trust/organization-trust.ts';
 
@@ -19,6 +21,22 @@ export interface TrustFilesParts {
   readonly clock: Pick<Clock, 'utcMs'>;
   /** Told of a root that terminals would not follow: those before it count. */
   readonly failed: (fault: Fault) => void;
+}
+
+/**
+ * Whom the terminals of `organization` believe, at the server that `issuance` describes; made where there is nothing yet.
+ * Rejects with faults of key files.
+ */
+export async function openTrust(
+  issuance: Pick<Issuance, 'config' | 'clock'>,
+  organization: string,
+  failed: (fault: Fault) => void,
+): Promise<TrustFiles> {
+  const authorities = authorityFilesOf(issuance);
+  const { directory } = authorities;
+  const trust = new TrustFiles({ directory, organization, clock: issuance.clock, failed });
+  await trust.make(() => authorities.platform());
+  return trust;
 }
 
 interface Known {

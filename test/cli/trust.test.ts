@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCertificatePem } from '#adapters/x509/pem.ts';
+import { fromBase64 } from '#core/bytes/base64.ts';
 import { enrolmentFileSchema } from '#core/sync/enrolment.ts';
+import { decodeSigned } from '#core/sync/signed.ts';
+import { pinTrustRoot } from '#core/sync/trust.ts';
 import { kazasu, refusal } from './kazasu.ts';
 
 let folder: string;
@@ -131,5 +134,37 @@ describe('the ceremony on the command line', () => {
     expect(await refusal(...enrol)).toContain('server-unreachable');
     expect(await refusal('issuance', 'terminal', 'shut', 'vault', ...place)).toContain('no terminal vault');
     expect((await kazasu('issuance', 'terminal', 'shut', 'lobby', ...place)).code).toBe(0);
+  });
+
+  it('prepares a terminal on keys of its own where none are kept elsewhere, and none where they are', async () => {
+    const state = at('embedded');
+    writeFileSync(
+      at('embedded.yaml'),
+      `formatVersion: 1\nstateDirectory: ${state}\nterminals: { hosts: [gate.example] }\n`,
+    );
+    const server = ['--config', at('embedded.yaml')];
+    const place = [...server, '--organization', 'city'];
+    const prepare = (out: string) => ['issuance', 'terminal', 'prepare', 'gate', ...place, '--out', at(out)];
+    await kazasu('issuance', 'organization', 'city', ...server);
+    const keys = ['root', 'policy', 'command'].map((role) =>
+      join(state, 'authorities/trust/city', `${role}.key`),
+    );
+    for (const key of keys) expect(statSync(key).mode & 0o777).toBe(0o600);
+    expect(await kazasu(...prepare('gate.json'))).toMatchObject({ code: 0, err: '' });
+    const enrolment = enrolmentFileSchema.parse(JSON.parse(readFileSync(at('gate.json'), 'utf8')));
+    expect(enrolment.servers).toEqual(['https://gate.example:8444']);
+    const root = decodeSigned(fromBase64(enrolment.trustRoot) ?? new Uint8Array());
+    expect(root.kind === 'accepted' && pinTrustRoot(root.value)).toMatchObject({
+      kind: 'accepted',
+      value: { organization: 'city', version: 1 },
+    });
+
+    const places = ['issuance', 'terminal', 'places', 'gate', ...place, '--door', 'front', '--zone', 'hall'];
+    expect(await kazasu(...places)).toMatchObject({ code: 0, out: 'gate: front, hall\n' });
+    expect(await refusal(...places, '--door', 'a b')).toContain('argument-invalid');
+
+    rmSync(join(state, 'authorities/trust'), { recursive: true });
+    rmSync(join(state, 'authorities/platform.key'));
+    expect(await refusal(...prepare('other.json'))).toContain('no root of trust');
   });
 });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { terminalDeviceSchema } from '#core/sync/presence.ts';
+import { terminalDeviceSchema, terminalPlacesSchema } from '#core/sync/presence.ts';
 import type { TerminalSummary } from '../terminals/terminal-register.ts';
-import type { Routes } from './route.ts';
+import { nothing, type Routes } from './route.ts';
 import { moment, momentOf } from './wire.ts';
 
 const terminalAnswer = z.object({
@@ -32,6 +32,46 @@ export function addTerminalListRoutes(routes: Routes): void {
       const all = await services.terminals.list();
       const own = all.filter(({ terminal }) => reached === undefined || reached.has(terminal));
       return { body: { items: own.map(shown) } };
+    },
+  );
+  addPlaces(routes);
+}
+
+/** Where a terminal is, which it says itself once it is connected. */
+function addPlaces(routes: Routes): void {
+  const one = {
+    url: '/terminals/:terminalId/places',
+    tag: 'terminals',
+    params: z.object({ terminalId: z.string().min(1).max(32) }),
+  } as const;
+  routes.add(
+    {
+      ...one,
+      method: 'GET',
+      summary: 'Doors of a terminal, zones that its readers lead to, and services at them',
+      scope: 'terminals:read',
+      answer: terminalPlacesSchema,
+    },
+    async ({ services, principal, params: { terminalId } }) => {
+      const reached = principal.terminals?.has(terminalId) ?? true;
+      const places = reached ? await services.places.find(terminalId) : undefined;
+      return places ? { body: places } : { refuse: 'not-there' };
+    },
+  );
+  routes.add(
+    {
+      ...one,
+      method: 'PUT',
+      summary:
+        'Enters these for a terminal that has not said them itself, so that its policy is ready when it comes',
+      scope: 'terminals:write',
+      body: terminalPlacesSchema,
+    },
+    async ({ services, principal, params: { terminalId }, body }) => {
+      const known = await services.terminals.list();
+      if (!known.some(({ terminal }) => terminal === terminalId)) return { refuse: 'not-there' };
+      await services.places.put(terminalId, body, principal.actor);
+      return nothing;
     },
   );
 }
