@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { HttpsIssuanceClient } from '#adapters/https/issuance-client.ts';
-import { IdentityFiles } from '#adapters/keyfile/identity-files.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { makeFolder } from '#adapters/process/ownership.ts';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
+import { PolicySyncFile } from '#adapters/sqlite/policy-sync-file.ts';
 import { makeCertificateKey } from '#adapters/x509/certificate-request.ts';
 import { Fault } from '#core/fault.ts';
 import { unreadable } from '#core/file-fault.ts';
@@ -11,6 +11,7 @@ import type { DeviceIdentity } from '#core/sync/device-identity.ts';
 import { type EnrolmentFile, enrolmentFileSchema } from '#core/sync/enrolment.ts';
 import { loadTerminalConfig } from '#terminal/config.ts';
 import { Enrolment } from '#terminal/enrolment.ts';
+import { identityStores } from '#terminal/server-connection.ts';
 
 /** Enrols the device that `config` describes. Rejects with the faults of configuration, files and enrolment. */
 export async function enrolTerminal(options: { config: string; file: string }): Promise<DeviceIdentity> {
@@ -27,13 +28,19 @@ export async function enrolTerminal(options: { config: string; file: string }): 
   } catch (error) {
     throw unreadable(config.stateDirectory, error);
   }
+  const { store, roots } = identityStores(config.stateDirectory);
   const enrolment = new Enrolment({
-    store: new IdentityFiles(join(config.stateDirectory, 'identity')),
+    store,
+    trust: roots,
     client: new HttpsIssuanceClient(),
     makeKey: makeCertificateKey,
     deviceKey: await openDeviceKey(config.stateDirectory),
   });
-  return enrolment.enrol(file);
+  const identity = await enrolment.enrol(file);
+  // from now on the server alone says what the policy is
+  const policy = new PolicySyncFile(join(config.stateDirectory, 'policy.sqlite'));
+  policy.close();
+  return identity;
 }
 
 async function readEnrolmentFile(path: string): Promise<EnrolmentFile> {

@@ -13,9 +13,11 @@ import type { MakeCertificateKey } from '#ports/certificates.ts';
 import type { IdentityStore } from '#ports/identity-store.ts';
 import type { IssuanceClient, IssuanceReply } from '#ports/issuance-client.ts';
 import type { Signing } from '#ports/signing.ts';
+import type { TrustStore } from '#ports/trust-store.ts';
 
 export interface EnrolmentParts {
   readonly store: IdentityStore;
+  readonly trust: Pick<TrustStore, 'save'>;
   readonly client: IssuanceClient;
   readonly makeKey: MakeCertificateKey;
   /** signs the journal of this device */
@@ -38,7 +40,7 @@ export class Enrolment {
    * a terminal already; a file that is not what it should be), and with the faults of store and client.
    */
   async enrol(file: EnrolmentFile): Promise<DeviceIdentity> {
-    const { store, client } = this.#parts;
+    const { store, client, trust } = this.#parts;
     checkFile(file);
     const { organization, terminal, servers, authority, trustRoot, secret } = file;
     const present = await store.identity();
@@ -54,7 +56,11 @@ export class Enrolment {
     const key = pending ?? (await this.#newKey(purpose));
     const claim = await this.#claim({ organization, terminal }, key);
     const reply = await client.enrol(file, { format: 1, organization, terminal, secret, ...claim });
-    return this.#take({ organization, terminal, servers, authority, trustRoot }, key, reply);
+    const place = { organization, terminal, servers, authority, trustRoot };
+    const identity = identityOf(place, key, reply);
+    // before the identity, so that none ever has the roots of what this device was before
+    await trust.save([fromBase64(trustRoot) ?? new Uint8Array()]);
+    return this.#keep(identity);
   }
 
   /** Gets the next certificate with a new key. Rejects with `enrolment-refused`, and as the store and the client. */
@@ -64,7 +70,7 @@ export class Enrolment {
     const { organization, terminal, servers, authority, trustRoot } = present;
     const claim = await this.#claim({ organization, terminal }, key);
     const reply = await this.#parts.client.renew(present, { format: 1, ...claim });
-    return this.#take({ organization, terminal, servers, authority, trustRoot }, key, reply);
+    return this.#keep(identityOf({ organization, terminal, servers, authority, trustRoot }, key, reply));
   }
 
   /** The key that was made for this before. One that was made for something else is of no use any more. */
@@ -92,24 +98,7 @@ export class Enrolment {
     return { request, deviceKey: toBase64(deviceKey.publicKey()), proof: toHex(proof) };
   }
 
-  async #take(
-    place: Pick<DeviceIdentity, 'organization' | 'terminal' | 'servers' | 'authority' | 'trustRoot'>,
-    { privateKey }: PendingKey,
-    reply: IssuanceReply,
-  ): Promise<DeviceIdentity> {
-    if (reply.kind === 'refused')
-      throw refusedFault('the server refuses this terminal: ask for a new enrolment');
-    const life = checkAnswer(place, privateKey, reply.answer);
-    const { certificates, brokers } = reply.answer;
-    const identity = {
-      type: 'device-identity',
-      format: 1,
-      ...place,
-      certificates,
-      brokers,
-      privateKey,
-      ...life,
-    } as const;
+  async #keep(identity: DeviceIdentity): Promise<DeviceIdentity> {
     await this.#parts.store.saveIdentity(identity);
     return this.#settled(identity);
   }
@@ -118,6 +107,19 @@ export class Enrolment {
     await this.#parts.store.dropPending();
     return identity;
   }
+}
+
+/** What the device is by what the server has answered. Throws `enrolment-refused`. */
+function identityOf(
+  place: Pick<DeviceIdentity, 'organization' | 'terminal' | 'servers' | 'authority' | 'trustRoot'>,
+  { privateKey }: PendingKey,
+  reply: IssuanceReply,
+): DeviceIdentity {
+  if (reply.kind === 'refused')
+    throw refusedFault('the server refuses this terminal: ask for a new enrolment');
+  const life = checkAnswer(place, privateKey, reply.answer);
+  const { certificates, brokers } = reply.answer;
+  return { type: 'device-identity', format: 1, ...place, certificates, brokers, privateKey, ...life };
 }
 
 /** A file whose root of trust is not its organization's would leave the terminal with nobody to believe. */

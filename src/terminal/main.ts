@@ -24,7 +24,7 @@ import { type LoadedConfig, loadTerminalConfig, terminalSettings } from './confi
 import { deviceOf } from './device.ts';
 import { KeyWatch } from './key-watch.ts';
 import { listen } from './listen.ts';
-import { connectServer } from './server-connection.ts';
+import { openServerConnection, type ServerConnection } from './server-connection.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 /** how often the tap loop is asked whether it turns */
@@ -62,7 +62,11 @@ export async function runTerminal(configFile: string, control?: string): Promise
   const keyWatch = watchKeys(loaded, log.child({ component: 'keys' }), () => {
     if (ready) void notifier.status(statusText(loaded, keyWatch));
   });
-  const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch });
+  const server = await openServerConnection({
+    ...{ config: loaded.config, clock },
+    log: log.child({ component: 'server' }),
+  });
+  const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch, server });
   const stopped = stopSignal();
   const channel = control === undefined ? undefined : new ControlSocket({ path: control, log });
   await doors.start();
@@ -70,10 +74,7 @@ export async function runTerminal(configFile: string, control?: string): Promise
     keyWatch?.start();
     await terminal.start();
     const { commands } = terminal;
-    const server = connectServer({
-      ...{ config: loaded.config, terminal, clock },
-      log: log.child({ component: 'server' }),
-    });
+    const connected = server?.start(terminal);
     if (channel) await listen({ channel, commands, terminalId: loaded.config.terminal, clock, log });
     ready = true;
     await notifier.ready(statusText(loaded, keyWatch));
@@ -85,7 +86,7 @@ export async function runTerminal(configFile: string, control?: string): Promise
     ready = false;
     await notifier.stopping();
     await channel?.stop();
-    await Promise.all([terminal.stop(), server.then((disconnect) => disconnect())]);
+    await Promise.all([terminal.stop(), connected?.then(() => server?.stop())]);
   } finally {
     await Promise.all([doors.stop(), keyWatch?.stop()]);
   }
@@ -123,11 +124,12 @@ interface BuildParts {
   readonly log: Logger;
   readonly doors: GuardedDoors;
   readonly keyWatch: KeyWatch | undefined;
+  readonly server: ServerConnection | undefined;
 }
 
 async function buildTerminal(
   loaded: LoadedConfig,
-  { clock, log, doors, keyWatch }: BuildParts,
+  { clock, log, doors, keyWatch, server }: BuildParts,
 ): Promise<Terminal> {
   const { config, profiles } = loaded;
   const readers = new PcscReaders({
@@ -155,7 +157,9 @@ async function buildTerminal(
       policy: new PolicyStore({
         file: join(config.stateDirectory, 'policy.sqlite'),
         journal: join(config.stateDirectory, 'journal.sqlite'),
+        trust: server?.distribution.trust,
       }),
+      ...(server && { distribution: server.distribution }),
       journal: new JournalStore({
         file: join(config.stateDirectory, 'journal.sqlite'),
         terminal: config.terminal,

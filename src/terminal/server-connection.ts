@@ -1,91 +1,154 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { HttpsChunkSource } from '#adapters/https/chunk-source.ts';
 import { IdentityFiles } from '#adapters/keyfile/identity-files.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { TrustFile } from '#adapters/keyfile/trust-file.ts';
+import { PolicySyncStore } from '#adapters/sqlite/policy-sync-store.ts';
 import { certificatePem } from '#adapters/x509/pem.ts';
 import { fromBase64 } from '#core/bytes/base64.ts';
 import type { TerminalConfig } from '#core/config/terminal-config.ts';
-import { isFault } from '#core/fault.ts';
+import { Fault, isFault } from '#core/fault.ts';
 import type { DeviceIdentity } from '#core/sync/device-identity.ts';
 import type { DownKind } from '#core/sync/topics.ts';
 import type { Clock } from '#ports/clock.ts';
+import type { TrustStore } from '#ports/trust-store.ts';
 import { CertificateRenewal } from './certificate-renewal.ts';
+import { DistributionTrust } from './distribution-trust.ts';
 import { Enrolment } from './enrolment.ts';
+import type { PolicyDistribution } from './policy-distribution.ts';
 import { type DownHandlers, type LinkParticipant, lastWill, ServerLink } from './server-link.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ServerConnectionParts {
   readonly config: Pick<TerminalConfig, 'terminal' | 'stateDirectory'>;
-  readonly terminal: Terminal;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
+/** Where a device in `stateDirectory` keeps who it is, and whom it believes; `pinned` came with its enrolment. */
+export function identityStores(
+  stateDirectory: string,
+  pinned?: string,
+): { readonly store: IdentityFiles; readonly roots: TrustStore } {
+  const directory = join(stateDirectory, 'identity');
+  const first = pinned === undefined ? undefined : fromBase64(pinned);
+  const roots = new TrustFile({ file: join(directory, 'trust-roots.json'), pinned: first });
+  return { store: new IdentityFiles(directory), roots };
+}
+
 /**
- * Connects a terminal that is enrolled with its server, and renews its certificate. Never rejects: a terminal that
- * cannot be connected serves its doors all the same. What it resolves to ends that.
+ * What connects this device with its server; undefined where no server looks after it. Where it cannot be read who it
+ * is, it is not connected, and believes what its policy was signed as: that is no reason to believe anybody else.
  */
-export async function connectServer(parts: ServerConnectionParts): Promise<() => Promise<void>> {
+export async function openServerConnection(
+  parts: ServerConnectionParts,
+): Promise<ServerConnection | undefined> {
+  const { store } = identityStores(parts.config.stateDirectory);
   try {
-    return await connect(parts);
+    const identity = await store.identity();
+    return identity && new ServerConnection(parts, identity);
   } catch (error) {
     if (!isFault(error)) throw error;
     parts.log.error({ fault: error.code }, `not connected to the server: ${error.message}`);
-    return async () => undefined;
+    return new ServerConnection(parts, undefined);
   }
 }
 
-async function connect({
-  config,
-  terminal,
-  clock,
-  log,
-}: ServerConnectionParts): Promise<() => Promise<void>> {
-  const store = new IdentityFiles(join(config.stateDirectory, 'identity'));
-  let identity = await store.identity();
-  if (!identity) return async () => undefined;
-  if (identity.terminal !== config.terminal) {
-    const names = { enrolled: identity.terminal, configured: config.terminal };
-    log.error(names, 'not connected to the server: this device is enrolled as another terminal');
-    return async () => undefined;
+/** An enrolled device and its server: what it takes its policy by, the link, the renewal of its certificate. */
+export class ServerConnection {
+  /** by what the terminal takes its policy, and whom look-ups of it believe */
+  readonly distribution: PolicyDistribution;
+  readonly #parts: ServerConnectionParts;
+  #identity: DeviceIdentity | undefined;
+  #ends: (() => Promise<void>) | undefined;
+
+  constructor(parts: ServerConnectionParts, identity: DeviceIdentity | undefined) {
+    const { config, clock } = parts;
+    this.#parts = parts;
+    this.#identity = identity;
+    this.distribution = {
+      sync: new PolicySyncStore({ file: join(config.stateDirectory, 'policy.sqlite') }),
+      source: new HttpsChunkSource({ identity: () => this.#current(), clock, random: Math.random }),
+      trust: new DistributionTrust({ terminal: config.terminal }),
+      roots: identityStores(config.stateDirectory, identity?.trustRoot).roots,
+      chance: Math.random,
+    };
   }
-  const [broker] = identity.brokers;
-  if (!broker) return async () => undefined;
-  // 19 MB that a terminal without a server does not need
-  const { TerminalBus } = await import('#adapters/mqtt/terminal-bus.ts');
+
+  /** Never rejects for a fault: a terminal that cannot be connected serves its doors all the same. */
+  async start(terminal: Terminal): Promise<void> {
+    const { config, log } = this.#parts;
+    if (!this.#identity) return;
+    if (this.#identity.terminal !== config.terminal) {
+      const names = { enrolled: this.#identity.terminal, configured: config.terminal };
+      log.error(names, 'not connected to the server: this device is enrolled as another terminal');
+      return;
+    }
+    try {
+      this.#ends = await this.#connect(terminal, this.#identity);
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      log.error({ fault: error.code }, `not connected to the server: ${error.message}`);
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#ends?.();
+  }
+
+  async #connect(terminal: Terminal, first: DeviceIdentity): Promise<() => Promise<void>> {
+    const { config, clock, log } = this.#parts;
+    // 19 MB that a terminal without a server does not need
+    const { TerminalBus } = await import('#adapters/mqtt/terminal-bus.ts');
+    const bus = new TerminalBus({
+      identity: { organization: first.organization, terminal: first.terminal },
+      address: (failures) => brokerOf(this.#current(), failures),
+      credentials: async () => credentialsOf(this.#current()),
+      will: lastWill(),
+      clock,
+      random: Math.random,
+      failed: (error) => log.error({ err: error }, 'a message of the server was lost'),
+    });
+    const { handlers, participants } = dealings(terminal);
+    const link = new ServerLink({ bus, terminal, clock, log, handlers, participants });
+    const deviceKey = await openDeviceKey(config.stateDirectory);
+    const renewal = new CertificateRenewal(first, {
+      enrolment: await renewing(config.stateDirectory, deviceKey),
+      clock,
+      random: Math.random,
+      log,
+      renewed: (next) => {
+        this.#identity = next;
+      },
+    });
+    await link.start();
+    renewal.start();
+    return async () => {
+      renewal.stop();
+      await link.stop();
+    };
+  }
+
+  #current(): DeviceIdentity {
+    if (!this.#identity) throw new Fault('server-unreachable', 'this device cannot tell who it is');
+    return this.#identity;
+  }
+}
+
+async function renewing(
+  stateDirectory: string,
+  deviceKey: Awaited<ReturnType<typeof openDeviceKey>>,
+): Promise<Enrolment> {
   const { HttpsIssuanceClient } = await import('#adapters/https/issuance-client.ts');
-  const current = (): DeviceIdentity => identity as DeviceIdentity;
-  const bus = new TerminalBus({
-    identity: { organization: identity.organization, terminal: identity.terminal },
-    address: broker,
-    credentials: async () => credentialsOf(current()),
-    will: lastWill(),
-    clock,
-    random: Math.random,
-    failed: (error) => log.error({ err: error }, 'a message of the server was lost'),
+  const { store, roots } = identityStores(stateDirectory);
+  return new Enrolment({
+    store,
+    trust: roots,
+    client: new HttpsIssuanceClient(),
+    makeKey: async () => (await import('#adapters/x509/certificate-request.ts')).makeCertificateKey(),
+    deviceKey,
   });
-  const renewal = new CertificateRenewal(identity, {
-    enrolment: new Enrolment({
-      store,
-      client: new HttpsIssuanceClient(),
-      makeKey: async () => (await import('#adapters/x509/certificate-request.ts')).makeCertificateKey(),
-      deviceKey: await openDeviceKey(config.stateDirectory),
-    }),
-    clock,
-    random: Math.random,
-    log,
-    renewed: (next) => {
-      identity = next;
-    },
-  });
-  const { handlers, participants } = dealings(terminal);
-  const link = new ServerLink({ bus, terminal, clock, log, handlers, participants });
-  await link.start();
-  renewal.start();
-  return async () => {
-    renewal.stop();
-    await link.stop();
-  };
 }
 
 /** What a terminal and its server have to do with each other besides saying how it is. */
@@ -99,6 +162,13 @@ function dealings({ policySync }: Terminal): {
     handlers.set('revocation', async (payload) => policySync.revocationReceived(payload));
   }
   return { handlers, participants: [] };
+}
+
+/** The brokers in their order, one after another for as long as none is good. */
+function brokerOf({ brokers }: DeviceIdentity, failures: number): DeviceIdentity['brokers'][number] {
+  const broker = brokers[failures % brokers.length];
+  if (!broker) throw new Fault('broker-unreachable', 'no broker is named');
+  return broker;
 }
 
 function credentialsOf({ certificates, privateKey, authority }: DeviceIdentity) {

@@ -74,6 +74,10 @@ terminals: { listen: 127.0.0.1, port: ${port}, brokerPort: ${brokerPort} }
   );
   mkdirSync(at('device'));
   writeFileSync(
+    at('rules.yaml'),
+    'formatVersion: 1\norganization: city\nprofiles: []\ngroups: []\ndoors: [{ id: door }]\n',
+  );
+  writeFileSync(
     at('terminal.yaml'),
     `formatVersion: 1
 terminal: lobby
@@ -155,6 +159,11 @@ it('a terminal is enrolled, connects, is seen, and finds back whoever of the two
   await prepare();
   await done('terminal', 'enrol', '--config', at('terminal.yaml'), '--file', at('enrolment.json'));
   expect(await listed()).toEqual(expect.not.objectContaining({ presence: expect.anything() }));
+  // before it has ever met its server again
+  const imported = await kazasu(
+    ...['policy', 'import', at('rules.yaml'), '--database', at('device/policy.sqlite')],
+  );
+  expect(imported).toMatchObject({ code: 1, err: expect.stringContaining('policy-import-refused') });
 
   let terminal = await runTerminal();
   expect(await heard(0)).toMatchObject({

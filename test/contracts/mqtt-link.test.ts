@@ -131,6 +131,39 @@ describe('a terminal’s link', () => {
     await bus.stop();
   });
 
+  it('asks for another broker after each try that failed, and for the first again after a good connection', async () => {
+    const credentials = await terminalCredentials(pki, lobby);
+    const asked: number[] = [];
+    const clock = new SystemClock();
+    let aheadUs = 0;
+    const states = new Seen<BusState>();
+    const bus = new TerminalBus({
+      // the first one is away
+      address: (failures) => {
+        asked.push(failures);
+        return { host: 'localhost', port: failures % 2 === 1 ? broker.port() : 1 };
+      },
+      identity: lobby,
+      credentials: async () => credentials,
+      clock: {
+        after: (delayMs, action) => clock.after(delayMs, action),
+        monotonicUs: () => clock.monotonicUs() + aheadUs,
+      },
+      random: Math.random,
+      failed: () => undefined,
+      retry: { firstMs: 20, mostMs: 100 },
+    });
+    await bus.start({ received: async () => undefined, changed: states.add });
+    await states.until((all) => all.some(({ kind }) => kind === 'connected'));
+    expect(asked).toEqual([0, 1]);
+    aheadUs = 60_000_000;
+    await broker.stop();
+    await broker.start();
+    await states.until((all) => all.filter(({ kind }) => kind === 'connected').length === 2);
+    expect(asked.slice(0, 4)).toEqual([0, 1, 0, 1]);
+    await bus.stop();
+  });
+
   /** The delays of the first tries, where chance is always 0.2 and no delay takes any time. */
   async function delaysAt(port: number, count: number): Promise<readonly number[]> {
     const delays = new Seen<number>();

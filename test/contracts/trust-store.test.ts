@@ -38,3 +38,13 @@ it('leaves what was there where the disk takes nothing', async () => {
   await expect(nowhere.save(roots)).rejects.toMatchObject({ code: 'policy-unwritable' });
   expect(await new TrustFile({ file }).load()).toEqual(roots);
 });
+
+it('has the root that was pinned until another is kept, and never in place of what is damaged', async () => {
+  const [pinned = new Uint8Array()] = roots;
+  const store = new TrustFile({ file, pinned });
+  expect(await store.load()).toEqual([pinned]);
+  await store.save(roots.slice(1));
+  expect(await store.load()).toEqual(roots.slice(1));
+  writeFileSync(file, '');
+  await expect(store.load()).rejects.toMatchObject({ code: 'policy-altered' });
+});

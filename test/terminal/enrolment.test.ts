@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,11 +9,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { peerOf } from '#adapters/broker/peer.ts';
 import { HttpsIssuanceClient } from '#adapters/https/issuance-client.ts';
 import { IdentityFiles } from '#adapters/keyfile/identity-files.ts';
+import { TrustFile } from '#adapters/keyfile/trust-file.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { SqliteDatabases } from '#adapters/sqlite/issuance-databases.ts';
 import { makeCertificateKey, readCertificateRequest } from '#adapters/x509/certificate-request.ts';
-import { toBase64 } from '#core/bytes/base64.ts';
+import { fromBase64, toBase64 } from '#core/bytes/base64.ts';
 import { Fault } from '#core/fault.ts';
 import type { DeviceIdentity } from '#core/sync/device-identity.ts';
 import { type EnrolmentFile, enrolmentFileSchema } from '#core/sync/enrolment.ts';
@@ -28,6 +29,7 @@ import { addTerminalRoutes } from '#issuance/terminals/terminal-routes.ts';
 import { Terminals } from '#issuance/terminals/terminals.ts';
 import type { IdentityStore } from '#ports/identity-store.ts';
 import type { IssuanceClient } from '#ports/issuance-client.ts';
+import type { TrustStore } from '#ports/trust-store.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { CertificateRenewal } from '#terminal/certificate-renewal.ts';
 import { Enrolment } from '#terminal/enrolment.ts';
@@ -136,17 +138,20 @@ describe('enrolment of a device', () => {
 
   interface Doubles {
     readonly store?: IdentityStore;
+    readonly trust?: Pick<TrustStore, 'save'>;
     readonly client?: IssuanceClient;
     readonly deviceKey?: TestKey;
   }
   const device = (doubles: Doubles = {}) =>
     new Enrolment({
       store: new IdentityFiles(join(directory, 'identity')),
+      trust: trustFile(),
       client: new HttpsIssuanceClient(),
       makeKey: makeCertificateKey,
       deviceKey,
       ...doubles,
     });
+  const trustFile = () => new TrustFile({ file: join(directory, 'identity/trust-roots.json') });
   const certificates = () => server.ledger.db.selectFrom('certificates').selectAll().execute();
 
   it('makes it a terminal, which only its owner can read of', async () => {
@@ -190,6 +195,7 @@ describe('enrolment of a device', () => {
         savePending: (pending) => turn(() => files.savePending(pending)),
         dropPending: () => turn(() => files.dropPending()),
       },
+      trust: { save: (roots) => turn(() => trustFile().save(roots)) },
       client: {
         enrol: (file, request) => turn(() => client.enrol(file, request)),
         renew: (identity, request) => turn(() => client.renew(identity, request)),
@@ -208,7 +214,7 @@ describe('enrolment of a device', () => {
       .where('not_before_ms', '>', Date.now() - day)
       .execute();
 
-  const steps = [1, 2, 3, 4, 5, 6].flatMap((step) => [false, true].map((after) => ({ step, after })));
+  const steps = [1, 2, 3, 4, 5, 6, 7].flatMap((step) => [false, true].map((after) => ({ step, after })));
 
   it.each(steps)(
     'goes on after a crash (step $step, after it: $after) with one certificate',
@@ -216,9 +222,10 @@ describe('enrolment of a device', () => {
       const file = await enrolmentFile();
       await expect(device(dying(step, after)).enrol(file)).rejects.toThrow('power cut');
       const files = new IdentityFiles(join(directory, 'identity'));
-      const done = step === 6 && after;
+      const done = step === 7 && after;
       const identity = done ? await files.identity() : await device().enrol(file);
       expect(await files.identity()).toEqual(identity);
+      expect(await trustFile().load()).toEqual([fromBase64(file.trustRoot)]);
       expect(await files.pending()).toBeUndefined();
       expect(await certificates()).toHaveLength(1);
     },
@@ -242,6 +249,22 @@ describe('enrolment of a device', () => {
       expect((await certificates()).length).toBeLessThanOrEqual(3);
     },
   );
+
+  it('believes nobody whom it believed as another terminal, and after a renewal whom it believed by then', async () => {
+    const before = new Uint8Array([1, 2, 3]);
+    mkdirSync(join(directory, 'identity'));
+    await trustFile().save([before]);
+    const file = await enrolmentFile();
+    await expect(device(dying(5, true)).enrol(file)).rejects.toThrow('power cut');
+    expect(await new IdentityFiles(join(directory, 'identity')).identity()).toBeUndefined();
+    const identity = await device().enrol(file);
+    expect(await trustFile().load()).toEqual([fromBase64(file.trustRoot)]);
+    const followed = new Uint8Array([4, 5, 6]);
+    await trustFile().save([followed]);
+    await age();
+    await device().renew(identity);
+    expect(await trustFile().load()).toEqual([followed]);
+  });
 
   it('tells no secret to a server that is not of the authority of the file', async () => {
     const file = await enrolmentFile();

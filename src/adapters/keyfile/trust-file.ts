@@ -1,6 +1,6 @@
-import { open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { isMissing, replaceFile } from '#adapters/process/durable-file.ts';
 import { fromBase64, toBase64 } from '#core/bytes/base64.ts';
 import { Fault } from '#core/fault.ts';
 import { unreadable } from '#core/file-fault.ts';
@@ -9,15 +9,19 @@ import type { TrustStore } from '#ports/trust-store.ts';
 
 const schema = z.strictObject({ formatVersion: z.literal(1), roots: z.array(base64).min(1).max(64) });
 
-/** The roots of trust in `file`, which the service alone may write. */
+/** The roots of trust in `file`, for the service alone; while there is none, the one that was pinned. */
 export class TrustFile implements TrustStore {
   readonly #file: string;
+  readonly #pinned: Uint8Array | undefined;
 
-  constructor(parts: { readonly file: string }) {
+  /** `pinned`: the root that came with the enrolment */
+  constructor(parts: { readonly file: string; readonly pinned?: Uint8Array | undefined }) {
     this.#file = parts.file;
+    this.#pinned = parts.pinned;
   }
 
   async load(): Promise<readonly Uint8Array[]> {
+    if (this.#pinned && (await isMissing(this.#file))) return [this.#pinned];
     let text: string;
     try {
       text = await readFile(this.#file, 'utf8');
@@ -31,17 +35,9 @@ export class TrustFile implements TrustStore {
   }
 
   async save(roots: readonly Uint8Array[]): Promise<void> {
-    const unfinished = `${this.#file}.new`;
+    const text = `${JSON.stringify({ formatVersion: 1, roots: roots.map(toBase64) })}\n`;
     try {
-      const handle = await open(unfinished, 'w', 0o600);
-      try {
-        await handle.writeFile(`${JSON.stringify({ formatVersion: 1, roots: roots.map(toBase64) })}\n`);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(unfinished, this.#file);
-      await syncFolder(dirname(this.#file));
+      await replaceFile(this.#file, Buffer.from(text));
     } catch (cause) {
       throw new Fault('policy-unwritable', `${this.#file} cannot be written`, { cause });
     }
@@ -53,15 +49,5 @@ function parsed(text: string): z.output<typeof schema> | undefined {
     return schema.safeParse(JSON.parse(text)).data;
   } catch {
     return undefined;
-  }
-}
-
-/** A name is durable once its folder is. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

@@ -17,7 +17,8 @@ export interface BrokerAddress {
 }
 
 export interface MqttLinkOptions {
-  readonly address: BrokerAddress;
+  /** The broker, or asked for at each try, with how many have failed since the last good connection. */
+  readonly address: BrokerAddress | ((failures: number) => BrokerAddress);
   /** Asked at each connection, so that a renewed certificate serves from the next one on. */
   readonly credentials: () => Promise<TlsCredentials>;
   /** name at the broker and client id, which brokers hold equal */
@@ -125,20 +126,25 @@ export class MqttLink {
     this.#attempt += 1;
     const attempt = this.#attempt;
     const beganUs = this.#options.clock.monotonicUs();
+    const { address: at, credentials: shown } = this.#options;
+    const address = typeof at === 'function' ? at(this.#failures) : at;
     const ended = (failure: unknown): void => {
       if (attempt !== this.#attempt) return;
       this.#refusals = isTooMuch(failure) ? this.#refusals + 1 : 0;
-      this.#ended(beganUs, linkFault(failure, this.#options.address));
+      this.#ended(beganUs, linkFault(failure, address));
     };
     try {
-      const credentials = await this.#options.credentials();
-      if (attempt === this.#attempt) this.#client = this.#open(credentials, ended);
+      const credentials = await shown();
+      if (attempt === this.#attempt) this.#client = this.#open({ address, credentials }, ended);
     } catch (error) {
       ended(error);
     }
   }
 
-  #open(credentials: TlsCredentials, ended: (failure: unknown) => void): MqttClient {
+  #open(
+    { address, credentials }: { readonly address: BrokerAddress; readonly credentials: TlsCredentials },
+    ended: (failure: unknown) => void,
+  ): MqttClient {
     const { clock, filter } = this.#options;
     let failure: unknown;
     const failed = (error: unknown): void => {
@@ -146,7 +152,7 @@ export class MqttLink {
       client.stream.destroy();
     };
     const client = new MqttClient(() => {
-      const socket = openSocket(this.#options.address, credentials);
+      const socket = openSocket(address, credentials);
       socket.on('error', (error) => {
         failure ??= error;
       });

@@ -5,7 +5,7 @@ import type { JsonValue } from '#core/journal/record.ts';
 import { accepted, type Checked, documentBytes, readDocument, refused } from './document.ts';
 
 const format = 1;
-const maximumBytes = 16_777_216;
+export const maximumRulesBytes = 16_777_216;
 const schema = z.strictObject({
   format: z.literal(format),
   rules: z.custom<SiteRules>((rules) => madeRulesShape(rules).length === 0),
@@ -19,7 +19,7 @@ export function rulesBytes(rules: SiteRules): Uint8Array {
 
 /** The rules that somebody sent, of `organization`. Whether they are the ones that the manifest names, its hash tells. */
 export function readRules(bytes: Uint8Array, organization: string): Checked<SiteRules> {
-  const read = readDocument(bytes, { schema, format, maximumBytes });
+  const read = readDocument(bytes, { schema, format, maximumBytes: maximumRulesBytes });
   if (read.kind === 'refused') return read;
   const { rules } = read.value;
   return rules.organization === organization ? accepted(rules) : refused('other-organization');
