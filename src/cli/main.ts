@@ -61,6 +61,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['issuance', 'trust', async () => (await import('./issuance-trust.ts')).registerIssuanceTrust],
   ['issuance', 'terminal', async () => (await import('./issuance-terminal.ts')).registerIssuanceTerminal],
   ['issuance', 'broker', async () => (await import('./issuance-broker.ts')).registerIssuanceBroker],
+  ['issuance', 'command', async () => (await import('./issuance-command.ts')).registerIssuanceCommand],
   ['issuance', 'audit', async () => (await import('./issuance-audit.ts')).registerIssuanceAudit],
   ['door', 'lock', async () => (await import('./door-lock.ts')).registerDoorLock],
   ['door', 'unlock', async () => (await import('./door-commands.ts')).registerDoorUnlock],

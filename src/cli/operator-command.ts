@@ -27,8 +27,23 @@ interface OperatorOptions {
   readonly json?: boolean;
 }
 
+/** How a command of an operator reaches a terminal. */
+export interface CommandWay {
+  /** What every command takes by this way. */
+  options(command: Command): Command;
+  /**
+   * Gives `action` and prints what came of it; `text` says more than the outcome where it was done. Rejects with the
+   * Fault of a terminal, or a server, that could not be asked.
+   */
+  operate(
+    command: Command,
+    action: CommandAction,
+    text?: (result: CommandResult, language: Language) => string,
+  ): Promise<void>;
+}
+
 /** What every command to a terminal takes: why, where it listens, in which language it answers. */
-export function operatorOptions(command: Command): Command {
+function operatorOptions(command: Command): Command {
   return command
     .requiredOption('--reason <text>', 'Why; it is recorded with who, as the operating system names you')
     .option('--socket <path>', 'Where the terminal listens', serviceSocket)
@@ -38,11 +53,7 @@ export function operatorOptions(command: Command): Command {
     .addHelpText('after', '\nExit codes: 0 done, 1 could not be asked, 2 the terminal did not do it.');
 }
 
-/**
- * Gives a command to the terminal and prints what came of it; `text` says more than the outcome where it was done.
- * Rejects with the Fault of a terminal that could not be asked.
- */
-export async function operate(
+async function operate(
   command: Command,
   action: CommandAction,
   text?: (result: CommandResult, language: Language) => string,
@@ -67,6 +78,9 @@ export async function operate(
     process.stdout.write(`${JSON.stringify({ error }, null, 2)}\n`);
   } else process.stderr.write(`kazasu: command-refused: ${message}\n`);
 }
+
+/** At the socket of a terminal that runs on this machine. */
+export const onDevice: CommandWay = { options: operatorOptions, operate };
 
 function commandOf(action: CommandAction, reason: string): LocalCommand {
   const id = randomBytes(16).toString('hex');

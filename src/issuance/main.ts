@@ -30,6 +30,7 @@ import { Services } from './services.ts';
 import { Databases } from './storage/databases.ts';
 import { type Leases, leasesOf } from './storage/lease.ts';
 import { TerminalGateway } from './terminal-gateway.ts';
+import { TrustFiles } from './trust-files.ts';
 
 /** how often it is looked what has become due, and what of the audit journals is not signed yet */
 const lookEveryMs = 1_000;
@@ -77,6 +78,14 @@ export async function openIssuance(
     clock,
     entropy,
     alarm,
+    commandKeys: (organization) =>
+      // what is wrong with it the gateway tells
+      new TrustFiles({
+        directory: join(config.stateDirectory, 'authorities'),
+        organization,
+        clock,
+        failed: () => undefined,
+      }).signing('command'),
   });
   const signing = await openDeviceKey(config.stateDirectory);
   const leases = leasesOf({ shared: config.database.kind === 'postgres', clock, entropy });

@@ -8,6 +8,8 @@ import { Principals } from './administrators/principals.ts';
 import { type AdministratorAlarm, SignIn } from './administrators/sign-in.ts';
 import { Sites } from './administrators/sites.ts';
 import { AuditJournal } from './audit/audit-journal.ts';
+import { CommandOrders } from './commands/command-orders.ts';
+import type { CommandKeys } from './commands/command-signing.ts';
 import { Places } from './distribution/places.ts';
 import { LiveFeed } from './journal/live-feed.ts';
 import type { Organization, Organizations } from './organizations/organizations.ts';
@@ -26,6 +28,8 @@ export interface ServicesParts {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly alarm: (alarm: AdministratorAlarm) => void;
+  /** of the role `command`; undefined where none is here */
+  readonly commandKeys: (organization: string) => Promise<CommandKeys | undefined>;
 }
 
 export type OrganizationServices = Awaited<ReturnType<typeof servicesOf>>;
@@ -56,7 +60,7 @@ export class Services {
 }
 
 async function servicesOf(organization: Organization, parts: ServicesParts) {
-  const { organizations, passwords, oneTimePasswords, clock, entropy, alarm } = parts;
+  const { organizations, passwords, oneTimePasswords, clock, entropy, alarm, commandKeys } = parts;
   const ledger = await organizations.ledger(organization);
   const accounts = { organization: organization.id, ledger, passwords, oneTimePasswords, clock, entropy };
   return {
@@ -71,6 +75,13 @@ async function servicesOf(organization: Organization, parts: ServicesParts) {
     changeSets: new ChangeSets({ ledger, entropy }),
     lists: new ImportRequests({ ledger, entropy }),
     places: new Places({ ledger, clock }),
+    commands: new CommandOrders({
+      organization: organization.id,
+      ledger,
+      clock,
+      entropy,
+      keys: () => commandKeys(organization.id),
+    }),
     terminals: new TerminalRegister({ ledger, clock, entropy }),
     feed: new DistributionFeed({ db: ledger.db }),
     live: new LiveFeed({ clock }),

@@ -10,6 +10,7 @@ import { type AuthorityFiles, authorityFilesOf, type ServerCredentials } from '.
 import { EmbeddedTerminalBroker } from './brokers/embedded-terminal-broker.ts';
 import { MosquittoTerminalBroker } from './brokers/mosquitto-terminal-broker.ts';
 import type { TerminalBroker, TerminalBrokerParts } from './brokers/terminal-broker.ts';
+import { commandFeature } from './commands/command-feature.ts';
 import type { IssuanceConfig } from './config.ts';
 import { distribution } from './distribution/distribution-feature.ts';
 import { journalFeature } from './journal-feature.ts';
@@ -246,7 +247,12 @@ function terminalBroker(parts: TerminalBrokerParts): TerminalBroker {
 
 /** Everything that is done for terminals, besides letting them in. */
 function terminalFeatures(context: GatewayContext, config: IssuanceConfig): readonly TerminalFeature[] {
-  return [presence(context), distribution(context), journalFeature(context, config)];
+  return [
+    presence(context),
+    distribution(context),
+    journalFeature(context, config),
+    commandFeature(context, new SystemEntropy()),
+  ];
 }
 
 function presence({ organizations, clock, log }: GatewayContext): TerminalFeature {

@@ -5,7 +5,6 @@ import type { KeptFacts } from '#core/access/kept-facts.ts';
 import type { DecisionTime } from '#core/access/rule.ts';
 import type { SharedFacts } from '#core/access/terminal-facts.ts';
 import { isFault } from '#core/fault.ts';
-import type { JsonValue } from '#core/journal/record.ts';
 import {
   type Command,
   type CommandAnswer,
@@ -13,12 +12,27 @@ import {
   type CommandResult,
   resultOf,
 } from '#core/sync/command.ts';
-import { isSiteAction, protects, type SiteAction, siteChange } from '#core/sync/site-command.ts';
-import { forgetTaken, takenCommand, takenPrefix, takes } from '#core/sync/taken-command.ts';
+import type { DocumentRefusal } from '#core/sync/document.ts';
+import {
+  declaredBy,
+  isSiteAction,
+  isSuperseded,
+  protects,
+  type SiteAction,
+  siteChange,
+} from '#core/sync/site-command.ts';
+import {
+  forgetTaken,
+  type TakenCommand,
+  takenCommand,
+  takenPrefix,
+  takes,
+} from '#core/sync/taken-command.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { CommandInquiries } from './command-inquiries.ts';
 import type { CommandPlans, Deed, InquiryAction, Plan, RecordedAction } from './command-plans.ts';
-import type { JournalWriter, Occurrence } from './journal-writer.ts';
+import { CommandRecord, entryOf, type Given } from './command-record.ts';
+import type { JournalWriter } from './journal-writer.ts';
 import type { SureTime } from './sure-time.ts';
 
 /** `local`: given on the device itself; `issuance`: by the server, whose signature the caller has verified. */
@@ -31,6 +45,8 @@ export interface CommandExecution {
    * its way there. Rejects only for a bug. May take as long as the disk does: whoever asks has a deadline of their own.
    */
   execute(command: Command, via: CommandOrigin): Promise<CommandResult>;
+  /** Records that something came as a command of the server which is none for this terminal. */
+  refused(reason: DocumentRefusal): void;
 }
 
 export interface CommandsParts {
@@ -53,22 +69,17 @@ const patienceMs = 10_000;
 const rememberedForMs = 86_400_000;
 const rememberedLimit = 2_000;
 
-/** A command on its way. */
-interface Given {
-  readonly command: Command;
-  readonly via: CommandOrigin;
-  readonly receivedMs: number;
-}
-
 /** Carries out the commands for one terminal: each is recorded with who, why and what came of it, and is done once. */
 export class Commands implements CommandExecution {
   readonly #parts: CommandsParts;
   /** by the id */
   readonly #running = new Map<string, Promise<CommandAnswer>>();
   readonly #stopping = new AbortController();
+  readonly #records: CommandRecord;
 
   constructor(parts: CommandsParts) {
     this.#parts = parts;
+    this.#records = new CommandRecord(parts);
   }
 
   async execute(command: Command, via: CommandOrigin): Promise<CommandResult> {
@@ -87,6 +98,11 @@ export class Commands implements CommandExecution {
     }
   }
 
+  refused(reason: DocumentRefusal): void {
+    this.#parts.log.warn({ reason }, 'a command was refused');
+    this.#records.refused(reason);
+  }
+
   /** Takes no more; resolves when those that go on have ended, which the disk may keep waiting. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -97,18 +113,14 @@ export class Commands implements CommandExecution {
     const { memory, journal, log } = this.#parts;
     const { action, id } = given.command;
     const barred = this.#barred(given);
-    // what may be late now is not done later either, when the clock is right
-    if (barred === 'time-unknown') return this.#conclude(given, { outcome: barred });
-    if (barred) return this.#note(given, { outcome: barred });
     try {
+      if (barred) return this.#refuse(given, barred);
       if (isSiteAction(action) && protects(action, memory)) return this.#protect(given, action);
       if (!isInquiry(action)) await journal.open();
       const before = takenCommand(id, memory);
-      if (before) return this.#note(given, { outcome: 'replayed', ...first(before.outcome) });
-      if (memory.sharedUnder(takenPrefix).length >= rememberedLimit) {
-        // what nobody could have meant fills no journal either
-        if (this.#forgotten().length === 0) return { outcome: 'busy' };
-      }
+      if (before) return this.#again(given, before);
+      // what nobody could have meant fills no journal either
+      if (this.#isFull()) return { outcome: 'busy' };
       return isInquiry(action) ? await this.#inquire(given, action) : await this.#record(given, action);
     } catch (error) {
       if (!isFault(error)) throw error;
@@ -116,6 +128,28 @@ export class Commands implements CommandExecution {
       const full = isFault(error, 'journal-full', 'journal-unwritable');
       return this.#conclude(given, { outcome: full ? 'journal-unwritable' : 'failed', fault: error.code });
     }
+  }
+
+  /** What came of it before is the truth also when it comes again too late. */
+  #refuse(given: Given, outcome: CommandOutcome): CommandAnswer {
+    const before =
+      outcome === 'other-terminal' ? undefined : takenCommand(given.command.id, this.#parts.memory);
+    if (before) return this.#again(given, before);
+    // what may be late now is not done later either, when the clock is right
+    if (outcome === 'time-unknown' && !this.#isFull()) return this.#conclude(given, { outcome });
+    return this.#note(given, { outcome });
+  }
+
+  #again(given: Given, before: TakenCommand): CommandAnswer {
+    return this.#note(given, {
+      outcome: 'replayed',
+      ...(before.outcome !== undefined && { first: before.outcome }),
+    });
+  }
+
+  #isFull(): boolean {
+    const { memory } = this.#parts;
+    return memory.sharedUnder(takenPrefix).length >= rememberedLimit && this.#forgotten().length === 0;
   }
 
   /** Why a command does nothing, whatever it is. */
@@ -134,10 +168,14 @@ export class Commands implements CommandExecution {
   #protect(given: Given, action: SiteAction): CommandAnswer {
     const { memory, plans } = this.#parts;
     const before = takenCommand(given.command.id, memory);
-    if (before) return this.#note(given, { outcome: 'replayed', ...first(before.outcome) });
+    if (before) return this.#again(given, before);
     const unknown = plans.unknownZone('zones' in action ? action.zones : undefined);
     if (unknown) return this.#conclude(given, unknown);
-    return this.#conclude(given, { outcome: 'done' }, (state) => [siteChange(action, state)]);
+    const { issuedAtMs } = given.command;
+    return this.#conclude(given, { outcome: 'done' }, (state) => [
+      siteChange(action, state),
+      declaredBy(action, issuedAtMs, state),
+    ]);
   }
 
   async #inquire(given: Given, action: InquiryAction): Promise<CommandAnswer> {
@@ -172,7 +210,7 @@ export class Commands implements CommandExecution {
       if (this.#isLate(given)) return { outcome: 'expired' };
       const view = memory.view(found);
       if (!view) continue;
-      const changes = plan.changes(view);
+      const changes = isOutdone(given, view) ? { outcome: 'superseded' as const } : plan.changes(view);
       if ('outcome' in changes) return changes;
       const unsettled = view.unsettled(changes);
       const taken = this.#takes(given, plan.act ? undefined : 'done');
@@ -213,7 +251,7 @@ export class Commands implements CommandExecution {
   }
 
   #note(given: Given, answer: CommandAnswer): CommandAnswer {
-    this.#parts.journal.note(entryOf(given, answer));
+    this.#records.nothingDone(given, answer);
     return answer;
   }
 
@@ -229,32 +267,11 @@ export class Commands implements CommandExecution {
   }
 }
 
+/** Whether what it would end was declared by a command given later, which somebody had reach us first. */
+function isOutdone({ command: { action, issuedAtMs }, via }: Given, state: SharedFacts): boolean {
+  return via === 'issuance' && isSiteAction(action) && isSuperseded(action, issuedAtMs, state);
+}
+
 function isInquiry(action: Command['action']): action is InquiryAction {
   return action.kind === 'roll-call' || action.kind === 'identify' || action.kind === 'diagnostics';
-}
-
-function first(outcome: CommandOutcome | undefined): Pick<CommandAnswer, 'first'> {
-  return outcome === undefined ? {} : { first: outcome };
-}
-
-/** The entry of a command; who gave it, why, and about whom, can be erased. */
-function entryOf(
-  { command, via }: Given,
-  {
-    outcome,
-    first,
-    fault,
-  }: Pick<CommandAnswer, 'first' | 'fault'> & { outcome: CommandOutcome | 'accepted' },
-  facts?: KeptFacts,
-): Occurrence {
-  const { id, issuedBy, reason, action, issuedAtMs, expiresAtMs } = command;
-  const { kind, ...told } = action;
-  const { holder, ...rest } = 'holder' in told ? told : { ...told, holder: undefined };
-  const body: { [key: string]: JsonValue } = { id, command: kind, via, outcome };
-  for (const [name, value] of Object.entries(rest)) if (value !== undefined) body[name] = value;
-  if (via === 'issuance') Object.assign(body, { issuedAtMs, expiresAtMs });
-  if (first !== undefined) body.first = first;
-  if (fault !== undefined) body.fault = fault;
-  const personal = { issuedBy, reason, ...(holder !== undefined && { holder }) };
-  return { kind: 'command', body, personal, ...(facts && { facts }) };
 }

@@ -4,6 +4,7 @@ import { checkManifest, type Manifest } from '#core/sync/manifest.ts';
 import { decodeManifestMessage, type ManifestMessage } from '#core/sync/manifest-message.ts';
 import type { PolicyStatus } from '#core/sync/presence.ts';
 import { encodeSigned } from '#core/sync/signed.ts';
+import type { TrustRoot } from '#core/sync/trust.ts';
 import type { CancelTimer } from '#ports/clock.ts';
 import type { PolicySyncParts } from './policy-distribution.ts';
 import { PolicyInForce } from './policy-in-force.ts';
@@ -36,7 +37,7 @@ export class PolicySyncing {
     this.#revocations = new Revocations(parts);
     this.#waiting = new WaitingDocuments({
       clock: parts.clock,
-      ask: () => this.#renewRoots(),
+      ask: () => this.renewRoots(),
       take: (told) => this.#take(told, true),
     });
     this.#inForce = new PolicyInForce({
@@ -148,6 +149,11 @@ export class PolicySyncing {
     return refusal;
   }
 
+  /** Whom this terminal believes. Throws `policy-altered` where that cannot be read. */
+  root(): TrustRoot {
+    return this.#parts.trust.root();
+  }
+
   #check(document: ManifestMessage['manifest']) {
     const { trust, terminal } = this.#parts;
     const known = this.#inForce.pending() ?? this.#inForce.installed();
@@ -165,7 +171,8 @@ export class PolicySyncing {
       : { nowMs: Math.max(utcMs, journal.floorMs()), clock: 'untrusted' };
   }
 
-  async #renewRoots(): Promise<void> {
+  /** Asks for the roots that follow, where that is not too soon; never rejects. */
+  async renewRoots(): Promise<void> {
     const { trust, journal } = this.#parts;
     const renewed = await this.#roots.renew();
     if (renewed.refusal) this.#refusals.add('root', renewed.refusal);

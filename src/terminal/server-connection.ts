@@ -12,11 +12,13 @@ import { Fault, isFault } from '#core/fault.ts';
 import type { DeviceIdentity } from '#core/sync/device-identity.ts';
 import type { DownKind } from '#core/sync/topics.ts';
 import type { Clock } from '#ports/clock.ts';
+import type { MessageBus } from '#ports/message-bus.ts';
 import type { TrustStore } from '#ports/trust-store.ts';
 import { CertificateRenewal } from './certificate-renewal.ts';
 import { DistributionTrust } from './distribution-trust.ts';
 import { Enrolment } from './enrolment.ts';
 import type { PolicyDistribution } from './policy-distribution.ts';
+import { ServerCommands } from './server-commands.ts';
 import { type DownHandlers, type LinkParticipant, lastWill, ServerLink } from './server-link.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -110,7 +112,7 @@ export class ServerConnection {
       random: Math.random,
       failed: (error) => log.error({ err: error }, 'a message of the server was lost'),
     });
-    const { handlers, participants } = dealings(terminal);
+    const { handlers, participants } = dealings(terminal, { bus, config, log });
     const link = new ServerLink({ bus, terminal, clock, log, handlers, participants });
     const deviceKey = await openDeviceKey(config.stateDirectory);
     const renewal = new CertificateRenewal(first, {
@@ -152,7 +154,14 @@ async function renewing(
 }
 
 /** What a terminal and its server have to do with each other besides saying how it is. */
-function dealings({ policySync }: Terminal): {
+function dealings(
+  { policySync, commands }: Terminal,
+  {
+    bus,
+    config,
+    log,
+  }: Pick<ServerConnectionParts, 'config' | 'log'> & { readonly bus: Pick<MessageBus, 'publish'> },
+): {
   readonly handlers: DownHandlers;
   readonly participants: readonly LinkParticipant[];
 } {
@@ -160,6 +169,15 @@ function dealings({ policySync }: Terminal): {
   if (policySync) {
     handlers.set('manifest', async (payload) => policySync.manifestReceived(payload));
     handlers.set('revocation', async (payload) => policySync.revocationReceived(payload));
+    const serverCommands = new ServerCommands({
+      terminal: config.terminal,
+      commands,
+      root: () => policySync.root(),
+      renewRoots: () => policySync.renewRoots(),
+      publish: (message) => bus.publish(message),
+      log,
+    });
+    handlers.set('command', (payload) => serverCommands.received(payload));
   }
   return { handlers, participants: [] };
 }

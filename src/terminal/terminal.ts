@@ -79,7 +79,10 @@ export interface Terminal {
   /** Where it is, by the names of the rules. */
   readonly places: TerminalPlaces;
   /** What the server says of its policy; where one looks after it. */
-  readonly policySync?: Pick<PolicySyncing, 'manifestReceived' | 'revocationReceived' | 'status'>;
+  readonly policySync?: Pick<
+    PolicySyncing,
+    'manifestReceived' | 'revocationReceived' | 'status' | 'root' | 'renewRoots'
+  >;
   start(): Promise<void>;
   /** Locks every door, ends open sessions, signs a last checkpoint. */
   stop(): Promise<void>;

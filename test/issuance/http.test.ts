@@ -9,6 +9,7 @@ import type { Role } from '#issuance/administrators/roles.ts';
 import { HttpServer } from '#issuance/http/server.ts';
 import { Services } from '#issuance/services.ts';
 import { TerminalRegister } from '#issuance/terminals/terminal-register.ts';
+import { testKeys } from '../core/sync/keys.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
 import { commissioner, makeOrganization, rulesDocument, shownByApp } from './organization-bench.ts';
 
@@ -38,6 +39,7 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
       ...city.shared,
       organizations: city.organizations,
       alarm: () => undefined,
+      commandKeys: async () => ({ signers: testKeys.command }),
     });
     server = new HttpServer({
       services,
@@ -147,6 +149,44 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
     expect([staff.status, staff.body.type]).toEqual([403, 'urn:kazasu:problem:out-of-reach']);
     const body = { groups: ['annex'], cards: [{ profileId: 'type-a', userNumber: 'USER0200' }] };
     expect((await call('PUT', '/holders/shiros', { token, headers: none, body })).status).toBe(200);
+  });
+
+  it('takes commands of those who may give them, for terminals they reach, and shows what came of them', async () => {
+    for (const terminal of ['front', 'back'])
+      await city.ledger.db
+        .insertInto('terminals')
+        .values({ terminal_id: terminal, name: terminal, made_at_ms: 0 })
+        .execute();
+    const site = { name: '裏口', groups: [], terminals: ['back'] };
+    await call('PUT', '/sites/rear', { token: admin, headers: none, body: site });
+    const body = { action: { kind: 'unlock-once', door: 'main' }, reason: '来客' };
+    const give = (token: string, terminal: string, more: object = {}) =>
+      call('POST', `/terminals/${terminal}/commands`, { token, body: { ...body, ...more } });
+    const operator = await signIn('goro', ['operator']);
+    const given = await give(operator, 'front');
+    expect([given.status, given.body]).toMatchObject([
+      202,
+      { issuedBy: 'goro', reason: '来客', terminals: [{ terminal: 'front', state: 'waiting' }] },
+    ]);
+    expect((await give(operator, 'nowhere')).status).toBe(404);
+    expect((await give(operator, 'front', { reason: '' })).status).toBe(400);
+    expect((await give(operator, 'front', { action: { kind: 'open-sesame' } })).status).toBe(400);
+    const rear = await signIn('rokuro', ['facilities-admin'], ['rear']);
+    const beyond = await give(rear, 'front');
+    expect([beyond.status, beyond.body.type]).toEqual([403, 'urn:kazasu:problem:out-of-reach']);
+    const lockdown = { action: { kind: 'lockdown' }, reason: '不審者', to: { sites: ['rear'] } };
+    const own = await call('POST', '/commands', { token: rear, body: lockdown });
+    expect(own.body).toMatchObject({ terminals: [{ terminal: 'back' }] });
+    expect((await call('GET', `/commands/${given.body.id}`, { token: rear })).status).toBe(404);
+    expect((await call('GET', '/commands', { token: rear })).body.items).toMatchObject([{ id: own.body.id }]);
+    const auditor = await signIn('shichiro', ['auditor']);
+    expect((await give(auditor, 'front')).status).toBe(403);
+    const seen = await call('GET', `/commands/${given.body.id}`, { token: auditor });
+    expect(seen.body).toMatchObject({ action: body.action, terminals: [{ state: 'waiting' }] });
+    const many = { ...body, to: { terminals: ['front', 'back'] } };
+    const refused = await call('POST', '/commands', { token: operator, body: many });
+    expect([refused.status, refused.body.problems]).toMatchObject([422, [{ path: 'to' }]]);
+    await city.ledger.db.deleteFrom('terminals').execute();
   });
 
   it('changes what was read, and nothing else', async () => {

@@ -126,6 +126,8 @@ export const commandOutcomes = [
   'time-unknown',
   'replayed',
   'other-terminal',
+  // something declared later holds
+  'superseded',
   // no such thing here
   'unknown-door',
   'unknown-floor',
@@ -207,6 +209,8 @@ export const commandResultSchema = z.strictObject({
   known: z.array(z.string()).optional(),
   fault: z.string().optional(),
   rollCall: rollCallSchema.optional(),
+  /** how much of what was asked for did not fit the message */
+  omitted: z.int().min(1).optional(),
   diagnostics: diagnosticsSchema.optional(),
 });
 export type CommandResult = z.output<typeof commandResultSchema>;

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { AccessState, StateChange } from '#core/access/access-state.ts';
 import { declareCondition, endCondition, setThreatLevel, threatLevel } from '#core/access/site-state.ts';
 import type { CommandAction } from './command.ts';
@@ -42,4 +43,28 @@ export function siteChange(action: SiteAction, state: Shared): StateChange {
     default:
       return action satisfies never;
   }
+}
+
+const declaredSchema = z.int().min(0);
+
+/** What `action` declares or ends. */
+export function conditionOf(action: SiteAction): string {
+  return action.kind.replace('end-', '');
+}
+
+/** When what `action` declares or ends was last declared by a command. A fact that cannot be read stops nothing. */
+function declared(action: SiteAction, state: Shared) {
+  const key = `commanded/${conditionOf(action)}`;
+  return { key, atMs: declaredSchema.safeParse(state.shared(key)).data ?? 0 };
+}
+
+/** Remembers when a command was given that protects, so that none given before it ends that. */
+export function declaredBy(action: SiteAction, issuedAtMs: number, state: Shared): StateChange {
+  const { key, atMs } = declared(action, state);
+  return { key, value: Math.max(atMs, issuedAtMs) };
+}
+
+/** Whether what `action` would end was declared by a command that was given later. */
+export function isSuperseded(action: SiteAction, issuedAtMs: number, state: Shared): boolean {
+  return issuedAtMs < declared(action, state).atMs;
 }

@@ -30,6 +30,10 @@ const outcomes: { readonly [outcome in CommandOutcome]: Text } = {
   },
   replayed: { ja: '受付済みのため再び実行しない', en: 'Taken before: not done again' },
   'other-terminal': { ja: '他の端末宛のため実行しない', en: 'For another terminal: nothing was done' },
+  superseded: {
+    ja: '後から宣言されたものが有効なため実行しない',
+    en: 'What was declared later holds: nothing was done',
+  },
   'unknown-door': { ja: 'その扉はない', en: 'There is no such door' },
   'unknown-floor': { ja: 'その階はない', en: 'There is no such floor' },
   'unknown-reader': { ja: 'そのリーダーはない', en: 'There is no such reader' },

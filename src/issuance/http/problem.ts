@@ -33,6 +33,7 @@ const refusals = {
   'changed-meanwhile': [412, 'It is not the one that you read: read it again'],
   invalid: [422, 'What is asked for contradicts the rules or other records'],
   'confirmation-missing': [409, 'So many holders lose access that the number must be confirmed'],
+  'no-command-key': [409, 'No key of this server may sign commands: see docs/trust.md'],
   'key-reused': [422, 'The Idempotency-Key was used for another request'],
   'condition-missing': [428, 'Say which one you have read: If-Match with its ETag, or If-None-Match: *'],
   busy: [503, 'Too many such requests are under way: come back later'],

@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { Fault } from '#core/fault.ts';
 import type { Services } from '../services.ts';
 import { addAdministratorRoutes } from './administrator-routes.ts';
+import { addCommandRoutes } from './command-routes.ts';
 import { addHolderRoutes } from './holder-routes.ts';
 import { addImportRoutes, type ListIntake } from './import-routes.ts';
 import { addChangeSetRoutes, addRulesRoutes } from './plan-routes.ts';
@@ -121,6 +122,7 @@ export class HttpServer {
       addChangeSetRoutes(routes);
       addAdministratorRoutes(routes);
       addTerminalListRoutes(routes);
+      addCommandRoutes(routes);
       addImportRoutes(routes, scope, this.#parts.lists);
       this.#addOwn(scope);
     });

@@ -2,6 +2,7 @@ import { journal0001 } from './migrations/journal-0001.ts';
 import { permissions0001 } from './migrations/permissions-0001.ts';
 import { permissions0002 } from './migrations/permissions-0002.ts';
 import { permissions0003 } from './migrations/permissions-0003.ts';
+import { permissions0004 } from './migrations/permissions-0004.ts';
 import { platform0001 } from './migrations/platform-0001.ts';
 import type { Migration } from './tables.ts';
 
@@ -11,5 +12,6 @@ export const permissionsMigrations: readonly Migration[] = [
   permissions0001,
   permissions0002,
   permissions0003,
+  permissions0004,
 ];
 export const journalMigrations: readonly Migration[] = [journal0001];

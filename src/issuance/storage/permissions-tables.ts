@@ -1,5 +1,6 @@
 import type { RecordStatus } from '#core/access/policy.ts';
 import type { RevocationReason } from '#ports/certificates.ts';
+import type { CommandTables } from './command-tables.ts';
 import type { CommonTables } from './common-tables.ts';
 import type { DistributionTables } from './distribution-tables.ts';
 
@@ -23,7 +24,7 @@ export type ImportState = 'received' | 'working' | 'refused' | 'ready' | 'decide
 export type RulesState = 'planned' | 'in-force' | 'replaced' | 'cancelled';
 
 /** The database of one organization: who may do what, and who decides that. */
-export interface PermissionsTables extends CommonTables, DistributionTables {
+export interface PermissionsTables extends CommonTables, DistributionTables, CommandTables {
   administrators: {
     administrator_id: string;
     name: string;

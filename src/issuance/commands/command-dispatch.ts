@@ -1,0 +1,281 @@
+import type { Kysely } from 'kysely';
+import type { Logger } from 'pino';
+import type { CommandOutcome, CommandResult } from '#core/sync/command.ts';
+import { readCommandResult } from '#core/sync/command-message.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Entropy } from '#ports/entropy.ts';
+import type { Intake } from '#ports/intake.ts';
+import type { Actor, Ledger } from '../storage/ledger.ts';
+import type { PermissionsTables } from '../storage/permissions-tables.ts';
+import { isWhole, newCommand, orderOf } from './command-orders.ts';
+import { type CommandKeys, signCommand } from './command-signing.ts';
+
+export interface CommandDispatchParts {
+  readonly organization: string;
+  readonly ledger: Ledger<PermissionsTables>;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly publish: Intake['publish'];
+  readonly keys: () => Promise<CommandKeys | undefined>;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
+}
+
+/** A command that waits for its result. */
+type Waiting = Pick<
+  PermissionsTables['commands'],
+  'order_id' | 'terminal_id' | 'command_id' | 'expires_at_ms'
+> & { readonly condition: string };
+
+type Result = { readonly terminal: string; readonly result: CommandResult };
+
+const server: Actor = { id: 'server', via: 'server' };
+/** how soon a command without a result is sent again, in milliseconds; twice as late each time, up to the last */
+const firstAgainMs = 2_000;
+const lastAgainMs = 60_000;
+/** a terminal remembers a command until a day after its end, and can be asked that long what came of it */
+const rememberedMs = 86_400_000;
+/** what was asked and answered is kept this long; the audit journal and those of the terminals have it longer */
+const keptMs = 90 * 86_400_000;
+const cleanEveryMs = 3_600_000;
+/** a condition that a terminal could not take for its clock, or not in time, is signed anew */
+const againFor: readonly (CommandOutcome | undefined)[] = ['expired', 'time-unknown'];
+const renewEveryMs = 300_000;
+
+/** Sends the terminals of one organization their commands until each has said what came of it. */
+export class CommandDispatch {
+  readonly #parts: CommandDispatchParts;
+  /** by the id: when it is sent next, and how long after that again */
+  readonly #due = new Map<string, { atMs: number; everyMs: number }>();
+  /** by terminal: the last condition declared everywhere that it was told of */
+  readonly #told = new Map<string, string>();
+  #cleanedAtMs = 0;
+
+  constructor(parts: CommandDispatchParts) {
+    this.#parts = parts;
+  }
+
+  /** The broker may have forgotten what it was given. */
+  connected(): void {
+    this.#due.clear();
+  }
+
+  /** A terminal is there: it is told what it was not told, or could not take, while it was away. */
+  async heard(terminal: string): Promise<void> {
+    const waiting = await this.#waiting(terminal);
+    const nowMs = this.#parts.clock.utcMs();
+    for (const one of waiting) {
+      if (one.condition !== '' && nowMs >= one.expires_at_ms + rememberedMs) await this.#renew(one);
+      else this.#due.delete(one.command_id);
+    }
+    await this.#tellConditions(terminal);
+  }
+
+  /** Sends what is due. To be called again and again, one after another. Rejects with database faults. */
+  async round(): Promise<void> {
+    const nowMs = this.#parts.clock.utcMs();
+    const waiting = await this.#waiting();
+    const known = new Set(waiting.map(({ command_id }) => command_id));
+    for (const id of this.#due.keys()) if (!known.has(id)) this.#due.delete(id);
+    for (const one of waiting) {
+      if (one.condition === '' && nowMs >= one.expires_at_ms + rememberedMs) {
+        await this.#end(one);
+        continue;
+      }
+      const due = this.#due.get(one.command_id);
+      if (due && nowMs < due.atMs) continue;
+      const everyMs = due ? Math.min(2 * due.everyMs, lastAgainMs) : firstAgainMs;
+      if (!(await this.#send(one))) return;
+      this.#due.set(one.command_id, { atMs: nowMs + everyMs, everyMs });
+    }
+    await this.#clean(nowMs);
+  }
+
+  /** Takes what terminals answered. Rejects with database faults. */
+  async take(results: readonly { readonly terminal: string; readonly payload: Uint8Array }[]): Promise<void> {
+    const { organization, log } = this.#parts;
+    for (const { terminal, payload } of results) {
+      const result = readCommandResult(payload);
+      if (result) await this.#answered({ terminal, result });
+      else log.warn({ organization, terminal }, 'a result that is none');
+    }
+  }
+
+  async #answered({ terminal, result }: Result): Promise<void> {
+    const { ledger, clock, organization, log } = this.#parts;
+    const row = await this.#pending(ledger.db)
+      .where('commands.command_id', '=', result.id)
+      .where('terminal_id', '=', terminal)
+      .where('commands.state', 'in', ['waiting', 'superseded', 'unanswered'])
+      .executeTakeFirst();
+    if (!row) return;
+    const nowMs = clock.utcMs();
+    // it came of the command when it came first; without that nobody knows
+    const outcome = result.outcome === 'replayed' ? (result.first ?? 'replayed') : result.outcome;
+    if (row.condition !== '' && row.state === 'waiting' && againFor.includes(outcome)) {
+      // a clock that is not known to be right stays so for a while
+      if (outcome === 'time-unknown' && nowMs < row.issued_at_ms + renewEveryMs) return;
+      await this.#renew(row);
+      return;
+    }
+    await ledger.db
+      .updateTable('commands')
+      .set({ state: 'answered', outcome, result: JSON.stringify(result), answered_at_ms: nowMs })
+      .where('order_id', '=', row.order_id)
+      .where('terminal_id', '=', terminal)
+      .where('command_id', '=', result.id)
+      .execute();
+    this.#due.delete(result.id);
+    log.info({ organization, terminal, order: row.order_id, outcome }, 'a command was answered');
+  }
+
+  #pending(db: Kysely<PermissionsTables>) {
+    return db
+      .selectFrom('commands')
+      .innerJoin('command_orders', 'command_orders.order_id', 'commands.order_id')
+      .select([
+        'commands.order_id',
+        'commands.terminal_id',
+        'commands.command_id',
+        'commands.issued_at_ms',
+        'commands.expires_at_ms',
+        'commands.state',
+        'command_orders.condition',
+      ]);
+  }
+
+  /** In the order they were given: what ends a condition follows what declared it. */
+  #waiting(terminal?: string): Promise<readonly Waiting[]> {
+    let query = this.#pending(this.#parts.ledger.db).where('commands.state', '=', 'waiting');
+    if (terminal !== undefined) query = query.where('terminal_id', '=', terminal);
+    return query.orderBy('commands.order_id').orderBy('commands.terminal_id').execute();
+  }
+
+  /** Whether the broker took it. */
+  async #send({ order_id, terminal_id: terminal }: Waiting): Promise<boolean> {
+    const { ledger, organization, publish } = this.#parts;
+    const row = await ledger.db
+      .selectFrom('commands')
+      .select('document')
+      .where('order_id', '=', order_id)
+      .where('terminal_id', '=', terminal)
+      .where('state', '=', 'waiting')
+      .executeTakeFirst();
+    if (!row) return true;
+    const to = { organization, terminal };
+    return (await publish({ to, kind: 'command', payload: new Uint8Array(row.document) })) === 'taken';
+  }
+
+  /** Nobody will tell any more what came of it. */
+  async #end({ order_id, terminal_id }: Waiting): Promise<void> {
+    await this.#parts.ledger.db
+      .updateTable('commands')
+      .set({ state: 'unanswered' })
+      .where('order_id', '=', order_id)
+      .where('terminal_id', '=', terminal_id)
+      .where('state', '=', 'waiting')
+      .execute();
+  }
+
+  /** Signs a condition anew for a terminal that did not take it in time. */
+  async #renew({ order_id, terminal_id, command_id }: Waiting): Promise<void> {
+    const { organization, ledger, clock, entropy, keys: find } = this.#parts;
+    const keys = await find();
+    if (!keys) return;
+    const order = await ledger.db
+      .selectFrom('command_orders')
+      .selectAll()
+      .where('order_id', '=', order_id)
+      .executeTakeFirst();
+    if (!order) return;
+    const at = { nowMs: clock.utcMs(), keys, entropy };
+    const signed = await signCommand(orderOf(order), { organization, terminal: terminal_id }, at);
+    await ledger.change(server, async ({ db, audit, abandon }) => {
+      const renewed = await db
+        .updateTable('commands')
+        .set(signed)
+        .where('order_id', '=', order_id)
+        .where('terminal_id', '=', terminal_id)
+        .where('command_id', '=', command_id)
+        .where('state', '=', 'waiting')
+        .executeTakeFirst();
+      if (renewed.numUpdatedRows === 0n) return abandon(undefined);
+      await audit({ action: 'command-renewed', body: { order: order_id, terminal: terminal_id } });
+    });
+    this.#due.delete(command_id);
+  }
+
+  /** A terminal that was enrolled after a condition was declared everywhere is told of it, too. */
+  async #tellConditions(terminal: string): Promise<void> {
+    const { db } = this.#parts.ledger;
+    const everywhere = db
+      .selectFrom('command_orders')
+      .where('condition', '<>', '')
+      .where('everywhere', '=', 1);
+    const { last } = await everywhere
+      .select((of) => of.fn.max('order_id').as('last'))
+      .executeTakeFirstOrThrow();
+    if (last === null || this.#told.get(terminal) === last) return;
+    const orders = await everywhere.selectAll().orderBy('order_id').execute();
+    for (const same of Map.groupBy(orders, ({ condition }) => condition).values()) {
+      const from = same.findLastIndex((order) => isWhole(orderOf(order).action));
+      for (const order of same.slice(Math.max(from, 0))) await this.#tellOf(order, terminal);
+    }
+    this.#told.set(terminal, last);
+  }
+
+  async #tellOf(order: PermissionsTables['command_orders'], terminal: string): Promise<void> {
+    const { organization, ledger, clock, entropy, keys: find } = this.#parts;
+    const { order_id } = order;
+    const known = await ledger.db
+      .selectFrom('commands')
+      .select('state')
+      .where('order_id', '=', order_id)
+      .where('terminal_id', '=', terminal)
+      .executeTakeFirst();
+    const keys = known ? undefined : await find();
+    if (!keys) return;
+    const at = { nowMs: clock.utcMs(), keys, entropy };
+    const signed = await signCommand(orderOf(order), { organization, terminal }, at);
+    await ledger.change(server, async ({ db, audit, abandon }) => {
+      const made = await db
+        .insertInto('commands')
+        .values(newCommand(order_id, terminal, signed))
+        .onConflict((at) => at.columns(['order_id', 'terminal_id']).doNothing())
+        .executeTakeFirst();
+      if (made.numInsertedOrUpdatedRows === 0n) return abandon(undefined);
+      await audit({ action: 'command-renewed', body: { order: order_id, terminal } });
+    });
+  }
+
+  /** Forgets what is long over, and waits no more for terminals that were shut out. */
+  async #clean(nowMs: number): Promise<void> {
+    if (nowMs < this.#cleanedAtMs + cleanEveryMs) return;
+    this.#cleanedAtMs = nowMs;
+    await this.#parts.ledger.db.transaction().execute(async (db) => {
+      await db
+        .updateTable('commands')
+        .set({ state: 'unanswered' })
+        .where('state', '=', 'waiting')
+        .where('expires_at_ms', '<=', nowMs)
+        .where('terminal_id', 'not in', (of) =>
+          of
+            .selectFrom('certificates')
+            .select('terminal_id')
+            .where('revoked_at_ms', 'is', null)
+            .where('not_after_ms', '>', nowMs),
+        )
+        .execute();
+      const over = db
+        .selectFrom('command_orders')
+        .select('order_id')
+        .where('condition', '=', '')
+        .where('made_at_ms', '<', nowMs - keptMs);
+      await db.deleteFrom('commands').where('order_id', 'in', over).execute();
+      await db
+        .deleteFrom('command_orders')
+        .where('condition', '=', '')
+        .where('made_at_ms', '<', nowMs - keptMs)
+        .execute();
+    });
+  }
+}
