@@ -27,6 +27,10 @@ const layers: readonly Layer[] = [
     folder: 'simulators/site',
     layers: ['core', 'ports', 'adapters', 'simulators', 'terminal', 'issuance', 'web', 'cli'],
   },
+  {
+    folder: 'simulators/fleet',
+    layers: ['core', 'ports', 'adapters', 'simulators', 'issuance'],
+  },
   { folder: 'simulators', layers: ['ports', 'core', 'simulators'] },
   { folder: 'terminal/main.ts', layers: ['core', 'ports', 'terminal', 'adapters'] },
   { folder: 'terminal/key-source.ts', layers: ['core', 'ports', 'terminal', 'adapters'] },
