@@ -12,6 +12,8 @@ export interface JournalSpace {
   readonly level: 'ample' | 'low' | 'critical';
   /** at the rate of the last 30 days of entries; undefined while fewer than one day is known */
   readonly daysLeft?: number;
+  /** entries that the server has not stored yet; undefined where there is no server */
+  readonly waiting?: number;
 }
 
 /**

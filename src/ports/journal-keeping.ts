@@ -24,6 +24,8 @@ export interface ForgettingPlan {
 
 /** Lets a journal go of entries that the server has stored and of which a checkpoint it has vouches; of no others. */
 export interface JournalKeeping {
+  /** `listener` is told, often, that entries or checkpoints have come; it returns at once. */
+  onGrowth(listener: () => void): void;
   /** Remembers, over restarts, how far the server has the journal; it may have less than before. */
   uploaded(through: UploadedThrough): Promise<void>;
   /** From now on room can be made when it is needed: `space` counts it as left. */

@@ -93,6 +93,11 @@ export class Desks {
     return shown.includes(true);
   }
 
+  /** Whether somebody stands at a reader and waits. */
+  occupied(): boolean {
+    return [...this.#desks.values()].some((desk) => desk.occupied());
+  }
+
   /** The readers as they are, for whoever looks into a terminal. */
   list(): Diagnostics['readers'] {
     return this.#parts.settings.readers.map(({ readerId, readerName, doorId }) => ({

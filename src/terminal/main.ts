@@ -62,11 +62,12 @@ export async function runTerminal(configFile: string, control?: string): Promise
   const keyWatch = watchKeys(loaded, log.child({ component: 'keys' }), () => {
     if (ready) void notifier.status(statusText(loaded, keyWatch));
   });
+  const journal = await journalOf(loaded, clock);
   const server = await openServerConnection({
-    ...{ config: loaded.config, clock },
+    ...{ config: loaded.config, journal, clock },
     log: log.child({ component: 'server' }),
   });
-  const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch, server });
+  const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch, journal, server });
   const stopped = stopSignal();
   const channel = control === undefined ? undefined : new ControlSocket({ path: control, log });
   await doors.start();
@@ -124,12 +125,13 @@ interface BuildParts {
   readonly log: Logger;
   readonly doors: GuardedDoors;
   readonly keyWatch: KeyWatch | undefined;
+  readonly journal: JournalStore;
   readonly server: ServerConnection | undefined;
 }
 
 async function buildTerminal(
   loaded: LoadedConfig,
-  { clock, log, doors, keyWatch, server }: BuildParts,
+  { clock, log, doors, keyWatch, journal, server }: BuildParts,
 ): Promise<Terminal> {
   const { config, profiles } = loaded;
   const readers = new PcscReaders({
@@ -160,15 +162,7 @@ async function buildTerminal(
         trust: server?.distribution.trust,
       }),
       ...(server && { distribution: server.distribution }),
-      journal: new JournalStore({
-        file: join(config.stateDirectory, 'journal.sqlite'),
-        terminal: config.terminal,
-        signing: await openDeviceKey(config.stateDirectory),
-        clock,
-        reserveMiB: config.journal.reserveMiB,
-        checkpointEntries: config.journal.checkpointEntries,
-        checkpointIntervalMs: config.journal.checkpointInterval,
-      }),
+      journal,
       clock,
       log,
       holders: new HolderFactsStore({ file: join(config.stateDirectory, 'journal.sqlite') }),
@@ -180,6 +174,18 @@ async function buildTerminal(
     },
     terminalSettings(loaded),
   );
+}
+
+async function journalOf({ config }: LoadedConfig, clock: SystemClock): Promise<JournalStore> {
+  return new JournalStore({
+    file: join(config.stateDirectory, 'journal.sqlite'),
+    terminal: config.terminal,
+    signing: await openDeviceKey(config.stateDirectory),
+    clock,
+    reserveMiB: config.journal.reserveMiB,
+    checkpointEntries: config.journal.checkpointEntries,
+    checkpointIntervalMs: config.journal.checkpointInterval,
+  });
 }
 
 function keypad(wiring: PinPadWiring, { clock, log }: { clock: SystemClock; log: Logger }): Keypad {

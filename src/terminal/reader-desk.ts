@@ -29,6 +29,8 @@ export class ReaderDesk {
   #cancelShown: CancelTimer | undefined;
   /** from a tap's beginning until its outcome is known, what the door says is not for the person at the reader */
   #answering = false;
+  /** from a card's coming until what comes of it is known, or it has left */
+  #occupied = false;
 
   constructor(parts: ReaderDeskParts) {
     this.#parts = parts;
@@ -38,6 +40,7 @@ export class ReaderDesk {
   detected(): void {
     // a clock not trusted yet looks around on the disk, and then knows for a while: not when the decision waits
     this.#parts.clock.trusted();
+    this.#occupied = true;
     if (this.#answering) return;
     this.#cancelShown?.();
     this.#cancelShown = this.#parts.clock.after(readingShownAfterMs, () => {
@@ -64,6 +67,7 @@ export class ReaderDesk {
 
   /** The card has left the reader: a PIN that is being asked for is not wanted any more. */
   cardRemoved(): void {
+    this.#occupied = this.#answering;
     this.#current?.removed.abort();
   }
 
@@ -79,6 +83,11 @@ export class ReaderDesk {
     return true;
   }
 
+  /** Whether somebody stands here and waits. */
+  occupied(): boolean {
+    return this.#occupied;
+  }
+
   async stop(): Promise<void> {
     this.#current?.removed.abort();
     await this.#running;
@@ -89,6 +98,7 @@ export class ReaderDesk {
     this.#cancelShown?.();
     this.#cancelShown = undefined;
     this.#answering = true;
+    this.#occupied = true;
     const indicator: Indicator = { show: (indication) => this.#show(indication) };
     const open: TapParts['open'] = (tapId, decision) => {
       this.#answering = false;
@@ -98,6 +108,7 @@ export class ReaderDesk {
     this.#answering = false;
     this.#showEnd(result);
     this.#parts.ended(card, result);
+    this.#occupied = false;
     await card.end();
   }
 

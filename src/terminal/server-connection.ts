@@ -4,6 +4,7 @@ import { HttpsChunkSource } from '#adapters/https/chunk-source.ts';
 import { IdentityFiles } from '#adapters/keyfile/identity-files.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { TrustFile } from '#adapters/keyfile/trust-file.ts';
+import { JournalOutboxStore } from '#adapters/sqlite/journal-outbox-store.ts';
 import { PolicySyncStore } from '#adapters/sqlite/policy-sync-store.ts';
 import { certificatePem } from '#adapters/x509/pem.ts';
 import { fromBase64 } from '#core/bytes/base64.ts';
@@ -12,18 +13,22 @@ import { Fault, isFault } from '#core/fault.ts';
 import type { DeviceIdentity } from '#core/sync/device-identity.ts';
 import type { DownKind } from '#core/sync/topics.ts';
 import type { Clock } from '#ports/clock.ts';
+import type { JournalAppend } from '#ports/journal-append.ts';
+import type { JournalKeeping } from '#ports/journal-keeping.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
 import type { TrustStore } from '#ports/trust-store.ts';
 import { CertificateRenewal } from './certificate-renewal.ts';
 import { DistributionTrust } from './distribution-trust.ts';
 import { Enrolment } from './enrolment.ts';
+import { JournalTransfer } from './journal-transfer.ts';
 import type { PolicyDistribution } from './policy-distribution.ts';
 import { ServerCommands } from './server-commands.ts';
 import { type DownHandlers, type LinkParticipant, lastWill, ServerLink } from './server-link.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ServerConnectionParts {
-  readonly config: Pick<TerminalConfig, 'terminal' | 'stateDirectory'>;
+  readonly config: Pick<TerminalConfig, 'terminal' | 'stateDirectory' | 'journal'>;
+  readonly journal: Pick<JournalAppend, 'space'> & JournalKeeping;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -100,11 +105,12 @@ export class ServerConnection {
   }
 
   async #connect(terminal: Terminal, first: DeviceIdentity): Promise<() => Promise<void>> {
-    const { config, clock, log } = this.#parts;
+    const { config, journal, clock, log } = this.#parts;
     // 19 MB that a terminal without a server does not need
     const { TerminalBus } = await import('#adapters/mqtt/terminal-bus.ts');
+    const identity = { organization: first.organization, terminal: first.terminal };
     const bus = new TerminalBus({
-      identity: { organization: first.organization, terminal: first.terminal },
+      identity,
       address: (failures) => brokerOf(this.#current(), failures),
       credentials: async () => credentialsOf(this.#current()),
       will: lastWill(),
@@ -112,7 +118,13 @@ export class ServerConnection {
       random: Math.random,
       failed: (error) => log.error({ err: error }, 'a message of the server was lost'),
     });
-    const { handlers, participants } = dealings(terminal, { bus, config, log });
+    const transfer = new JournalTransfer({
+      ...{ identity, terminal, journal, bus, clock, chance: Math.random },
+      outbox: new JournalOutboxStore({ file: join(config.stateDirectory, 'journal.sqlite') }),
+      retentionMs: config.journal.retention,
+      log: log.child({ component: 'journal' }),
+    });
+    const { handlers, participants } = dealings(terminal, { bus, config, log, transfer });
     const link = new ServerLink({ bus, terminal, clock, log, handlers, participants });
     const deviceKey = await openDeviceKey(config.stateDirectory);
     const renewal = new CertificateRenewal(first, {
@@ -126,9 +138,10 @@ export class ServerConnection {
     });
     await link.start();
     renewal.start();
+    transfer.start();
     return async () => {
       renewal.stop();
-      await link.stop();
+      await Promise.all([link.stop(), transfer.stop()]);
     };
   }
 
@@ -160,7 +173,11 @@ function dealings(
     bus,
     config,
     log,
-  }: Pick<ServerConnectionParts, 'config' | 'log'> & { readonly bus: Pick<MessageBus, 'publish'> },
+    transfer,
+  }: Pick<ServerConnectionParts, 'config' | 'log'> & {
+    readonly bus: Pick<MessageBus, 'publish'>;
+    readonly transfer: JournalTransfer;
+  },
 ): {
   readonly handlers: DownHandlers;
   readonly participants: readonly LinkParticipant[];
@@ -179,7 +196,8 @@ function dealings(
     });
     handlers.set('command', (payload) => serverCommands.received(payload));
   }
-  return { handlers, participants: [] };
+  handlers.set('ack', (payload) => transfer.acknowledged(payload));
+  return { handlers, participants: transfer.participants() };
 }
 
 /** The brokers in their order, one after another for as long as none is good. */

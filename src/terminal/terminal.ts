@@ -83,6 +83,10 @@ export interface Terminal {
     PolicySyncing,
     'manifestReceived' | 'revocationReceived' | 'status' | 'root' | 'renewRoots'
   >;
+  /** For what the program around it records. */
+  readonly journal: Pick<JournalWriter, 'note' | 'decided'>;
+  /** Whether somebody stands at a reader and waits. */
+  tapUnderWay(): boolean;
   start(): Promise<void>;
   /** Locks every door, ends open sessions, signs a last checkpoint. */
   stop(): Promise<void>;
@@ -230,6 +234,14 @@ class RunningTerminal implements Terminal {
     await end([this.#journal]);
     await end([policy, ...(this.policySync ? [this.policySync] : [])]);
     if (failures.length > 0) throw failures[0];
+  }
+
+  get journal(): Pick<JournalWriter, 'note' | 'decided'> {
+    return this.#journal;
+  }
+
+  tapUnderWay(): boolean {
+    return this.#desks.occupied();
   }
 
   async checkAlive(): Promise<boolean> {

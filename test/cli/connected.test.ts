@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { profileFile } from '../contracts/deck.ts';
 import { kazasu } from './kazasu.ts';
@@ -126,6 +127,16 @@ const heard = (sinceMs: number) =>
     { timeout: 20_000, interval: 100 },
   );
 
+/** The entries of a journal, by their hashes. */
+function entriesOf(file: string): readonly string[] {
+  const db = new Database(at(file), { readonly: true });
+  try {
+    return db.prepare<[], string>('SELECT hex(hash) FROM entries ORDER BY hash').pluck().all();
+  } finally {
+    db.close();
+  }
+}
+
 /** The first root of the organization, and the enrolment of its terminal. */
 async function prepare(): Promise<void> {
   const keys = ['root', 'policy', 'command'];
@@ -181,6 +192,17 @@ it('a terminal is enrolled, connects, is seen, and finds back whoever of the two
   issuance = await runServer();
   await heard(sinceMs);
 
+  expect(await terminal.end('SIGTERM')).toBe(0);
+  // what it wrote before it was killed, since, and when it ended
+  terminal = await runTerminal();
+  await vi.waitFor(
+    () => {
+      const [here, there] = ['device/journal.sqlite', 'server/databases/organizations/city/journal.sqlite'];
+      expect(entriesOf(here).length).toBeGreaterThan(3);
+      expect(entriesOf(there)).toEqual(entriesOf(here));
+    },
+    { timeout: 20_000, interval: 100 },
+  );
   expect(await terminal.end('SIGTERM')).toBe(0);
   await vi.waitFor(async () => expect((await listed())?.presence?.online).toBe(false), { timeout: 10_000 });
 

@@ -58,8 +58,9 @@ export function planForgetting(db: Sqlite, request: ForgettingRequest): Forgetti
 export function forgetSome(db: Sqlite, through: number, most: number): boolean {
   const from = forgottenPosition(db) + 1;
   const incarnation = incarnationAt(db, from);
-  const last = Math.min(through, lastPosition(db) - 1, from + most - 1);
-  if (!incarnation || last < from) return true;
+  if (!incarnation) return true;
+  const last = Math.min(through, endOf(db, incarnation), lastPosition(db) - 1, from + most - 1);
+  if (last < from) return true;
   const { sequence } = headAt(db, incarnation, last);
   for (const table of ['personal', 'checkpoints']) {
     db.prepare(`DELETE FROM ${table} WHERE position BETWEEN ? AND ?`).run(from, last);

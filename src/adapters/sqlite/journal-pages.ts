@@ -101,7 +101,8 @@ function inOrder(
   return items;
 }
 
-function personalBetween(
+/** Personal values of the entries behind position `after`, by their positions. */
+export function personalBetween(
   db: Sqlite,
   after: number,
   until: number,

@@ -1,6 +1,11 @@
 import type { JournalSpace } from '#ports/journal-append.ts';
 import type { Sqlite } from './database.ts';
-import { forgettableEntries, forgottenPosition, lastPosition } from './journal-forgetting.ts';
+import {
+  forgettableEntries,
+  forgottenPosition,
+  lastPosition,
+  uploadedThrough,
+} from './journal-forgetting.ts';
 import { databasePages } from './journal-reserve.ts';
 
 const dayMs = 86_400_000;
@@ -10,7 +15,7 @@ const measurableEntries = 1_000;
 
 /**
  * How full the journal is. Costs a few page reads however long it is: positions have no gaps, time is searched by halves.
- * `forgets`: entries that may be let go of take no space.
+ * `forgets`: a server stores it, so that entries which may be let go of take no space.
  */
 export function journalSpace(db: Sqlite, forgets: boolean): JournalSpace {
   const { reservedBytes, usedBytes } = databasePages(db);
@@ -28,6 +33,7 @@ export function journalSpace(db: Sqlite, forgets: boolean): JournalSpace {
     usedBytes,
     capacityEntries: entries + left,
     level: level(share, daysLeft),
+    ...(forgets && { waiting: forgotten + entries - Math.max(forgotten, uploadedThrough(db).stored) }),
   };
   return daysLeft === undefined ? space : { ...space, daysLeft };
 }

@@ -97,7 +97,6 @@ export class JournalStore implements JournalAppend, JournalKeeping {
     return this.#link().call('space', this.#forgets, answerWithinMs);
   }
 
-  /** `listener` is told, often, that entries or checkpoints have come; it returns at once. */
   onGrowth(listener: () => void): void {
     this.#listeners.push(listener);
   }

@@ -159,6 +159,11 @@ export const terminalConfigSchema = z
         checkpointInterval: duration(10_000, 86_400_000)
           .prefault('10 min')
           .describe('time between signed checkpoints while entries come'),
+        retention: duration(86_400_000, 3_650 * 86_400_000)
+          .prefault('90 d')
+          .describe(
+            'how long entries stay on the device that a server has stored; without a server they stay',
+          ),
       })
       .prefault({}),
     log: z

@@ -10,6 +10,8 @@ import type { BatchEntry, JournalBatch } from './journal-batch.ts';
 export const batchFormat = 1;
 /** of one batch */
 export const mostBatchEntries = 1_000;
+/** in UTF-16 units: what a database can look for */
+export const longestPersonalValue = 256;
 /** of a batch unpacked; who sends more unpacks nothing here */
 export const maximumUnpackedBytes = 4_194_304;
 

@@ -5,13 +5,16 @@ import { unpack } from '#core/compression/packing.ts';
 import type { StoredCheckpoint } from '#core/journal/checkpoint.ts';
 import { type PersonalValue, saltLength } from '#core/journal/entry.ts';
 import { accepted, type Checked, readDocument, refused } from './document.ts';
-import { batchFormat, maximumUnpackedBytes, mostBatchEntries, textOf } from './journal-batch-writing.ts';
+import {
+  batchFormat,
+  longestPersonalValue,
+  maximumUnpackedBytes,
+  mostBatchEntries,
+  textOf,
+} from './journal-batch-writing.ts';
 import { base64, sha256Hex } from './signed.ts';
 import { organizationName, type TerminalIdentity, terminalName } from './terminal-identity.ts';
 import { maxPayloadBytes } from './topics.ts';
-
-/** in UTF-16 units: what a database can look for */
-const longestPersonalValue = 256;
 
 /** An entry of a journal by its number in an incarnation; 0 is before the first. */
 export const chainPositionSchema = z.strictObject({

@@ -1,0 +1,197 @@
+import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { toHex } from '#core/bytes/bytes.ts';
+import { digest } from '#core/crypto/digest.ts';
+import { BatchStoring } from '#issuance/journal/batch-storing.ts';
+import { JournalEntries } from '#issuance/journal/journal-entries.ts';
+import { JournalIngestion } from '#issuance/journal/journal-ingestion.ts';
+import { type JournalAlarm, JournalStore } from '#issuance/journal/journal-store.ts';
+import { Databases } from '#issuance/storage/databases.ts';
+import type { Intake } from '#ports/intake.ts';
+import { SimulatedBroker } from '#simulators/broker/simulated-broker.ts';
+import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
+import { databaseRigs, type StartedRig } from '../issuance/database-rigs.ts';
+import { UploadingDevice } from './uploading-device.ts';
+
+const startMs = 1_775_000_000_000;
+const city = { id: 'city', number: 1 };
+const clock = new SimulatedClock({ utcMs: startMs });
+let rig: StartedRig;
+let databases: Databases;
+let made: UploadingDevice[] = [];
+let intakes: Intake[] = [];
+let names = 0;
+
+beforeAll(async () => {
+  rig = await (databaseRigs[0] as (typeof databaseRigs)[number]).start();
+  databases = new Databases({ source: rig.source() });
+});
+afterAll(async () => {
+  await databases.stop();
+  await rig.stop();
+});
+afterEach(async () => {
+  for (const device of made) {
+    await device.die();
+    device.remove();
+  }
+  for (const intake of intakes) await intake.stop();
+  [made, intakes] = [[], []];
+});
+
+function newDevice(): UploadingDevice {
+  names += 1;
+  const device = new UploadingDevice({ terminal: `door-${names}`, clock });
+  made.push(device);
+  return device;
+}
+
+const no = () => false;
+
+/** The server: `fails` says whether a commit is lost, `silent` whether it dies before its acknowledgement. */
+async function serve(
+  broker: SimulatedBroker,
+  device: UploadingDevice,
+  { fails = no, silent = no }: { fails?: () => boolean; silent?: () => boolean } = {},
+) {
+  const alarms: JournalAlarm[] = [];
+  const state = { busy: 0 };
+  const intake = broker.intake();
+  intakes.push(intake);
+  const storing = new BatchStoring({
+    journalOf: async () => {
+      if (fails()) throw new Error('no database');
+      const db = await databases.journal(city);
+      const store = new JournalStore({ db, clock, entropy: new SystemEntropy() });
+      return { store, deviceKeys: async () => device.keys() };
+    },
+    clock,
+  });
+  const ingestion = new JournalIngestion({
+    store: async (organization, batches, committed) => {
+      for await (const one of storing.store(organization, batches)) committed(one);
+    },
+    publish: async (message) => (silent() ? 'away' : intake.publish(message)),
+    committed: (_organization, committed) => alarms.push(...committed.alarms),
+    failed: () => undefined,
+    patience: async () => undefined,
+  });
+  await intake.start({
+    consume: async (batch) => {
+      state.busy += 1;
+      await ingestion.take(batch).finally(() => {
+        state.busy -= 1;
+      });
+    },
+    changed: () => undefined,
+  });
+  const settled = async () => {
+    for (let idle = 0; idle < 6; idle = state.busy > 0 ? 0 : idle + 1) await setImmediate();
+  };
+  return { alarms, settled };
+}
+
+async function storedOf({ identity }: UploadingDevice): Promise<readonly string[]> {
+  const hashes: string[] = [];
+  const stored = new JournalEntries({ db: await databases.journal(city) });
+  for await (const item of stored.items(identity.terminal)) {
+    if (item.kind === 'entry') hashes.push(toHex(digest('sha-256', item.raw)));
+  }
+  return hashes;
+}
+
+/** Lets time pass until the server has everything. */
+async function drained(device: UploadingDevice, settled: () => Promise<void>): Promise<void> {
+  for (let rounds = 0; ; rounds += 1) {
+    expect(rounds).toBeLessThan(300);
+    await settled();
+    const { uploaded, last } = device.extent();
+    if (uploaded.stored === last && uploaded.signed === last) return;
+    await clock.advanceAsync(5_000, settled);
+  }
+}
+
+type Fate = { times: number; after?: number } | 'cut' | 'broker' | 'no-commit' | 'no-answer' | 'device';
+
+describe('a journal on its way to the server', () => {
+  it('loses nothing and doubles nothing, whatever breaks on the way, and when', async () => {
+    const fate = fc.constantFrom<Fate>(
+      { times: 1 },
+      { times: 1 },
+      { times: 1 },
+      { times: 0 },
+      { times: 2 },
+      { times: 1, after: 2 },
+      'cut',
+      'broker',
+      'no-commit',
+      'no-answer',
+      'device',
+    );
+    const steps = fc.array(fc.nat(12), { maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fate, { maxLength: 40 }), steps, async (someFates, someDeaths) => {
+        const [fates, deaths] = [[...someFates], [...someDeaths]];
+        const broker = new SimulatedBroker();
+        const device = newDevice();
+        const next = new Set<Fate>();
+        const due = (which: Fate) => next.delete(which);
+        broker.misbehave = () => {
+          const one = fates.shift() ?? { times: 1 };
+          if (typeof one === 'object') return one;
+          next.add(one);
+          return { times: 1 };
+        };
+        let left = deaths.shift();
+        device.dies = () => {
+          if (due('device')) return true;
+          if (left === undefined) return false;
+          left -= 1;
+          if (left >= 0) return false;
+          left = deaths.shift();
+          return true;
+        };
+        const { alarms, settled } = await serve(broker, device, {
+          fails: () => due('no-commit'),
+          silent: () => due('no-answer'),
+        });
+        await device.start(broker.bus(device.identity));
+        for (let round = 0; round < 6; round += 1) {
+          // a new name makes a new incarnation
+          const renamed = round >= 4 ? 'renamed' : undefined;
+          if (round === 4) await device.die();
+          if (device.dead) {
+            await device.die();
+            await device.start(broker.bus(device.identity), renamed);
+          }
+          device.append(round === 2 ? 450 : 30);
+          if (round % 2 === 1) await device.sign();
+          await clock.advanceAsync(300, settled);
+          if (due('cut')) broker.cut(device.identity);
+          if (due('broker')) {
+            broker.fail({ forget: true });
+            broker.recover();
+          }
+          await clock.advanceAsync(3_000, settled);
+          broker.release();
+        }
+        fates.length = 0;
+        next.clear();
+        device.dies = no;
+        if (device.dead) {
+          await device.die();
+          await device.start(broker.bus(device.identity), 'renamed');
+        }
+        broker.release();
+        await drained(device, settled);
+        expect((await storedOf(device)).toSorted()).toEqual(device.hashes().toSorted());
+        expect(alarms).toEqual([]);
+        expect(device.noted).toEqual([]);
+        await device.die();
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
