@@ -24,6 +24,32 @@ const postgres = z.strictObject({
 
 const port = z.int().min(0).max(65_535);
 
+const passkeys = z
+  .strictObject({
+    relyingParty: z
+      .string()
+      .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, 'must be a domain, such as issuance.example')
+      .describe('domain that passkeys are bound to; those made are lost where it changes'),
+    origins: z
+      .array(
+        z
+          .url({ protocol: /^https?$/ })
+          .regex(/^(https:\/\/[^/]+|http:\/\/localhost(:\d+)?)$/, 'must be https://HOST, without a path'),
+      )
+      .min(1)
+      .max(8)
+      .describe('of the pages that use passkeys, such as https://issuance.example'),
+  })
+  .refine(
+    ({ relyingParty, origins }) =>
+      origins.every((origin) => {
+        const host = URL.canParse(origin) ? new URL(origin).hostname : '';
+        return host === relyingParty || host.endsWith(`.${relyingParty}`);
+      }),
+    { path: ['origins'], error: 'each must be at the domain of relyingParty or below it' },
+  )
+  .describe('passkeys of administrators (WebAuthn); absent: none are used');
+
 const hostName = z.string().regex(/^[A-Za-z0-9.:-]{1,253}$/, 'must be a name or an address');
 
 const broker = z
@@ -69,6 +95,7 @@ export const issuanceConfigSchema = z
         host: z.string().min(1).default('127.0.0.1'),
         port: z.int().min(0).max(65_535).default(8_443),
         tls: z.strictObject({ certificate: path, key: path }).optional(),
+        passkeys: passkeys.optional(),
       })
       .prefault({})
       .refine(({ host, tls }) => tls !== undefined || loopback.includes(host), {

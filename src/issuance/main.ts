@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { link, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -86,6 +87,10 @@ export async function openIssuance(
         clock,
         failed: () => undefined,
       }).signing('command'),
+    passkeys: config.http.passkeys && {
+      place: config.http.passkeys,
+      key: createHmac('sha256', key).update('passkeys').digest(),
+    },
   });
   const signing = await openDeviceKey(config.stateDirectory);
   const leases = leasesOf({ shared: config.database.kind === 'postgres', clock, entropy });

@@ -3,6 +3,7 @@ import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import { Administrators } from './administrators/administrators.ts';
 import type { OneTimePasswords } from './administrators/one-time-passwords.ts';
+import { type PasskeyPlace, Passkeys } from './administrators/passkeys.ts';
 import type { Passwords } from './administrators/passwords.ts';
 import { Principals } from './administrators/principals.ts';
 import { type AdministratorAlarm, SignIn } from './administrators/sign-in.ts';
@@ -30,6 +31,8 @@ export interface ServicesParts {
   readonly alarm: (alarm: AdministratorAlarm) => void;
   /** of the role `command`; undefined where none is here */
   readonly commandKeys: (organization: string) => Promise<CommandKeys | undefined>;
+  /** absent: no passkeys are used; `key` as `Passkeys` wants it */
+  readonly passkeys?: { readonly place: PasskeyPlace; readonly key: Uint8Array } | undefined;
 }
 
 export type OrganizationServices = Awaited<ReturnType<typeof servicesOf>>;
@@ -60,13 +63,14 @@ export class Services {
 }
 
 async function servicesOf(organization: Organization, parts: ServicesParts) {
-  const { organizations, passwords, oneTimePasswords, clock, entropy, alarm, commandKeys } = parts;
+  const { organizations, passwords, oneTimePasswords, clock, entropy, alarm, commandKeys, passkeys } = parts;
   const ledger = await organizations.ledger(organization);
   const accounts = { organization: organization.id, ledger, passwords, oneTimePasswords, clock, entropy };
   return {
     organization,
     administrators: new Administrators(accounts),
     signIn: new SignIn({ ...accounts, alarm }),
+    passkeys: passkeys && new Passkeys({ ...accounts, ...passkeys, alarm }),
     principals: new Principals({ ledger, clock, entropy }),
     sites: new Sites({ ledger }),
     audit: new AuditJournal({ db: ledger.db as unknown as Kysely<CommonTables>, name: organization.id }),

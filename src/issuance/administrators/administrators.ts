@@ -121,7 +121,10 @@ export class Administrators {
     });
   }
 
-  /** Makes new credentials for an account whose own are lost; its sessions end and its lock-out is lifted. */
+  /**
+   * Makes new credentials for an account whose own are lost; its sessions end, its passkeys are removed and its lock-out
+   * is lifted.
+   */
   async renewCredentials(id: string, actor: Actor): Promise<Credentials | undefined> {
     const { db } = this.#parts.ledger;
     const known = await db
@@ -144,7 +147,14 @@ export class Administrators {
         .where('administrator_id', '=', id)
         .execute();
       await endSessions(change, id);
-      await change.audit({ action: 'administrator-credentials-renewed', body: { administrator: id } });
+      const passkeys = await change.db
+        .deleteFrom('passkeys')
+        .where('administrator_id', '=', id)
+        .executeTakeFirst();
+      await change.audit({
+        action: 'administrator-credentials-renewed',
+        body: { administrator: id, passkeysRemoved: Number(passkeys.numDeletedRows) },
+      });
       return made.credentials;
     });
   }

@@ -1,6 +1,6 @@
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
-import type { Actor, Ledger } from '../storage/ledger.ts';
+import type { Actor, Change, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { accountName } from './administrators.ts';
 import { makeToken } from './bearer-token.ts';
@@ -34,7 +34,9 @@ export interface AdministratorAlarm {
     | 'break-glass-used'
     /** somebody who knows the password tries one-time passwords */
     | 'account-locked'
-    | 'passwords-tried';
+    | 'passwords-tried'
+    /** two authenticators have the same passkey */
+    | 'passkey-copied';
   readonly organization: string;
   readonly administrator: string;
 }
@@ -166,8 +168,8 @@ export class SignIn {
   async #open(account: Account, step: number): Promise<SignInOutcome> {
     const { ledger, entropy } = this.#parts;
     const { administrator_id, break_glass } = account;
-    const { token, hash } = makeToken('session', entropy);
-    return ledger.change({ id: administrator_id, via: 'session' }, async ({ db, atMs, audit }) => {
+    return ledger.change({ id: administrator_id, via: 'session' }, async (change) => {
+      const { db, audit } = change;
       const used = await db
         .updateTable('administrators')
         .set({ wrong_passwords: 0, failures: 0, locked_until_ms: 0, totp_step: step })
@@ -181,22 +183,33 @@ export class SignIn {
         await audit({ action: 'sign-in-refused', body: { reason: 'one-time-password-used' } });
         return { kind: 'refused' };
       }
-      const expiresAtMs = atMs + (break_glass === 1 ? breakGlassSessionMs : sessionMs);
-      await db.deleteFrom('sessions').where('expires_at_ms', '<=', atMs).execute();
-      await db
-        .insertInto('sessions')
-        .values({
-          token_hash: hash,
-          administrator_id,
-          made_at_ms: atMs,
-          used_at_ms: atMs,
-          expires_at_ms: expiresAtMs,
-        })
-        .execute();
       await audit({ action: break_glass === 1 ? 'break-glass-signed-in' : 'signed-in' });
-      return { kind: 'signed-in', token, expiresAtMs };
+      const lastsMs = break_glass === 1 ? breakGlassSessionMs : sessionMs;
+      return insertSession(change, { administrator: administrator_id, entropy, lastsMs });
     });
   }
+}
+
+/** Opens a session, inside the change that says how its owner proved to be that. */
+export async function insertSession(
+  { db, atMs }: Change<PermissionsTables>,
+  parts: { readonly administrator: string; readonly entropy: Entropy; readonly lastsMs?: number },
+): Promise<SignInOutcome> {
+  const { administrator, entropy, lastsMs = sessionMs } = parts;
+  const { token, hash } = makeToken('session', entropy);
+  const expiresAtMs = atMs + lastsMs;
+  await db.deleteFrom('sessions').where('expires_at_ms', '<=', atMs).execute();
+  await db
+    .insertInto('sessions')
+    .values({
+      token_hash: hash,
+      administrator_id: administrator,
+      made_at_ms: atMs,
+      used_at_ms: atMs,
+      expires_at_ms: expiresAtMs,
+    })
+    .execute();
+  return { kind: 'signed-in', token, expiresAtMs };
 }
 
 /** How long an account is locked after so many wrong one-time passwords: 30 s, doubled each time, at most 15 min. */

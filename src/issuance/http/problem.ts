@@ -26,6 +26,11 @@ const refusals = {
     401,
     'Account, password or one-time password is wrong, or too many tries were made; wait up to 15 minutes',
   ],
+  'session-too-old': [
+    403,
+    'Sign in anew: this is for the first 15 minutes of a session of an account of your own',
+  ],
+  'passkey-refused': [422, 'The answer of the authenticator is not right, came too late, or was used before'],
   'scope-missing': [403, 'Your roles or the scopes of your token do not allow this'],
   'out-of-reach': [403, 'This concerns groups or terminals of sites that are not yours'],
   'not-there': [404, 'There is no such thing'],

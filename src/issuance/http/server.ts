@@ -15,6 +15,7 @@ import { addAdministratorRoutes } from './administrator-routes.ts';
 import { addCommandRoutes } from './command-routes.ts';
 import { addHolderRoutes } from './holder-routes.ts';
 import { addImportRoutes, type ListIntake } from './import-routes.ts';
+import { addPasskeyRoutes } from './passkey-routes.ts';
 import { addChangeSetRoutes, addRulesRoutes } from './plan-routes.ts';
 import { answerError, problemSchema, refuse } from './problem.ts';
 import { Routes } from './route.ts';
@@ -117,6 +118,7 @@ export class HttpServer {
     await app.register(async (scope) => {
       const routes = new Routes({ app: scope, services });
       addSessionRoutes(routes, scope, services);
+      addPasskeyRoutes(routes, scope, services);
       addHolderRoutes(routes);
       addRulesRoutes(routes);
       addChangeSetRoutes(routes);

@@ -64,6 +64,21 @@ export interface PermissionsTables extends CommonTables, DistributionTables, Com
     expires_at_ms: number;
     revoked_at_ms: number | null;
   };
+  passkeys: {
+    /** base64url, as its authenticator names it */
+    credential_id: string;
+    administrator_id: string;
+    /** COSE */
+    public_key: Uint8Array;
+    /** how often it was used, as it says itself; 0 for one that does not count */
+    counter: number;
+    name: string;
+    backed_up: number;
+    made_at_ms: number;
+    used_at_ms: number;
+  };
+  /** of passkeys, until they would be too old anyway */
+  used_challenges: { challenge: string; forget_at_ms: number };
   sites: { site_id: string; name: string; groups: string; terminals: string; revision: number };
   holders: {
     holder_id: string;

@@ -59,6 +59,22 @@ async function makeAdministrators(tables: TableMaker): Promise<void> {
   );
   await tables.index('api_tokens_by_hash', 'api_tokens', ['token_hash']);
   await tables.table(
+    'passkeys',
+    {
+      credential_id: 'text',
+      administrator_id: 'text',
+      public_key: 'bytes',
+      counter: 'integer',
+      name: 'text',
+      backed_up: 'integer',
+      made_at_ms: 'integer',
+      used_at_ms: 'integer',
+    },
+    ['credential_id'],
+  );
+  await tables.index('passkeys_by_administrator', 'passkeys', ['administrator_id']);
+  await tables.table('used_challenges', { challenge: 'text', forget_at_ms: 'integer' }, ['challenge']);
+  await tables.table(
     'sites',
     { site_id: 'text', name: 'text', groups: 'text', terminals: 'text', revision: 'integer' },
     ['site_id'],
