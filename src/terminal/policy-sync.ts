@@ -29,6 +29,7 @@ export class PolicySyncing {
   readonly #inForce: PolicyInForce;
   #cancelStart: CancelTimer | undefined;
   #startFault: FaultCode | undefined;
+  #renewing: Promise<void> | undefined;
 
   constructor(parts: PolicySyncParts) {
     this.#parts = parts;
@@ -37,6 +38,7 @@ export class PolicySyncing {
     this.#revocations = new Revocations(parts);
     this.#waiting = new WaitingDocuments({
       clock: parts.clock,
+      waitMs: () => this.#roots.waitMs(),
       ask: () => this.renewRoots(),
       take: (told) => this.#take(told, true),
     });
@@ -173,6 +175,14 @@ export class PolicySyncing {
 
   /** Asks for the roots that follow, where that is not too soon; never rejects. */
   async renewRoots(): Promise<void> {
+    if (!this.#renewing && this.#roots.waitMs() > 0) return;
+    this.#renewing ??= this.#followRoots().finally(() => {
+      this.#renewing = undefined;
+    });
+    await this.#renewing;
+  }
+
+  async #followRoots(): Promise<void> {
     const { trust, journal } = this.#parts;
     const renewed = await this.#roots.renew();
     if (renewed.refusal) this.#refusals.add('root', renewed.refusal);

@@ -7,8 +7,6 @@ export interface ToldDocument {
   readonly bytes: Uint8Array;
 }
 
-/** who sends forged documents must not have the server asked at every one */
-const askEveryUs = 60_000_000;
 const most = 16;
 
 /** Whether what is refused for this may be believed by a later root of trust. */
@@ -22,22 +20,27 @@ export function mayBeOfLaterRoot(reason: DocumentRefusal): boolean {
  * nothing else waits for it.
  */
 export class WaitingDocuments {
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'after'>;
+  readonly #waitMs: () => number;
   readonly #ask: () => Promise<void>;
   readonly #take: (document: ToldDocument) => void;
   #waiting: ToldDocument[] = [];
   #open = false;
-  #askedUs: number | undefined;
   #asking = false;
   #cancel: CancelTimer | undefined;
 
-  /** `ask` never rejects; `take` looks at a document by the roots known then */
+  /**
+   * `waitMs`: how long until the server may be asked, which is what `ask` does and never rejects; `take` looks at a
+   * document by the roots known then
+   */
   constructor(parts: {
-    readonly clock: Clock;
+    readonly clock: Pick<Clock, 'after'>;
+    readonly waitMs: () => number;
     readonly ask: () => Promise<void>;
     readonly take: (document: ToldDocument) => void;
   }) {
     this.#clock = parts.clock;
+    this.#waitMs = parts.waitMs;
     this.#ask = parts.ask;
     this.#take = parts.take;
   }
@@ -69,15 +72,20 @@ export class WaitingDocuments {
 
   #askSoon(): void {
     if (!this.#open || this.#asking || this.#cancel || this.#waiting.length === 0) return;
-    const passedUs = this.#askedUs === undefined ? askEveryUs : this.#clock.monotonicUs() - this.#askedUs;
-    if (passedUs >= askEveryUs) void this.#askNow();
-    else this.#cancel = this.#clock.after((askEveryUs - passedUs) / 1_000, () => void this.#askNow());
+    const waitMs = this.#waitMs();
+    if (waitMs === 0) {
+      void this.#askNow();
+      return;
+    }
+    this.#cancel = this.#clock.after(Math.ceil(waitMs), () => {
+      this.#cancel = undefined;
+      // a timer may be early by a moment
+      this.#askSoon();
+    });
   }
 
   async #askNow(): Promise<void> {
-    this.#cancel = undefined;
     this.#asking = true;
-    this.#askedUs = this.#clock.monotonicUs();
     const waiting = this.#emptied();
     await this.#ask();
     this.#asking = false;

@@ -1,65 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { profileFile } from '../contracts/deck.ts';
 import { kazasu } from './kazasu.ts';
+import { done, endPrograms, freePort, run } from './programs.ts';
 
-const main = join(import.meta.dirname, '../../src/cli/main.ts');
-const running = new Set<ChildProcess>();
 let folder = '';
 let port = 0;
 const at = (name: string): string => join(folder, name);
-
-/** Runs a program and resolves when it has logged `message`. */
-async function run(message: string, ...words: readonly string[]): Promise<Program> {
-  const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
-  running.add(child);
-  child.once('exit', () => running.delete(child));
-  const logged: string[] = [];
-  const faults: string[] = [];
-  const waiting = Promise.withResolvers<void>();
-  createInterface(child.stdout).on('line', (line) => {
-    const { msg, fault } = JSON.parse(line) as { msg: string; fault?: string };
-    logged.push(msg);
-    if (fault !== undefined) faults.push(fault);
-    if (msg === message) waiting.resolve();
-  });
-  child.once('exit', () => waiting.reject(new Error(`ended: ${logged.join('; ')}`)));
-  await waiting.promise;
-  return {
-    faults,
-    end: async (signal) => {
-      child.kill(signal);
-      return (await once(child, 'exit'))[0];
-    },
-  };
-}
-
-interface Program {
-  readonly faults: readonly string[];
-  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<unknown>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
-}
-
-async function done(...words: readonly string[]): Promise<string> {
-  const { code, out, err } = await kazasu(...words);
-  expect({ code, err }).toEqual({ code: 0, err: '' });
-  return out;
-}
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'kazasu-connected-'));
@@ -91,12 +41,7 @@ journal: { reserveMiB: 8 }
   );
 });
 afterAll(async () => {
-  await Promise.all(
-    [...running].map((child) => {
-      child.kill('SIGKILL');
-      return once(child, 'exit');
-    }),
-  );
+  await endPrograms();
   rmSync(folder, { recursive: true });
 });
 

@@ -188,6 +188,22 @@ describe('a policy that a server distributes', () => {
     expect(one.syncing.status().lastRefusal?.reason).toBe('malformed');
   });
 
+  it('makes the server be asked for roots once a minute, whoever else asks for them', async () => {
+    const one = await inForce();
+    let asked = 0;
+    issuer.roots = async () => {
+      asked += 1;
+      return [];
+    };
+    issuer.signers = [makeKey()];
+    await send(one, await issuer.issue(nowMs + 1));
+    for (let time = 0; time < 20; time += 1) await one.syncing.renewRoots();
+    expect(asked).toBe(1);
+    clock.advance(minuteMs);
+    await Promise.all([one.syncing.renewRoots(), one.syncing.renewRoots()]);
+    expect(asked).toBe(2);
+  });
+
   it('is tried again, later each time, where chunks do not come', async () => {
     fill(60);
     const one = await device();
