@@ -16,7 +16,13 @@ export function journalFeature(
   { database, stateDirectory }: JournalWorkerData['config'],
 ): TerminalFeature {
   const traced = log.isLevelEnabled('debug');
-  const work = new JournalWork({ config: { database, stateDirectory }, traced });
+  const work = new JournalWork({
+    config: { database, stateDirectory },
+    traced,
+    letGo: (organization, { entries, values }) =>
+      log.info({ organization, entries, values }, 'entries older than the rule were let go of'),
+    onFault: (organization, fault) => log.error({ organization, fault: fault.code }, fault.message),
+  });
   const stopping = new AbortController();
   const ingestion = new JournalIngestion({
     store: (organization, batches, committed) => work.store(organization, batches, committed),
@@ -64,6 +70,7 @@ export function journalFeature(
       },
       live: showLive,
     },
+    connected: () => work.start(),
     stop: async () => {
       stopping.abort();
       await ingestion.stop();

@@ -4,6 +4,13 @@ import { copyOf } from '#core/bytes/bytes.ts';
 import { Fault, type FaultRecord, fromFaultRecord } from '#core/fault.ts';
 import type { IssuanceConfig } from './config.ts';
 import type { Committed, SentBatch } from './journal/batch-storing.ts';
+import type { ErasedPersonal } from './journal/letting-go.ts';
+
+export interface JournalWorkParts extends JournalWorkerData {
+  /** what was older than the rule of an organization is gone */
+  readonly letGo: (organization: string, gone: ErasedPersonal) => void;
+  readonly onFault: (organization: string, fault: Fault) => void;
+}
 
 export interface JournalWorkerData {
   readonly config: Pick<IssuanceConfig, 'database' | 'stateDirectory'>;
@@ -18,7 +25,9 @@ export type JournalTask =
 
 export type JournalResult =
   | { readonly id: number; readonly kind: 'committed'; readonly committed: Committed }
-  | { readonly id: number; readonly kind: 'ended'; readonly fault?: FaultRecord };
+  | { readonly id: number; readonly kind: 'ended'; readonly fault?: FaultRecord }
+  | ({ readonly kind: 'let-go'; readonly organization: string } & ErasedPersonal)
+  | { readonly kind: 'not-let-go'; readonly organization: string; readonly fault: FaultRecord };
 
 interface Waiting {
   readonly committed: (committed: Committed) => void;
@@ -28,13 +37,18 @@ interface Waiting {
 
 /** The thread in which journals of terminals are checked and stored, so that nobody else waits for either. */
 export class JournalWork {
-  readonly #data: JournalWorkerData;
+  readonly #parts: JournalWorkParts;
   #worker: Worker | undefined;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
 
-  constructor(parts: JournalWorkerData) {
-    this.#data = parts;
+  constructor(parts: JournalWorkParts) {
+    this.#parts = parts;
+  }
+
+  /** Begins, unless it has begun: from then on what is too old is let go of. */
+  start(): void {
+    this.#worker ??= this.#begin();
   }
 
   /**
@@ -46,12 +60,13 @@ export class JournalWork {
     batches: readonly SentBatch[],
     committed: (committed: Committed) => void,
   ): Promise<void> {
-    this.#worker ??= this.#begin();
+    const worker = this.#worker ?? this.#begin();
+    this.#worker = worker;
     this.#last += 1;
     const id = this.#last;
     // each with memory of its own: it is a part of what the broker's connection has read
     const own = batches.map(({ terminal, payload }) => ({ terminal, payload: copyOf(payload) }));
-    this.#worker.postMessage(
+    worker.postMessage(
       { id, organization, batches: own } satisfies JournalTask,
       own.map(({ payload }) => payload.buffer as ArrayBuffer),
     );
@@ -68,7 +83,9 @@ export class JournalWork {
   }
 
   #begin(): Worker {
-    const worker = new Worker(new URL('./journal-worker.ts', import.meta.url), { workerData: this.#data });
+    const { config, traced } = this.#parts;
+    const workerData: JournalWorkerData = { config, traced };
+    const worker = new Worker(new URL('./journal-worker.ts', import.meta.url), { workerData });
     let cause: unknown;
     worker.on('message', (result: JournalResult) => this.#take(result));
     worker.once('error', (error) => {
@@ -84,6 +101,9 @@ export class JournalWork {
   }
 
   #take(result: JournalResult): void {
+    const { letGo, onFault } = this.#parts;
+    if (result.kind === 'let-go') return letGo(result.organization, result);
+    if (result.kind === 'not-let-go') return onFault(result.organization, fromFaultRecord(result.fault));
     const waiting = this.#waiting.get(result.id);
     if (result.kind === 'committed') {
       waiting?.committed(result.committed);

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
@@ -6,6 +7,7 @@ import { databaseSource } from './database-source.ts';
 import { BatchStoring, type OrganizationJournal } from './journal/batch-storing.ts';
 import { deviceKeysOf } from './journal/device-keys.ts';
 import { JournalStore } from './journal/journal-store.ts';
+import { LettingGo } from './journal/letting-go.ts';
 import type { JournalResult, JournalTask, JournalWorkerData } from './journal-work.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { Databases } from './storage/databases.ts';
@@ -15,11 +17,15 @@ const { config, traced } = workerData as JournalWorkerData;
 const port = parentPort;
 if (!port) throw new Error('this module runs as a thread');
 
+const letGoEveryMs = 3_600_000;
+const pauseMs = 20;
+
 const clock = new SystemClock();
 const entropy = new SystemEntropy();
 const databases = new Databases({ source: await databaseSource(config) });
 const organizations = new Organizations({ databases, clock, entropy });
 const storing = new BatchStoring({ journalOf, clock });
+let stopping = false;
 const underWay = new Set<Promise<void>>();
 
 async function journalOf(id: string): Promise<OrganizationJournal | undefined> {
@@ -49,10 +55,45 @@ async function work({ id, organization, batches }: Exclude<JournalTask, 'stop'>)
   }
 }
 
+/** Lets go of what is older than the rules of the organizations, with pauses in which others have their turn. */
+async function letGoOfAll(): Promise<void> {
+  const all = await organizations.list().catch((error: unknown) => {
+    // whoever needs this database tells of it
+    if (!isFault(error)) throw error;
+    return [];
+  });
+  for (const organization of all) {
+    const [db, ledger] = [
+      await organizations.journal(organization),
+      await organizations.ledger(organization),
+    ];
+    const total = { entries: 0, values: 0 };
+    try {
+      for await (const { entries, values } of new LettingGo({ db, ledger, clock }).letGo()) {
+        total.entries += entries;
+        total.values += values;
+        if (stopping) return;
+        await setTimeout(pauseMs);
+      }
+      if (total.entries > 0) tell({ kind: 'let-go', organization: organization.id, ...total });
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      tell({ kind: 'not-let-go', organization: organization.id, fault: toFaultRecord(error) });
+    }
+  }
+}
+
+let lettingGo = Promise.resolve();
+const timer = setInterval(() => {
+  lettingGo = lettingGo.then(letGoOfAll);
+}, letGoEveryMs);
+
 port.on('message', (task: JournalTask) => {
   if (task === 'stop') {
+    stopping = true;
+    clearInterval(timer);
     port.close();
-    void Promise.allSettled(underWay).then(() => databases.stop());
+    void Promise.allSettled([...underWay, lettingGo]).then(() => databases.stop());
     return;
   }
   const working = work(task);

@@ -12,6 +12,7 @@ import { AuditJournal } from './audit/audit-journal.ts';
 import { CommandOrders } from './commands/command-orders.ts';
 import type { CommandKeys } from './commands/command-signing.ts';
 import { Places } from './distribution/places.ts';
+import { Journals } from './journal/journals.ts';
 import { LiveFeed } from './journal/live-feed.ts';
 import type { Organization, Organizations } from './organizations/organizations.ts';
 import { ChangeSets } from './permissions/change-sets.ts';
@@ -89,5 +90,7 @@ async function servicesOf(organization: Organization, parts: ServicesParts) {
     terminals: new TerminalRegister({ ledger, clock, entropy }),
     feed: new DistributionFeed({ db: ledger.db }),
     live: new LiveFeed({ clock }),
+    /** Rejects with faults of their database, which nothing else waits for. */
+    journals: async () => new Journals({ journal: await organizations.journal(organization), ledger, clock }),
   };
 }

@@ -10,6 +10,7 @@ import { BatchStoring } from '#issuance/journal/batch-storing.ts';
 import { JournalEntries } from '#issuance/journal/journal-entries.ts';
 import { JournalIngestion, paceAfter } from '#issuance/journal/journal-ingestion.ts';
 import { type JournalAlarm, JournalStore } from '#issuance/journal/journal-store.ts';
+import { StoredJournal } from '#issuance/journal/stored-journal.ts';
 import { Databases } from '#issuance/storage/databases.ts';
 import type { OutgoingMessage, TakenMessage } from '#ports/intake.ts';
 import { SimulatedBroker } from '#simulators/broker/simulated-broker.ts';
@@ -46,8 +47,8 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
   };
   const rawsOf = async ({ terminal }: JournalDevice) => {
     const raws: string[] = [];
-    const stored = new JournalEntries({ db: await databases.journal(city) });
-    for await (const item of stored.items(terminal)) if (item.kind === 'entry') raws.push(toHex(item.raw));
+    const stored = new StoredJournal({ db: await databases.journal(city), terminal });
+    for await (const item of stored.items()) if (item.kind === 'entry') raws.push(toHex(item.raw));
     return raws;
   };
   /** Organizations `city` and `town`; commits of those for which `fails` says so are lost. */

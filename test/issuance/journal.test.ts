@@ -11,6 +11,7 @@ import { checkBatch } from '#issuance/journal/checked-batch.ts';
 import { deviceKeysOf } from '#issuance/journal/device-keys.ts';
 import { type EntryCursor, JournalEntries } from '#issuance/journal/journal-entries.ts';
 import { JournalStore } from '#issuance/journal/journal-store.ts';
+import { StoredJournal } from '#issuance/journal/stored-journal.ts';
 import { Databases, type JournalDatabase } from '#issuance/storage/databases.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
@@ -52,14 +53,17 @@ describe.each(databaseRigs)('journals of terminals on $name', ({ start }) => {
     };
   };
   const kindsOf = async (device: JournalDevice) =>
-    (await stored.alarms(device.terminal)).map((one) => [one.kind, one.fromSequence, one.toSequence]);
+    (await stored.alarms({ terminal: device.terminal }, { limit: 99 })).alarms
+      .toReversed()
+      .map((one) => [one.kind, one.fromSequence, one.toSequence]);
   const rawsOf = async ({ terminal }: JournalDevice) => {
     const raws: string[] = [];
-    for await (const item of stored.items(terminal)) if (item.kind === 'entry') raws.push(toHex(item.raw));
+    for await (const item of new StoredJournal({ db, terminal }).items())
+      if (item.kind === 'entry') raws.push(toHex(item.raw));
     return raws;
   };
   const verified = (device: JournalDevice) =>
-    verifyJournal(stored.items(device.terminal), {
+    verifyJournal(new StoredJournal({ db, terminal: device.terminal }).items(), {
       publicKeys: [device.key.spki],
       heads: [device.position()],
       personalIncluded: true,

@@ -5,9 +5,9 @@ import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { BatchStoring } from '#issuance/journal/batch-storing.ts';
-import { JournalEntries } from '#issuance/journal/journal-entries.ts';
 import { JournalIngestion } from '#issuance/journal/journal-ingestion.ts';
 import { type JournalAlarm, JournalStore } from '#issuance/journal/journal-store.ts';
+import { StoredJournal } from '#issuance/journal/stored-journal.ts';
 import { Databases } from '#issuance/storage/databases.ts';
 import type { Intake } from '#ports/intake.ts';
 import { SimulatedBroker } from '#simulators/broker/simulated-broker.ts';
@@ -95,8 +95,9 @@ async function serve(
 
 async function storedOf({ identity }: UploadingDevice): Promise<readonly string[]> {
   const hashes: string[] = [];
-  const stored = new JournalEntries({ db: await databases.journal(city) });
-  for await (const item of stored.items(identity.terminal)) {
+  const { terminal } = identity;
+  const stored = new StoredJournal({ db: await databases.journal(city), terminal });
+  for await (const item of stored.items()) {
     if (item.kind === 'entry') hashes.push(toHex(digest('sha-256', item.raw)));
   }
   return hashes;

@@ -3,7 +3,7 @@ import { parseDevicePublicKey } from '#core/crypto/device-signature.ts';
 import { digest } from '#core/crypto/digest.ts';
 import type { StoredCheckpoint } from './checkpoint.ts';
 import { type JournalEntry, parseEntry, type StoredEntry } from './entry.ts';
-import { erasureOf, type SequenceRange, uncovered } from './erasure.ts';
+import { erasureOf, merged, type SequenceRange, uncovered } from './erasure.ts';
 import { type ForgottenHead, forgettingOf } from './forgetting.ts';
 import { ChainWalk, type HeadCheck, named, type OutsideHead, type VerifyKey } from './verify-chain.ts';
 import { Findings, type VerifyReport } from './verify-report.ts';
@@ -26,6 +26,8 @@ export interface VerifyOptions {
   readonly checkpointEveryEntries: number;
   /** false where something else than an entry of the journal tells what it has let go of */
   readonly forgettingRecorded?: boolean;
+  /** by incarnation: entries whose personal values were erased without an entry of the journal that says so */
+  readonly erasedElsewhere?: ReadonlyMap<string, readonly SequenceRange[]>;
 }
 
 /**
@@ -220,7 +222,9 @@ class JournalWalk {
     const erased: { incarnation: string; ranges: readonly SequenceRange[] }[] = [];
     for (const [incarnation, chain] of this.#chains) {
       const missing = chain.missingPersonal;
-      const unaccounted = uncovered(missing, this.#erased.get(incarnation) ?? []);
+      const recorded = this.#erased.get(incarnation) ?? [];
+      const elsewhere = this.#options.erasedElsewhere?.get(incarnation) ?? [];
+      const unaccounted = uncovered(missing, merged([...recorded, ...elsewhere]));
       for (const [fromSequence, toSequence] of unaccounted) {
         const text = `personal values of ${named(fromSequence, toSequence)} gone, and no erasure records it`;
         this.#findings.add({ kind: 'personal-missing', incarnation, fromSequence, toSequence, text });

@@ -9,6 +9,10 @@ export const scopes = [
   'terminals:read',
   'terminals:write',
   'commands:send',
+  'journal:read',
+  /** user numbers in journals, and who somebody looked for */
+  'journal:personal',
+  'journal:erase',
   'administrators:read',
   'administrators:write',
   'audit:read',
@@ -33,9 +37,25 @@ const scopesOfRole: Readonly<Record<Role, readonly Scope[]>> = {
     'rules:read',
     'terminals:read',
     'commands:send',
+    'journal:read',
   ],
-  operator: ['holders:read', 'holders:suspend', 'rules:read', 'terminals:read', 'commands:send'],
-  auditor: ['holders:read', 'rules:read', 'terminals:read', 'administrators:read', 'audit:read'],
+  operator: [
+    'holders:read',
+    'holders:suspend',
+    'rules:read',
+    'terminals:read',
+    'commands:send',
+    'journal:read',
+  ],
+  auditor: [
+    'holders:read',
+    'rules:read',
+    'terminals:read',
+    'journal:read',
+    'journal:personal',
+    'administrators:read',
+    'audit:read',
+  ],
 };
 
 export function scopesOf(granted: readonly Role[]): ReadonlySet<Scope> {

@@ -13,8 +13,10 @@ import { Fault } from '#core/fault.ts';
 import type { Services } from '../services.ts';
 import { addAdministratorRoutes } from './administrator-routes.ts';
 import { addCommandRoutes } from './command-routes.ts';
+import { addEventRoutes } from './event-routes.ts';
 import { addHolderRoutes } from './holder-routes.ts';
 import { addImportRoutes, type ListIntake } from './import-routes.ts';
+import { addJournalRoutes } from './journal-routes.ts';
 import { addPasskeyRoutes } from './passkey-routes.ts';
 import { addChangeSetRoutes, addRulesRoutes } from './plan-routes.ts';
 import { answerError, problemSchema, refuse } from './problem.ts';
@@ -46,6 +48,7 @@ const bodyLimit = 262_144;
 const requestTimeoutMs = 30_000;
 /** of a request that may take longest: a long list over a slow line */
 const longestRequestMs = 3_600_000;
+const stopWithinMs = 3_000;
 
 /** The HTTP interface of the server for administrators and other systems; docs/issuance.md says what it offers. */
 export class HttpServer {
@@ -72,9 +75,13 @@ export class HttpServer {
     return `${tls ? 'https' : 'http'}://${name}:${address.port}`;
   }
 
+  /** Lets requests under way end, for a while; a connection that has never asked for anything would wait a minute. */
   async stop(): Promise<void> {
-    await this.#app?.close();
+    const app = this.#app;
     this.#app = undefined;
+    const patience = setTimeout(() => app?.server.closeAllConnections(), stopWithinMs);
+    await app?.close();
+    clearTimeout(patience);
   }
 
   async #build(tls: HttpAddress['tls']): Promise<FastifyInstance> {
@@ -125,6 +132,8 @@ export class HttpServer {
       addAdministratorRoutes(routes);
       addTerminalListRoutes(routes);
       addCommandRoutes(routes);
+      addJournalRoutes(routes);
+      addEventRoutes(routes, scope);
       addImportRoutes(routes, scope, this.#parts.lists);
       this.#addOwn(scope);
     });

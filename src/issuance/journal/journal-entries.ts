@@ -1,26 +1,41 @@
+import type { SelectQueryBuilder } from 'kysely';
 import { type JournalEntry, parseEntry } from '#core/journal/entry.ts';
-import type { JournalItem } from '#core/journal/verify.ts';
 import type { JournalDatabase } from '../storage/databases.ts';
+import type { JournalTables } from '../storage/journal-tables.ts';
+import { valueText } from './journal-rows.ts';
 import type { JournalAlarm } from './journal-store.ts';
+import { personalOf } from './stored-journal.ts';
 
-const pageSize = 500;
-
-/** Where a list goes on: behind this entry, towards the past. */
+/** Where a list of entries goes on: behind this one, towards the past. */
 export interface EntryCursor {
   readonly atMs: number;
   readonly chain: number;
   readonly sequence: number;
 }
 
-export interface EntryFilter {
+/** Where a list of alarms goes on. */
+export interface AlarmCursor {
+  readonly raisedAtMs: number;
+  readonly chain: number;
+  readonly fromSequence: number;
+}
+
+export interface TerminalFilter {
   readonly terminal?: string;
+  /** those that whoever asks may see; undefined: any */
+  readonly terminals?: ReadonlySet<string>;
+}
+
+export interface EntryFilter extends TerminalFilter {
   readonly kind?: string;
   readonly door?: string;
   readonly tapId?: string;
-  /** inclusive */
+  /** inclusive, by the clock of the terminal */
   readonly fromMs?: number;
   /** exclusive */
   readonly untilMs?: number;
+  /** entries with one of these personal values, such as the user numbers of a holder */
+  readonly about?: { readonly field: string; readonly values: readonly string[] };
 }
 
 /** An entry as it is shown, with the personal values that are still kept. */
@@ -37,6 +52,10 @@ export interface ShownEntry {
   readonly personal: Readonly<Record<string, string>>;
 }
 
+export interface ShownAlarm extends JournalAlarm {
+  readonly raisedAtMs: number;
+}
+
 /** What the terminals of one organization have recorded. */
 export class JournalEntries {
   readonly #db: JournalDatabase;
@@ -50,18 +69,14 @@ export class JournalEntries {
     filter: EntryFilter,
     { before, limit }: { readonly before?: EntryCursor; readonly limit: number },
   ): Promise<{ readonly entries: readonly ShownEntry[]; readonly next?: EntryCursor }> {
-    const { terminal, kind, door, tapId, fromMs, untilMs } = filter;
-    let query = this.#db
-      .selectFrom('entries')
-      .innerJoin('chains', 'chains.chain', 'entries.chain')
-      .selectAll('entries')
-      .select(['chains.terminal', 'chains.incarnation']);
-    if (terminal !== undefined) query = query.where('chains.terminal', '=', terminal);
-    if (kind !== undefined) query = query.where('entries.kind', '=', kind);
-    if (door !== undefined) query = query.where('entries.door', '=', door);
-    if (tapId !== undefined) query = query.where('entries.tap_id', '=', tapId);
-    if (fromMs !== undefined) query = query.where('entries.at_ms', '>=', fromMs);
-    if (untilMs !== undefined) query = query.where('entries.at_ms', '<', untilMs);
+    let query = filtered(
+      this.#db
+        .selectFrom('entries')
+        .innerJoin('chains', 'chains.chain', 'entries.chain')
+        .selectAll('entries')
+        .select(['chains.terminal', 'chains.incarnation']),
+      filter,
+    );
     if (before) {
       query = query.where(({ eb, refTuple, tuple }) =>
         eb(
@@ -77,98 +92,118 @@ export class JournalEntries {
       .orderBy('entries.sequence', 'desc')
       .limit(limit)
       .execute();
-    const entries: ShownEntry[] = [];
-    for (const row of rows) {
-      const personal = await this.#personal(row.chain, row.sequence, row.sequence);
-      entries.push({
-        terminal: row.terminal,
-        incarnation: row.incarnation,
-        sequence: row.sequence,
-        atMs: row.at_ms,
-        receivedAtMs: row.received_at_ms,
-        kind: row.kind,
-        entry: parseEntry(row.raw),
-        personal: Object.fromEntries(personal.map(({ field, value }) => [field, value])),
-      });
+    const personal = new Map<string, Record<string, string>>();
+    for (const [chain, own] of Map.groupBy(rows, (row) => row.chain)) {
+      const sequences = own.map(({ sequence }) => sequence);
+      for (const { sequence, field, value } of await personalOf(this.#db, chain, { sequences })) {
+        const key = `${chain} ${sequence}`;
+        personal.set(key, { ...personal.get(key), [field]: value });
+      }
     }
+    const entries = rows.map((row) => ({
+      terminal: row.terminal,
+      incarnation: row.incarnation,
+      sequence: row.sequence,
+      atMs: row.at_ms,
+      receivedAtMs: row.received_at_ms,
+      kind: row.kind,
+      entry: parseEntry(row.raw),
+      personal: personal.get(`${row.chain} ${row.sequence}`) ?? {},
+    }));
     const last = rows.length === limit ? rows.at(-1) : undefined;
     if (!last) return { entries };
     return { entries, next: { atMs: last.at_ms, chain: last.chain, sequence: last.sequence } };
   }
 
-  /** All that is stored of a terminal, as `verifyJournal` takes it. */
-  async *items(terminal: string): AsyncIterable<JournalItem> {
-    const chains = await this.#db
-      .selectFrom('chains')
-      .select('chain')
-      .where('terminal', '=', terminal)
-      .orderBy('registered_at_ms')
-      .orderBy('chain')
-      .execute();
-    for (const { chain } of chains) yield* this.#itemsOf(chain);
-  }
-
-  /** What was found to be wrong, oldest first. */
-  async alarms(terminal: string): Promise<readonly JournalAlarm[]> {
-    const rows = await this.#db
+  /** At most `limit` things that were found to be wrong, newest first. */
+  async alarms(
+    { terminal, terminals }: TerminalFilter,
+    { before, limit }: { readonly before?: AlarmCursor; readonly limit: number },
+  ): Promise<{ readonly alarms: readonly ShownAlarm[]; readonly next?: AlarmCursor }> {
+    let query = this.#db
       .selectFrom('alarms')
       .innerJoin('chains', 'chains.chain', 'alarms.chain')
-      .select(['chains.incarnation', 'alarms.kind', 'alarms.from_sequence', 'alarms.to_sequence'])
-      .where('chains.terminal', '=', terminal)
-      .orderBy('alarms.raised_at_ms')
-      .orderBy('alarms.from_sequence')
+      .selectAll('alarms')
+      .select(['chains.terminal', 'chains.incarnation']);
+    if (terminal !== undefined) query = query.where('chains.terminal', '=', terminal);
+    if (terminals) query = query.where('chains.terminal', 'in', someOf(terminals));
+    if (before) {
+      query = query.where(({ eb, refTuple, tuple }) =>
+        eb(
+          refTuple('alarms.raised_at_ms', 'alarms.chain', 'alarms.from_sequence'),
+          '<',
+          tuple(before.raisedAtMs, before.chain, before.fromSequence),
+        ),
+      );
+    }
+    // those of one entry have one place, and are never parted by a page
+    const rows = await query
+      .orderBy('alarms.raised_at_ms', 'desc')
+      .orderBy('alarms.chain', 'desc')
+      .orderBy('alarms.from_sequence', 'desc')
       .orderBy('alarms.kind')
+      .limit(limit + mostOfOneEntry)
       .execute();
-    return rows.map((row) => ({
-      terminal,
+    const end = endOfPage(rows, limit);
+    const shown = rows.slice(0, end);
+    const alarms = shown.map((row) => ({
+      terminal: row.terminal,
       incarnation: row.incarnation,
       kind: row.kind,
       fromSequence: row.from_sequence,
       toSequence: row.to_sequence,
+      raisedAtMs: row.raised_at_ms,
     }));
+    const last = end < rows.length ? shown.at(-1) : undefined;
+    if (!last) return { alarms };
+    const { raised_at_ms: raisedAtMs, chain, from_sequence: fromSequence } = last;
+    return { alarms, next: { raisedAtMs, chain, fromSequence } };
   }
+}
 
-  async *#itemsOf(chain: number): AsyncIterable<JournalItem> {
-    for (let after = 0; ; ) {
-      const rows = await this.#db
-        .selectFrom('entries')
-        .select(['sequence', 'raw', 'hash'])
-        .where('chain', '=', chain)
-        .where('sequence', '>', after)
-        .orderBy('sequence')
-        .limit(pageSize)
-        .execute();
-      const last = rows.at(-1);
-      if (!last) return;
-      const personal = await this.#personal(chain, after + 1, last.sequence);
-      const checkpoints = await this.#db
-        .selectFrom('checkpoints')
-        .selectAll()
-        .where('chain', '=', chain)
-        .where('sequence', '>', after)
-        .where('sequence', '<=', last.sequence)
-        .execute();
-      const valuesOf = Map.groupBy(personal, ({ sequence }) => sequence);
-      const signed = new Map(checkpoints.map((checkpoint) => [checkpoint.sequence, checkpoint]));
-      for (const { sequence, raw, hash } of rows) {
-        yield { kind: 'entry', raw, hash, personal: valuesOf.get(sequence) ?? [] };
-        const checkpoint = signed.get(sequence);
-        if (checkpoint) yield { kind: 'checkpoint', ...checkpoint };
-      }
-      after = last.sequence;
-    }
-  }
+/** kinds of alarms */
+const mostOfOneEntry = 16;
 
-  async #personal(chain: number, from: number, to: number) {
-    const rows = await this.#db
-      .selectFrom('personal')
-      .select(['sequence', 'field', 'salt', 'value'])
-      .where('chain', '=', chain)
-      .where('sequence', '>=', from)
-      .where('sequence', '<=', to)
-      .orderBy('sequence')
-      .orderBy('field')
-      .execute();
-    return rows.map((row) => ({ ...row, value: String(JSON.parse(row.value)) }));
+function endOfPage(
+  rows: readonly { readonly chain: number; readonly raised_at_ms: number; readonly from_sequence: number }[],
+  limit: number,
+): number {
+  let end = Math.min(limit, rows.length);
+  const isSame = (a: (typeof rows)[number] | undefined, b: (typeof rows)[number] | undefined) =>
+    a?.chain === b?.chain && a?.raised_at_ms === b?.raised_at_ms && a?.from_sequence === b?.from_sequence;
+  while (end < rows.length && isSame(rows[end - 1], rows[end])) end += 1;
+  return end;
+}
+
+function filtered<O>(
+  query: SelectQueryBuilder<JournalTables, 'entries' | 'chains', O>,
+  { terminal, terminals, kind, door, tapId, fromMs, untilMs, about }: EntryFilter,
+): SelectQueryBuilder<JournalTables, 'entries' | 'chains', O> {
+  let narrowed = query;
+  if (terminal !== undefined) narrowed = narrowed.where('chains.terminal', '=', terminal);
+  if (terminals) narrowed = narrowed.where('chains.terminal', 'in', someOf(terminals));
+  if (kind !== undefined) narrowed = narrowed.where('entries.kind', '=', kind);
+  if (door !== undefined) narrowed = narrowed.where('entries.door', '=', door);
+  if (tapId !== undefined) narrowed = narrowed.where('entries.tap_id', '=', tapId);
+  if (fromMs !== undefined) narrowed = narrowed.where('entries.at_ms', '>=', fromMs);
+  if (untilMs !== undefined) narrowed = narrowed.where('entries.at_ms', '<', untilMs);
+  if (about) {
+    narrowed = narrowed.where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('personal')
+          .select('personal.sequence')
+          .whereRef('personal.chain', '=', 'entries.chain')
+          .whereRef('personal.sequence', '=', 'entries.sequence')
+          .where('personal.field', '=', about.field)
+          .where('personal.value', 'in', someOf(about.values.map(valueText))),
+      ),
+    );
   }
+  return narrowed;
+}
+
+/** No database knows a list of nothing; nothing that is stored is empty. */
+function someOf(values: Iterable<string>): string[] {
+  const all = [...values];
+  return all.length > 0 ? all : [''];
 }

@@ -12,6 +12,11 @@ const mostRanges = 100;
 const latestMs = 8_640_000_000_000_000;
 const longestName = 64;
 
+/** A personal value as its column holds it: a JSON string, which holds every text. */
+export function valueText(value: string): string {
+  return JSON.stringify(value);
+}
+
 type JournalTransaction = Transaction<JournalTables>;
 
 /** The hashes of those entries stored that a batch, or a checkpoint in it, speaks of. */
@@ -48,7 +53,7 @@ export async function writeEntries(
       .execute();
   }
   const personal = added.flatMap(({ sequence, personal: values }) =>
-    values.map(({ field, salt, value }) => ({ chain, sequence, field, salt, value: JSON.stringify(value) })),
+    values.map(({ field, salt, value }) => ({ chain, sequence, field, salt, value: valueText(value) })),
   );
   for (const some of pagesOf(personal))
     await db
@@ -120,21 +125,24 @@ export async function eraseRecorded(
   }
 }
 
-/** Erases the personal values of entries in `ranges`, many in one statement. */
+/** Erases the personal values of entries in `ranges`, many in one statement; resolves to how many there were. */
 export async function erasePersonal(
   db: JournalTransaction,
   chain: number,
   ranges: readonly SequenceRange[],
-): Promise<void> {
+): Promise<number> {
+  let values = 0;
   for (const some of pagesOf(ranges, mostRanges)) {
-    await db
+    const { numDeletedRows } = await db
       .deleteFrom('personal')
       .where('chain', '=', chain)
       .where(({ eb, and, or }) =>
         or(some.map(([from, to]) => and([eb('sequence', '>=', from), eb('sequence', '<=', to)]))),
       )
-      .execute();
+      .executeTakeFirst();
+    values += Number(numDeletedRows);
   }
+  return values;
 }
 
 function entryRow(

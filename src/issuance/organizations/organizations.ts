@@ -7,7 +7,7 @@ import type { OrganizationPlace } from '#ports/database-place.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import { AuditJournal } from '../audit/audit-journal.ts';
 import type { CommonTables } from '../storage/common-tables.ts';
-import type { Databases } from '../storage/databases.ts';
+import type { Databases, JournalDatabase } from '../storage/databases.ts';
 import { type Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 
@@ -98,6 +98,11 @@ export class Organizations {
   /** Has `listener` told of each change of an organization that takes effect by this thread. */
   onChange(listener: (organization: string) => void): void {
     this.#listeners.add(listener);
+  }
+
+  /** The journals of its terminals. */
+  journal(organization: OrganizationPlace): Promise<JournalDatabase> {
+    return this.#databases.journal(organization);
   }
 
   /** What was done to the platform: organizations made. */

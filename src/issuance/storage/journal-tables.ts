@@ -74,4 +74,12 @@ export interface JournalTables {
     to_sequence: number;
     raised_at_ms: number;
   };
+  /** the last entry of an incarnation that was let go of with all before it */
+  forgotten: { chain: number; sequence: number; hash: Uint8Array; forgotten_at_ms: number };
+  /** entries that lost their personal values here, both inclusive; those lost at the terminal say so themselves */
+  erasures: { chain: number; from_sequence: number; to_sequence: number; erased_at_ms: number };
+  /** days after which entries, or their personal values, are let go of; no row: they are kept */
+  retention: { what: RetentionKind; days: number };
 }
+
+export type RetentionKind = 'entries' | 'personal';

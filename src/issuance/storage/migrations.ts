@@ -1,4 +1,5 @@
 import { journal0001 } from './migrations/journal-0001.ts';
+import { journal0002 } from './migrations/journal-0002.ts';
 import { permissions0001 } from './migrations/permissions-0001.ts';
 import { permissions0002 } from './migrations/permissions-0002.ts';
 import { permissions0003 } from './migrations/permissions-0003.ts';
@@ -14,4 +15,4 @@ export const permissionsMigrations: readonly Migration[] = [
   permissions0003,
   permissions0004,
 ];
-export const journalMigrations: readonly Migration[] = [journal0001];
+export const journalMigrations: readonly Migration[] = [journal0001, journal0002];
