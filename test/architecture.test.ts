@@ -131,7 +131,7 @@ describe('architecture', () => {
     }
   });
 
-  it.each(['policy', 'journal'])(
+  it.each(['policy', 'policy-sync', 'journal'])(
     'loads no package but SQLite into the %s thread: each costs memory once more',
     (name) => {
       const loaded = new Set([join(src, `adapters/sqlite/${name}-worker.ts`)]);

@@ -39,6 +39,24 @@ export function objectOf(members: Readonly<Record<string, Shape>>): Shape {
     isObject(value) ? shapes.flatMap(([name, shape]) => shape(value[name], below(path, name))) : [path];
 }
 
+/** An object with exactly these members, of which `more` may be missing. */
+export function exactly(
+  members: Readonly<Record<string, Shape>>,
+  more: Readonly<Record<string, Shape>> = {},
+): Shape {
+  const shapes = new Map(Object.entries({ ...members, ...more }));
+  const required = Object.keys(members);
+  return (value, path = '') => {
+    if (!isObject(value)) return [path];
+    const missing = required.filter((name) => !Object.hasOwn(value, name)).map((name) => below(path, name));
+    const wrong = Object.entries(value).flatMap(([name, each]) => {
+      const shape = shapes.get(name);
+      return shape ? shape(each, below(path, name)) : [below(path, name)];
+    });
+    return [...missing, ...wrong];
+  };
+}
+
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

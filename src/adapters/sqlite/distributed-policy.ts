@@ -27,7 +27,7 @@ import {
   readManifestRow,
   storedIndex,
 } from './distributed-format.ts';
-import { forgetImported } from './policy-undo.ts';
+import { forgetImported } from './policy-format.ts';
 
 /**
  * Puts a distributed policy together in the policy database, each step in a transaction of its own. For a thread that may

@@ -154,6 +154,18 @@ export function enrol(db: Sqlite): void {
   db.prepare("INSERT OR REPLACE INTO settings VALUES ('enrolled', 'true')").run();
 }
 
+/** Forgets what was put together on the device, once a policy of the server is in force. */
+export function forgetImported(db: Sqlite): void {
+  const versions = [0, 1].map(
+    (parity) => `DELETE FROM undo_holders_${parity}; DELETE FROM undo_cards_${parity};`,
+  );
+  db.exec(`
+    ${versions.join('')}
+    DELETE FROM policy; DELETE FROM undo_policy; DELETE FROM holders; DELETE FROM cards;
+    DELETE FROM settings WHERE name = 'holders';
+  `);
+}
+
 export function groupList(groups: readonly string[]): string {
   return groups.length === 0 ? '' : `;${groups.join(';')};`;
 }

@@ -41,15 +41,6 @@ export function forgetOlder(db: Sqlite): void {
   db.transaction(() => empty(db, tablesOf(keptNumber(db) + 1))).immediate();
 }
 
-/** Forgets what was put together on the device, for a server looks after its policy from now on. */
-export function forgetImported(db: Sqlite): void {
-  for (const number of [0, 1]) empty(db, tablesOf(number));
-  db.exec(`
-    DELETE FROM policy; DELETE FROM undo_policy; DELETE FROM holders; DELETE FROM cards;
-    DELETE FROM settings WHERE name = 'holders';
-  `);
-}
-
 /**
  * Erases what is kept of the holders `isErased` names, whose cards and numbers an older version had, and says how many
  * rows those were: going back then leaves each as the present version has them, and brings back none whom it has not.

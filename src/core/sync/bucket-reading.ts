@@ -1,37 +1,31 @@
-import { z } from 'zod';
 import { recordStatuses } from '#core/access/policy.ts';
+import { exactly, listOf, type Shape, shapeOf } from '#core/shape.ts';
 import { type BucketHolder, bucketFormat, bucketOf, compare, compareCards } from './bucket.ts';
-import { accepted, type Checked, readDocument, refused } from './document.ts';
+import { accepted, type Checked, readDocument, refused, shapedAs } from './document.ts';
 
 /** of one bucket; it has about 2,500 */
 export const maximumBucketBytes = 1_048_576;
 
-const name = z.string().min(1).max(64);
-const time = z.int();
-const schema = z.strictObject({
-  format: z.literal(bucketFormat),
-  holders: z.array(
-    z.strictObject({
-      holderId: z.string().min(1).max(256),
-      status: z.enum(recordStatuses),
-      validFromMs: time.exactOptional(),
-      validUntilMs: time.exactOptional(),
-      groups: z.array(name),
-      cards: z.array(
-        z.strictObject({
-          profileId: name,
-          userNumber: z.string().min(1).max(64),
-          status: z.enum(recordStatuses),
-          keyVersion: z.int().min(1).max(255).exactOptional(),
-          diversifier: z
-            .string()
-            .regex(/^(?:[0-9A-F]{2}){1,32}$/)
-            .exactOptional(),
-        }),
-      ),
-    }),
-  ),
-});
+const textTo = (longest: number): Shape =>
+  shapeOf((value) => typeof value === 'string' && value.length >= 1 && value.length <= longest);
+const wholeIn = (least: number, most: number): Shape =>
+  shapeOf((value) => Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most);
+const name = textTo(64);
+const time = wholeIn(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+const status = shapeOf((value) => recordStatuses.some((known) => known === value));
+const diversifier = shapeOf((value) => typeof value === 'string' && /^(?:[0-9A-F]{2}){1,32}$/.test(value));
+const card = exactly(
+  { profileId: name, userNumber: name, status },
+  { keyVersion: wholeIn(1, 255), diversifier },
+);
+const holder = exactly(
+  { holderId: textTo(256), status, groups: listOf(name), cards: listOf(card) },
+  { validFromMs: time, validUntilMs: time },
+);
+/** not in zod: it is read in a thread that does without it */
+const schema = shapedAs<{ readonly holders: readonly BucketHolder[] }>(
+  exactly({ format: shapeOf((value) => value === bucketFormat), holders: listOf(holder) }),
+);
 
 /** The holders of a bucket that somebody sent. Whether it is the one the index names, its hash tells. */
 export function readBucket(

@@ -1,6 +1,6 @@
-import type { z } from 'zod';
 import { canonicalJson } from '#core/journal/canonical-json.ts';
 import type { JsonValue } from '#core/journal/record.ts';
+import type { Shape } from '#core/shape.ts';
 
 /**
  * Why a terminal does not believe a document: a closed set, in the order in which the questions are asked. The bytes
@@ -46,13 +46,28 @@ export function documentBytes(value: JsonValue): Uint8Array {
   return new TextEncoder().encode(canonicalJson(value));
 }
 
+/** Says what a value is: a schema of zod, or for threads that do without it {@link shapedAs}. */
+export interface DocumentSchema<T> {
+  safeParse(
+    value: unknown,
+  ): { readonly success: true; readonly data: T } | { readonly success: false; readonly data?: undefined };
+}
+
+/** `T` has this shape. */
+export function shapedAs<T>(shape: Shape): DocumentSchema<T> {
+  return {
+    safeParse: (value) =>
+      shape(value).length === 0 ? { success: true, data: value as T } : { success: false },
+  };
+}
+
 /**
  * Reads a document that must be exactly the bytes that `documentBytes` makes of it: no member unknown, none twice, none
  * in another order, so that no two readers understand one document differently.
  */
 export function readDocument<T>(
   bytes: Uint8Array,
-  kind: { readonly schema: z.ZodType<T>; readonly format: number; readonly maximumBytes: number },
+  kind: { readonly schema: DocumentSchema<T>; readonly format: number; readonly maximumBytes: number },
 ): Checked<T> {
   if (bytes.length > kind.maximumBytes) return refused('oversize');
   let text: string;

@@ -1,15 +1,14 @@
-import { z } from 'zod';
 import { madeRulesShape } from '#core/access/made-rules.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
 import type { JsonValue } from '#core/journal/record.ts';
-import { accepted, type Checked, documentBytes, readDocument, refused } from './document.ts';
+import { exactly, shapeOf } from '#core/shape.ts';
+import { accepted, type Checked, documentBytes, readDocument, refused, shapedAs } from './document.ts';
 
 const format = 1;
 export const maximumRulesBytes = 16_777_216;
-const schema = z.strictObject({
-  format: z.literal(format),
-  rules: z.custom<SiteRules>((rules) => madeRulesShape(rules).length === 0),
-});
+const schema = shapedAs<{ readonly rules: SiteRules }>(
+  exactly({ format: shapeOf((value) => value === format), rules: madeRulesShape }),
+);
 
 /** The rules of a view as a chunk: the same bytes for the same rules. */
 export function rulesBytes(rules: SiteRules): Uint8Array {
