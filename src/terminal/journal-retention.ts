@@ -22,9 +22,10 @@ const agedEveryMs = 6 * 3_600_000;
 const mostAtOnce = 20_000;
 /** between two steps, so that the disk has time for taps */
 const betweenStepsMs = 20;
-/** share of the reserved space in use above which room is made, and below which enough was made */
+/** share of the reserved space in use above which room is made, below which enough was made, and none is short */
 const tight = 0.9;
 const roomy = 0.85;
+const ample = 0.7;
 
 /**
  * Lets the journal go of what the server has stored: of entries older than the retention, and of younger ones rather than
@@ -69,7 +70,7 @@ export class JournalRetention {
     const { journal, clock } = this.#parts;
     const used = await this.#used();
     if (used > tight) await this.#makeRoom();
-    else if (used < roomy) await this.#tellShort(false);
+    else if (used < ample) await this.#tellShort(false);
     const nowUs = clock.monotonicUs();
     const due = this.#agedAtUs === undefined || nowUs - this.#agedAtUs >= agedEveryMs * 1_000;
     // nobody knows how old entries are by a clock that is wrong
@@ -87,7 +88,7 @@ export class JournalRetention {
   async #makeRoom(): Promise<void> {
     const { journal, clock } = this.#parts;
     const { entries } = await journal.space();
-    const most = Math.max(100, Math.floor(entries / 20));
+    const most = Math.ceil(entries / 20);
     for (let used = await this.#used(); used > roomy && !this.#stopped; used = await this.#used()) {
       const plan = await journal.planForgetting({ most, nowMs: clock.utcMs() });
       if (!plan) return;

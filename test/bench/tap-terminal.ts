@@ -188,7 +188,7 @@ export class MeasuredTerminal {
 }
 
 /** A policy database in `folder` that lets the employee of the deck through the door. */
-async function installPolicy(folder: string): Promise<PolicyLookup> {
+export async function installPolicy(folder: string): Promise<PolicyLookup> {
   const file = join(folder, 'policy.sqlite');
   const rules = siteRulesSchema.parse({
     formatVersion: 1,

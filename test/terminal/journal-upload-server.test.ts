@@ -103,6 +103,30 @@ async function storedOf({ identity }: UploadingDevice): Promise<readonly string[
   return hashes;
 }
 
+/** The server has only the first `left` entries of the latest incarnation any more. */
+async function lose({ identity }: UploadingDevice, left: number): Promise<void> {
+  const db = await databases.journal(city);
+  const chain = await db
+    .selectFrom('chains')
+    .select('chain')
+    .where('terminal', '=', identity.terminal)
+    .executeTakeFirstOrThrow();
+  for (const table of ['personal', 'checkpoints', 'entries'] as const) {
+    await db.deleteFrom(table).where('chain', '=', chain.chain).where('sequence', '>', left).execute();
+  }
+  const { hash } = await db
+    .selectFrom('entries')
+    .select('hash')
+    .where('chain', '=', chain.chain)
+    .where('sequence', '=', left)
+    .executeTakeFirstOrThrow();
+  await db
+    .updateTable('chains')
+    .set({ sequence: left, hash: toHex(hash), signed_through: 0 })
+    .where('chain', '=', chain.chain)
+    .execute();
+}
+
 /** Lets time pass until the server has everything. */
 async function drained(device: UploadingDevice, settled: () => Promise<void>): Promise<void> {
   for (let rounds = 0; ; rounds += 1) {
@@ -194,5 +218,88 @@ describe('a journal on its way to the server', () => {
       }),
       { numRuns: 25 },
     );
+  });
+
+  it('is followed by a server that was restored from an older copy, which is sent again what it lost', async () => {
+    const broker = new SimulatedBroker();
+    const device = newDevice();
+    const { alarms, settled } = await serve(broker, device);
+    await device.start(broker.bus(device.identity));
+    device.append(900);
+    await device.sign();
+    await drained(device, settled);
+    await lose(device, 350);
+    expect(await storedOf(device)).toHaveLength(350);
+    // it starts again, and so does its broker
+    broker.fail({ forget: true });
+    broker.recover();
+    await clock.advanceAsync(30_000, settled);
+    expect(await storedOf(device)).toEqual(device.hashes());
+    expect(alarms).toEqual([]);
+    expect(device.noted).toEqual([]);
+  });
+
+  it('is stored as far as it is there, where a server that was restored lacks what is gone here', async () => {
+    const broker = new SimulatedBroker();
+    const device = newDevice();
+    const { alarms, settled } = await serve(broker, device);
+    await device.start(broker.bus(device.identity));
+    device.append(300);
+    await device.sign();
+    await drained(device, settled);
+    device.forget(200);
+    await lose(device, 50);
+    broker.cut(device.identity);
+    await clock.advanceAsync(30_000, settled);
+    const missing = { fromSequence: 51, toSequence: 200 };
+    expect(alarms).toMatchObject([{ kind: 'entries-missing', ...missing }]);
+    expect(device.noted).toMatchObject([{ alarm: 'journal-gap', from: 51, through: 200 }]);
+    expect((await storedOf(device)).slice(50)).toEqual(device.hashes());
+  });
+
+  it('is stored from where it begins, by a server that never saw what is gone here', async () => {
+    const broker = new SimulatedBroker();
+    const device = newDevice();
+    const { alarms, settled } = await serve(broker, device);
+    await device.start(broker.bus(device.identity));
+    device.append(20);
+    await device.die();
+    await device.start(broker.bus(device.identity), 'renamed');
+    device.append(50);
+    await device.sign();
+    for (const through of [20, 45]) device.forget(through);
+    await drained(device, settled);
+    expect(await storedOf(device)).toEqual(device.hashes());
+    expect(alarms).toMatchObject([{ kind: 'entries-missing', fromSequence: 1, toSequence: 25 }]);
+  });
+
+  it('is found out where its history was rewritten after the fact, entry by entry', async () => {
+    const broker = new SimulatedBroker();
+    const device = newDevice();
+    const { alarms, settled } = await serve(broker, device);
+    await device.start(broker.bus(device.identity));
+    device.append(300);
+    await device.die();
+    device.copy('keep');
+    await device.start(broker.bus(device.identity));
+    device.append(100);
+    await device.sign();
+    await drained(device, settled);
+    const before = await storedOf(device);
+    // the whole disk as it was, and another story from there
+    await device.die();
+    device.copy('put-back');
+    await device.start(broker.bus(device.identity));
+    device.append(160, { body: { door: 'nobody-came' } });
+    await device.sign();
+    for (let rounds = 0; rounds < 20; rounds += 1) await clock.advanceAsync(5_000, settled);
+    expect(alarms).toContainEqual(
+      expect.objectContaining({ kind: 'entry-rewritten', fromSequence: 301, toSequence: 400 }),
+    );
+    expect(device.noted).toMatchObject([{ alarm: 'journal-contradicted' }]);
+    const stored = await storedOf(device);
+    expect(stored.slice(0, 400)).toEqual(before);
+    // what comes behind what was stored is stored as well, wrong as it is
+    expect(stored.slice(400)).toEqual(device.hashes().slice(400));
   });
 });
