@@ -12,6 +12,7 @@ import { AuditJournal } from './audit/audit-journal.ts';
 import { CommandOrders } from './commands/command-orders.ts';
 import type { CommandKeys } from './commands/command-signing.ts';
 import { Places } from './distribution/places.ts';
+import { GroupStore } from './groups/group-store.ts';
 import { Journals } from './journal/journals.ts';
 import { LiveFeed } from './journal/live-feed.ts';
 import type { Organization, Organizations } from './organizations/organizations.ts';
@@ -87,6 +88,7 @@ async function servicesOf(organization: Organization, parts: ServicesParts) {
       entropy,
       keys: () => commandKeys(organization.id),
     }),
+    groups: new GroupStore({ ledger, entropy }),
     terminals: new TerminalRegister({ ledger, clock, entropy }),
     feed: new DistributionFeed({ db: ledger.db }),
     live: new LiveFeed({ clock }),

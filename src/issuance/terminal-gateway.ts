@@ -13,6 +13,7 @@ import type { TerminalBroker, TerminalBrokerParts } from './brokers/terminal-bro
 import { commandFeature } from './commands/command-feature.ts';
 import type { IssuanceConfig } from './config.ts';
 import { distribution } from './distribution/distribution-feature.ts';
+import { groupFeature } from './groups/group-feature.ts';
 import { journalFeature } from './journal-feature.ts';
 import type { Issuance } from './main.ts';
 import { OrganizationFaults } from './organizations/organization-faults.ts';
@@ -252,6 +253,7 @@ function terminalFeatures(context: GatewayContext, config: IssuanceConfig): read
     distribution(context),
     journalFeature(context, config),
     commandFeature(context, new SystemEntropy()),
+    groupFeature(context, new SystemEntropy()),
   ];
 }
 

@@ -168,7 +168,7 @@ async function renewing(
 
 /** What a terminal and its server have to do with each other besides saying how it is. */
 function dealings(
-  { policySync, commands }: Terminal,
+  { policySync, commands, group }: Terminal,
   {
     bus,
     config,
@@ -197,7 +197,10 @@ function dealings(
     handlers.set('command', (payload) => serverCommands.received(payload));
   }
   handlers.set('ack', (payload) => transfer.acknowledged(payload));
-  return { handlers, participants: transfer.participants() };
+  if (!policySync || !group) return { handlers, participants: transfer.participants() };
+  group.join({ root: () => policySync.root(), publish: (message) => bus.publish(message) });
+  handlers.set('group', (payload) => group.received(payload));
+  return { handlers, participants: [...transfer.participants(), group] };
 }
 
 /** The brokers in their order, one after another for as long as none is good. */

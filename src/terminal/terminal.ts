@@ -22,6 +22,8 @@ import { Desks, type ReaderSettings } from './desks.ts';
 import { DoorPolicies } from './door-policies.ts';
 import { type DoorEntry, Doors } from './doors.ts';
 import type { TerminalEvent } from './events.ts';
+import { groupRulesOf } from './group-rules.ts';
+import { GroupState } from './group-state.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { Passages } from './passages.ts';
 import type { PolicyDistribution } from './policy-distribution.ts';
@@ -87,6 +89,8 @@ export interface Terminal {
   readonly journal: Pick<JournalWriter, 'note' | 'decided'>;
   /** Whether somebody stands at a reader and waits. */
   tapUnderWay(): boolean;
+  /** What it shares with other terminals; where a server joins them. */
+  readonly group?: Pick<GroupState, 'join' | 'received' | 'connected' | 'lost'>;
   start(): Promise<void>;
   /** Locks every door, ends open sessions, signs a last checkpoint. */
   stop(): Promise<void>;
@@ -121,6 +125,7 @@ class RunningTerminal implements Terminal {
   readonly commands: Commands;
   readonly places: TerminalPlaces;
   readonly policySync?: PolicySyncing;
+  readonly group?: GroupState;
   #cancelWatch: CancelTimer | undefined;
   #factsLoaded = false;
 
@@ -133,6 +138,11 @@ class RunningTerminal implements Terminal {
       sharedChanged: () => {
         this.#doors.refresh();
         this.#automation.refresh();
+      },
+      sharing: {
+        apart: (group) => this.group?.apart(group) ?? true,
+        outgoing: (changes) => this.group?.outgoing(changes) ?? [],
+        durable: (outgoing) => this.group?.durable(outgoing),
       },
     });
     this.#journal = new JournalWriter({
@@ -176,7 +186,9 @@ class RunningTerminal implements Terminal {
     });
     this.commands = commands;
     this.#inquiries = inquiries;
-    if (ports.distribution) this.policySync = this.#buildPolicySync(ports.distribution);
+    if (!ports.distribution) return;
+    this.policySync = this.#buildPolicySync(ports.distribution);
+    if (ports.holders) this.group = this.#buildGroup(ports.holders);
   }
 
   async start(): Promise<void> {
@@ -201,6 +213,7 @@ class RunningTerminal implements Terminal {
     await this.policySync?.start();
     await policy.start();
     await this.#warmUp();
+    await this.group?.follow();
     await this.#doors.supervise();
     await Promise.all([...pinPads.values()].map((pad) => pad.start()));
     await this.#desks.start();
@@ -227,6 +240,7 @@ class RunningTerminal implements Terminal {
     await end([readers]);
     // doors lock while taps come to their end, which may wait for the disk: what is decided by then opens nothing
     await end([this.#doors, this.#automation, this.#desks, this.commands]);
+    if (this.group) await end([this.group]);
     await end(pinPads.values());
     await this.#tamper.settled();
     this.#passages.stop();
@@ -297,7 +311,25 @@ class RunningTerminal implements Terminal {
       journal: this.#journal,
       clock,
       log: log.child({ component: 'policy' }),
-      changed: () => this.#doors.refresh(),
+      changed: () => {
+        this.#doors.refresh();
+        void this.group?.follow();
+      },
+    });
+  }
+
+  #buildGroup(holders: HolderFacts): GroupState {
+    const { policy, clock, log } = this.#ports;
+    return new GroupState({
+      ...{
+        terminal: this.#settings.terminalId,
+        memory: this.#memory,
+        journal: this.#journal,
+        clock,
+        holders,
+      },
+      rules: () => groupRulesOf(policy, this.#settings.doors),
+      log: log.child({ component: 'groups' }),
     });
   }
 
@@ -311,7 +343,10 @@ class RunningTerminal implements Terminal {
     this.#journal.checkClock();
     this.#sure.nowMs();
     void this.#journal.checkSpace();
-    this.#cancelWatch = this.#ports.clock.after(watchEveryMs, () => this.#watchOver());
+    this.#cancelWatch = this.#ports.clock.after(watchEveryMs, () => {
+      this.#watchOver();
+      void this.group?.follow();
+    });
   }
 
   #observe(event: TerminalEvent): void {

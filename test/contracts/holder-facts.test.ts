@@ -70,3 +70,33 @@ it('tells the facts of one holder, however many ask at once', async () => {
   const answers = await Promise.all(['h1', 'h2', 'h3'].map((holder) => store.of(holder)));
   expect(answers.map((facts) => [...facts.keys()])).toEqual([['at', 'uses/taxi'], ['at'], []]);
 });
+
+it('pages through facts, those of the terminal too, by the beginning of their keys', async () => {
+  expect(await store.page({ prefix: '', limit: 10 })).toEqual([]);
+  await journal.start();
+  await change([
+    { key: 'out/count/lab', value: 1 },
+    { key: 'count/lab', value: 2 },
+    { key: 'out/at', holderId: 'h2', value: 3 },
+    { key: 'at', holderId: 'h1', value: 4 },
+    { key: 'out/at', holderId: 'h1', value: 5 },
+    { key: 'outer', holderId: 'h1', value: 6 },
+  ]);
+  const named = (facts: Awaited<ReturnType<typeof store.page>>) =>
+    facts.map(({ holderId, key, value }) => `${holderId} ${key} ${value}`);
+  const first = await store.page({ prefix: 'out/', limit: 2 });
+  expect(named(first)).toEqual([' out/count/lab 1', 'h1 out/at 5']);
+  const after = first.at(-1);
+  expect(named(await store.page({ prefix: 'out/', limit: 2, ...(after && { after }) }))).toEqual([
+    'h2 out/at 3',
+  ]);
+  const all = named(await store.page({ prefix: '', limit: 10 })).filter((fact) => !fact.includes('clock/'));
+  expect(all).toEqual([
+    ' count/lab 2',
+    ' out/count/lab 1',
+    'h1 at 4',
+    'h1 out/at 5',
+    'h1 outer 6',
+    'h2 out/at 3',
+  ]);
+});

@@ -199,6 +199,15 @@ function holdersIn(journal: MemoryJournal): HolderFacts {
   };
   return {
     of: (holderId) => answer(new Map(journal.facts.get(holderId))),
+    page: ({ prefix, after, limit }) => {
+      const all = [...journal.facts].flatMap(([holderId, facts]) =>
+        [...facts].map(([key, value]) => ({ holderId, key, value })),
+      );
+      const place = ({ holderId, key }: { holderId: string; key: string }) => `${holderId}\0${key}`;
+      const sorted = all.toSorted((a, b) => (place(a) < place(b) ? -1 : 1));
+      const next = sorted.filter((fact) => !after || place(fact) > place(after));
+      return answer(next.filter(({ key }) => key.startsWith(prefix)).slice(0, limit));
+    },
     whereabouts: (zone) => {
       const at = [...journal.facts].flatMap(([holderId, facts]) => {
         const value = facts.get('at');

@@ -2,6 +2,7 @@ import type { Statement } from 'better-sqlite3';
 import type { Facts, StateChange } from '#core/access/access-state.ts';
 import { canonicalJson } from '#core/journal/canonical-json.ts';
 import type { JsonValue } from '#core/journal/record.ts';
+import type { FactQuery, StoredFact } from '#ports/holder-facts.ts';
 import { guarded, isBlank, openDatabase, type Sqlite } from './database.ts';
 import { journalFormat } from './journal-format.ts';
 
@@ -52,6 +53,18 @@ export function* eachHolders(
     )
     .iterate(key, everybody);
   for (const { holderId, value } of rows) yield { holderId, value: JSON.parse(value) as JsonValue };
+}
+
+/** Facts by the beginning of their keys, in the order of holders and keys. */
+export function factsPage(db: Sqlite, { prefix, after, limit }: FactQuery): readonly StoredFact[] {
+  const rows = db
+    .prepare<[string, string, string, string, number], { holderId: string; key: string; value: string }>(
+      `SELECT holder_id AS holderId, key, value FROM facts
+       WHERE (holder_id, key) > (?, ?) AND substr(key, 1, length(?)) = ?
+       ORDER BY holder_id, key LIMIT ?`,
+    )
+    .all(after?.holderId ?? '', after?.key ?? '', prefix, prefix, limit);
+  return rows.map(({ value, ...row }) => ({ ...row, value: JSON.parse(value) as JsonValue }));
 }
 
 /** The facts of each holder of whom there are any. */

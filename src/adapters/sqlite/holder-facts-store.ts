@@ -1,6 +1,6 @@
 import type { Facts } from '#core/access/access-state.ts';
 import type { RollCall } from '#core/sync/command.ts';
-import type { HolderFacts } from '#ports/holder-facts.ts';
+import type { FactQuery, HolderFacts, StoredFact } from '#ports/holder-facts.ts';
 import { isBlank } from './database.ts';
 import type { JournalReaderOffer } from './journal-reader-worker.ts';
 import { LinkedWorker } from './worker-link.ts';
@@ -26,6 +26,10 @@ export class HolderFactsStore implements HolderFacts {
 
   whereabouts(zone?: string): Promise<RollCall> {
     return this.#ask([], (link) => link.call('whereabouts', zone, answerWithinMs));
+  }
+
+  page(query: FactQuery): Promise<readonly StoredFact[]> {
+    return this.#ask([], (link) => link.call('facts', query, answerWithinMs));
   }
 
   /** One question after the other: many at once start no crowd of threads. */

@@ -3,9 +3,10 @@ import { rollCall } from '#core/access/rules/position.ts';
 import type { JournalHead } from '#core/journal/record.ts';
 import type { JournalItem } from '#core/journal/verify.ts';
 import type { RollCall } from '#core/sync/command.ts';
+import type { FactQuery, StoredFact } from '#ports/holder-facts.ts';
 import type { JournalQuery, JournalView } from '#ports/journal-read.ts';
 import { guarded, openDatabase, type Sqlite } from './database.ts';
-import { eachHolders, factsOfHolder, sharedFacts } from './facts.ts';
+import { eachHolders, factsOfHolder, factsPage, sharedFacts } from './facts.ts';
 import { journalFormat } from './journal-format.ts';
 import { type ItemPage, listEntries, readHead, readKeys, readPage } from './journal-pages.ts';
 import { linkToMain } from './worker-link.ts';
@@ -20,6 +21,7 @@ export type JournalReaderOffer = {
   readonly page: (after: number) => ItemPage;
   readonly factsOf: (holderId: string) => Facts;
   readonly whereabouts: (zone: string | undefined) => RollCall;
+  readonly facts: (query: FactQuery) => readonly StoredFact[];
 };
 
 let path = '';
@@ -41,6 +43,7 @@ const offer: JournalReaderOffer = {
   keys: () => read(readKeys),
   page: (after) => read((open) => readPage(open, after)),
   factsOf: (holderId) => read((open) => factsOfHolder(open, holderId)),
+  facts: (query) => read((open) => factsPage(open, query)),
   whereabouts: (zone) => read((open) => open.transaction(() => called(open, zone))()),
 };
 

@@ -20,6 +20,16 @@ export interface FactsView extends AccessState {
   unsettled(changes: readonly StateChange[]): Promise<void> | undefined;
 }
 
+/** How facts are shared with other terminals. */
+export interface FactSharing {
+  /** Whether what the others of `group` know cannot be counted on now. */
+  apart(group: string): boolean;
+  /** What is to become durable with `changes`, so that the others hear of them. */
+  outgoing(changes: readonly StateChange[]): readonly StateChange[];
+  /** These are on the disk. */
+  durable(outgoing: readonly StateChange[]): void;
+}
+
 /** facts kept in memory although the disk has them: a look-up begun earlier may not have seen them there */
 const recentLimit = 1_000;
 /** taps that a second person can still complete */
@@ -34,6 +44,7 @@ const passageLimit = 100;
  */
 export class AccessMemory {
   readonly #terminal: string;
+  readonly #sharing: FactSharing | undefined;
   readonly #shared: TerminalFacts;
   readonly #pending = new Map<string, OnTheWay>();
   /** latest first to be forgotten last; `undefined` values are facts forgotten */
@@ -48,8 +59,14 @@ export class AccessMemory {
   #forgotten = 0;
 
   /** `sharedChanged` is called when facts that doors go by have changed, or facts were loaded from the disk */
-  constructor(parts: { readonly terminal: string; readonly sharedChanged: () => void }) {
+  constructor(parts: {
+    readonly terminal: string;
+    readonly sharedChanged: () => void;
+    /** absent where nothing joins this terminal with others */
+    readonly sharing?: FactSharing;
+  }) {
     this.#terminal = parts.terminal;
+    this.#sharing = parts.sharing;
     this.#shared = new TerminalFacts({ changed: parts.sharedChanged });
   }
 
@@ -88,8 +105,7 @@ export class AccessMemory {
     };
     return {
       terminal: this.#terminal,
-      // nothing joins terminals yet
-      apart: () => true,
+      apart: (group) => this.#sharing?.apart(group) ?? true,
       shared: (key) => {
         touched.add(key);
         return this.#shared.shared(key);
@@ -127,10 +143,18 @@ export class AccessMemory {
     const passages = changes
       .filter(isRevocable)
       .map((change) => ({ change, before: this.#before(change, found) }));
-    return this.#hold(changes, () => {
+    return this.#tell(changes, () => {
       if (passages.length > 0) this.#passages.set(tapId, passages);
       forgetFirst(this.#passages, passageLimit);
     });
+  }
+
+  /**
+   * Takes facts as other terminals know them, which are told to nobody. To be called with nothing awaited since
+   * {@link FactsView.unsettled} said that none of them is on its way.
+   */
+  join(changes: readonly StateChange[]): KeptFacts {
+    return this.#hold(changes, () => undefined);
   }
 
   /**
@@ -167,7 +191,7 @@ export class AccessMemory {
     const unsettled = view.unsettled([...changes, ...passages.map(({ change }) => change)]);
     if (unsettled) return unsettled;
     this.#forgetPassages(tapId, unused);
-    const kept = this.#hold(changes, () => undefined);
+    const kept = this.#tell(changes, () => undefined);
     const takeBack = (): void => {
       kept.takeBack();
       this.#shared.stands(changes.filter((change) => this.#shared.isDisobeyed(change)));
@@ -200,6 +224,15 @@ export class AccessMemory {
   #holderFact(name: string, looked: JsonValue | undefined): JsonValue | undefined {
     const recent = this.#recent.get(name);
     return recent ? recent.value : looked;
+  }
+
+  /** As `#hold`, with what tells the others. */
+  #tell(changes: readonly StateChange[], stored: () => void): KeptFacts {
+    const outgoing = this.#sharing?.outgoing(changes) ?? [];
+    return this.#hold([...changes, ...outgoing], () => {
+      stored();
+      this.#sharing?.durable(outgoing);
+    });
   }
 
   #hold(changes: readonly StateChange[], stored: () => void): KeptFacts {

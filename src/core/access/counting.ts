@@ -41,9 +41,8 @@ function membersOf(group: string, { rules }: Tap['slice']): readonly string[] {
 }
 
 /**
- * Whether `more` still fit under `limit`. With shares, what a terminal has not used of its share stays reserved for it
- * while the group talks, so that the sum over all terminals of the larger of part and share never exceeds the limit,
- * and each may use up its share while the group is apart without exceeding the limit together.
+ * Whether `more` still fit under `limit`. With shares each terminal keeps to its own, whether the group talks or not: of
+ * two that decide at the same time neither knows of the other yet.
  */
 export function hasRoom(asked: {
   readonly more: number;
@@ -57,12 +56,9 @@ export function hasRoom(asked: {
   const own = partOf(tap.state.terminal) + more;
   if (!scope) return own <= limit;
   if (total(parts) + more > limit) return false;
-  if (scope.apart !== 'share') return true;
-  if (tap.state.apart(scope.group)) return own <= scope.share;
-  const members = membersOf(scope.group, tap.slice);
-  const held = members.map((one) => Math.max(one === tap.state.terminal ? own : partOf(one), scope.share));
-  return held.reduce((sum, n) => sum + n, 0) <= limit;
+  return scope.apart !== 'share' || own <= scope.share;
 }
+
 /** Joins what two terminals know: of each part the newer version. */
 export function joinParts(a: Parts, b: Parts): Parts {
   const joined = new Map(a.map((part) => [part.terminal, part]));

@@ -14,6 +14,7 @@ import type { Services } from '../services.ts';
 import { addAdministratorRoutes } from './administrator-routes.ts';
 import { addCommandRoutes } from './command-routes.ts';
 import { addEventRoutes } from './event-routes.ts';
+import { addGroupRoutes } from './group-routes.ts';
 import { addHolderRoutes } from './holder-routes.ts';
 import { addImportRoutes, type ListIntake } from './import-routes.ts';
 import { addJournalRoutes } from './journal-routes.ts';
@@ -134,6 +135,7 @@ export class HttpServer {
       addCommandRoutes(routes);
       addJournalRoutes(routes);
       addEventRoutes(routes, scope);
+      addGroupRoutes(routes);
       addImportRoutes(routes, scope, this.#parts.lists);
       this.#addOwn(scope);
     });

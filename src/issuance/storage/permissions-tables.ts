@@ -3,6 +3,7 @@ import type { RevocationReason } from '#ports/certificates.ts';
 import type { CommandTables } from './command-tables.ts';
 import type { CommonTables } from './common-tables.ts';
 import type { DistributionTables } from './distribution-tables.ts';
+import type { GroupTables } from './group-tables.ts';
 
 /** Key of a card; without a diversifier, which is then empty, the record stands for any card with the user number. */
 interface CardKeyColumns {
@@ -24,7 +25,7 @@ export type ImportState = 'received' | 'working' | 'refused' | 'ready' | 'decide
 export type RulesState = 'planned' | 'in-force' | 'replaced' | 'cancelled';
 
 /** The database of one organization: who may do what, and who decides that. */
-export interface PermissionsTables extends CommonTables, DistributionTables, CommandTables {
+export interface PermissionsTables extends CommonTables, DistributionTables, CommandTables, GroupTables {
   administrators: {
     administrator_id: string;
     name: string;

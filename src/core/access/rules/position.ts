@@ -87,6 +87,11 @@ export function positionOf(fact: JsonValue | undefined, state: Shared): Position
   return current ? { zone: known.zone, since: known.since } : undefined;
 }
 
+/** Since when a holder is where the fact `at` says, milliseconds UTC. */
+export function positionSince(fact: JsonValue): number {
+  return factOf(positionSchema, 'at', fact)?.since.utcMs ?? 0;
+}
+
 /** Parts of the number of people in `zone`, by this terminal and others. */
 export function peopleIn(zone: string, state: Shared): Parts {
   const key = `count/${zone}`;

@@ -1,0 +1,308 @@
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { TrustRoot } from '#core/sync/trust.ts';
+import { pinnedRoot } from '../core/sync/keys.ts';
+import { databaseRigs, type StartedRig } from './database-rigs.ts';
+import { GroupBench, groupRules } from './group-bench.ts';
+import { makeOrganization } from './organization-bench.ts';
+
+describe.each(databaseRigs)('terminals that count together on $name', ({ name, start }) => {
+  let rig: StartedRig;
+  let city: Awaited<ReturnType<typeof makeOrganization>>;
+  let root: TrustRoot;
+  let bench: GroupBench;
+
+  beforeAll(async () => {
+    rig = await start();
+    root = await pinnedRoot();
+    city = await makeOrganization(rig, 'city');
+  });
+  afterAll(async () => {
+    await city.databases.stop();
+    await rig.stop();
+  });
+  beforeEach(async () => {
+    bench = new GroupBench(city, root);
+    await bench.clear();
+    await bench.start();
+  });
+  afterEach(() => bench.stop());
+
+  const inside = (terminal: string, zone: string): number => {
+    const shared = bench.terminal(terminal).facts.get('');
+    const count = shared?.get(`count/${zone}`) as { epoch: number; parts: { n: number }[] } | undefined;
+    if (count?.epoch !== (shared?.get(`epoch/${zone}`) ?? 0)) return 0;
+    return (count?.parts ?? []).reduce((sum, { n }) => sum + n, 0);
+  };
+  const zoneOf = (terminal: string, holder: string) =>
+    (bench.terminal(terminal).facts.get(holder)?.get('at') as { zone: string | null } | undefined)?.zone;
+  const conflicts = async () =>
+    (await bench.store.conflicts(Number.MAX_SAFE_INTEGER, 100)).map(({ kind, terminal, other }) => [
+      kind,
+      terminal,
+      other,
+    ]);
+
+  it('know within one exchange who entered at another, and how many are there', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    await bench.terminal('east').enter('sato', 'hall');
+    await bench.calm(1);
+    for (const terminal of ['east', 'west', 'north']) {
+      expect([zoneOf(terminal, 'sato'), inside(terminal, 'hall')]).toEqual(['hall', 1]);
+      expect(bench.terminal(terminal).state.apart('all')).toBe(false);
+    }
+    await bench.terminal('west').enter('sato', null);
+    await bench.calm(1);
+    for (const terminal of ['east', 'west', 'north'])
+      expect([zoneOf(terminal, 'sato'), inside(terminal, 'hall')]).toEqual([null, 0]);
+    expect(await conflicts()).toEqual([]);
+  });
+
+  it('are apart while the server does not answer, and say so by themselves', async () => {
+    const { state } = bench.terminal('east');
+    expect(state.apart('all')).toBe(true);
+    bench.connectAll();
+    expect(state.apart('all')).toBe(true);
+    await bench.calm(3);
+    expect(state.apart('all')).toBe(false);
+    // the broker is there, and nobody behind it
+    for (let round = 0; round < 3; round += 1) {
+      bench.wire.length = 0;
+      await bench.pass(10_000);
+    }
+    expect(state.apart('all')).toBe(true);
+    await bench.calm(2);
+    expect(state.apart('all')).toBe(false);
+    bench.terminal('east').connect(false);
+    expect(state.apart('all')).toBe(true);
+  });
+
+  it('a grant that was not used is taken back everywhere', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    await bench.terminal('west').enter('sato', 'lab');
+    await bench.calm(1);
+    const tap = await bench.terminal('east').enter('sato', 'hall');
+    await bench.calm(1);
+    expect(zoneOf('north', 'sato')).toBe('hall');
+    await bench.terminal('east').takeBack(tap);
+    await bench.calm(1);
+    for (const terminal of ['east', 'west', 'north'])
+      expect([zoneOf(terminal, 'sato'), inside(terminal, 'hall'), inside(terminal, 'lab')]).toEqual([
+        'lab',
+        0,
+        1,
+      ]);
+  });
+
+  it('what one forgets all forget', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    await bench.terminal('west').enter('sato', 'hall');
+    await bench.terminal('west').enter('ito', 'hall');
+    await bench.calm(1);
+    await bench.terminal('east').forget('sato');
+    await bench.calm(1);
+    for (const terminal of ['east', 'west', 'north'])
+      expect([zoneOf(terminal, 'sato'), zoneOf(terminal, 'ito'), inside(terminal, 'hall')]).toEqual([
+        undefined,
+        'hall',
+        1,
+      ]);
+    await bench.terminal('north').reset('hall');
+    await bench.calm(1);
+    for (const terminal of ['east', 'west', 'north']) expect(inside(terminal, 'hall')).toBe(0);
+  });
+
+  it('what two granted without knowing of each other is told as a conflict, once', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    for (const terminal of ['east', 'west']) bench.terminal(terminal).connect(false);
+    await bench.terminal('east').enter('sato', 'hall');
+    await bench.pass(1_000);
+    await bench.terminal('west').enter('sato', 'hall');
+    bench.connectAll();
+    await bench.calm(3);
+    expect(await conflicts()).toEqual([['entered-twice', 'west', 'east']]);
+    await bench.terminal('north').enter('sato', null);
+    await bench.terminal('east').crash();
+    bench.restartServer();
+    await bench.calm(3);
+    expect(await conflicts()).toHaveLength(1);
+  });
+
+  it('what a rule counts for one terminal alone, and what is another organization’s, goes nowhere', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    await bench.terminal('east').change('sato', () => [{ key: 'once/own', holderId: 'sato', value: true }]);
+    await bench.calm(1);
+    expect(bench.terminal('west').facts.get('sato')).toBeUndefined();
+    expect((await bench.store.after('west', 0, groupRules)).facts).toEqual([]);
+  });
+
+  it('a device in whose place another stands is not heard any more', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    await bench.terminal('east').enter('sato', 'hall');
+    await bench.calm(1);
+    const old = bench.terminal('east');
+    old.incarnation = 'second';
+    await old.enter('sato', null);
+    await bench.calm(1);
+    expect(zoneOf('north', 'sato')).toBe(null);
+    old.incarnation = 'first';
+    await old.enter('sato', 'lab');
+    await bench.calm(2);
+    expect(zoneOf('north', 'sato')).toBe(null);
+  });
+
+  it('messages that were changed, are of others or come again change nothing', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    await bench.terminal('east').enter('sato', 'hall');
+    await bench.pass(30);
+    const report = bench.wire.findLast(({ from }) => from === 'east');
+    if (!report) throw new Error('no report');
+    await bench.deliver(report);
+    const told = bench.wire.findLast(({ to }) => to === 'west');
+    if (!told) throw new Error('nothing told');
+    const turned = new Uint8Array(told.payload);
+    turned[40] = (turned[40] ?? 0) ^ 1;
+    await bench.deliver({ ...told, payload: turned });
+    await bench.deliver({ ...told, to: 'north' });
+    expect([zoneOf('west', 'sato'), zoneOf('north', 'sato')]).toEqual([undefined, undefined]);
+    await bench.deliver(told);
+    expect(zoneOf('west', 'sato')).toBe('hall');
+    await bench.calm(2);
+    await bench.terminal('west').enter('sato', null);
+    await bench.calm(2);
+    const before = bench.terminal('west').entries;
+    for (let time = 0; time < 5; time += 1) await bench.deliver(told);
+    await bench.deliver(report);
+    await bench.calm(2);
+    expect(zoneOf('west', 'sato')).toBe(null);
+    expect(bench.terminal('west').entries - before).toBeLessThanOrEqual(1);
+  });
+
+  it('who is a holder no more is forgotten at the server', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    await bench.terminal('east').enter('sato', 'hall');
+    await bench.calm(1);
+    const known = async () => (await bench.store.after('west', 0, groupRules)).facts.map(({ key }) => key);
+    expect((await known()).toSorted()).toEqual(['at', 'count/hall']);
+    await bench.store.clean(bench.clock.utcMs());
+    expect(await known()).toEqual(['count/hall']);
+  });
+
+  const names = fc.constantFrom('east', 'west', 'north');
+  const holders = fc.constantFrom('sato', 'ito', 'abe');
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.tuple(
+        fc.constant('enter' as const),
+        names,
+        holders,
+        fc.constantFrom('hall', 'lab', null),
+      ),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.tuple(
+        fc.constant('enter-and-not' as const),
+        names,
+        holders,
+        fc.constantFrom('hall', 'lab'),
+      ),
+    },
+    { weight: 1, arbitrary: fc.tuple(fc.constant('forget' as const), names, holders) },
+    { weight: 1, arbitrary: fc.tuple(fc.constant('reset' as const), names) },
+    {
+      weight: 8,
+      arbitrary: fc.tuple(
+        fc.constantFrom('deliver' as const, 'deliver' as const, 'lose' as const, 'repeat' as const),
+        fc.nat(30),
+      ),
+    },
+    { weight: 3, arbitrary: fc.tuple(fc.constantFrom('connect' as const, 'disconnect' as const), names) },
+    { weight: 2, arbitrary: fc.tuple(fc.constantFrom('crash' as const), names) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        ['server' as const] as const,
+        ['backup' as const] as const,
+        ['restore' as const] as const,
+      ),
+    },
+    { weight: 4, arbitrary: fc.tuple(fc.constant('pass' as const), fc.integer({ min: 1, max: 15_000 })) },
+  );
+
+  it('come to know the same, whatever is lost, doubled, out of order, crashed or restored', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
+        const each = new GroupBench(city, root);
+        await each.clear();
+        await each.start();
+        each.connectAll();
+        let restore = await each.backup();
+        for (const one of steps) {
+          await each.pass(1);
+          switch (one[0]) {
+            case 'enter':
+              await each.terminal(one[1]).enter(one[2], one[3]);
+              break;
+            case 'enter-and-not': {
+              const tap = await each.terminal(one[1]).enter(one[2], one[3]);
+              await each.pass(5);
+              await each.terminal(one[1]).takeBack(tap);
+              break;
+            }
+            case 'forget':
+              await each.terminal(one[1]).forget(one[2]);
+              break;
+            case 'reset':
+              await each.terminal(one[1]).reset('hall');
+              break;
+            case 'connect':
+            case 'disconnect':
+              each.terminal(one[1]).connect(one[0] === 'connect');
+              break;
+            case 'crash':
+              await each.terminal(one[1]).crash();
+              break;
+            case 'server':
+              each.restartServer();
+              break;
+            case 'backup':
+              restore = await each.backup();
+              break;
+            case 'restore':
+              await restore();
+              break;
+            case 'pass':
+              await each.pass(one[1]);
+              break;
+            default: {
+              const at = one[1] % Math.max(each.wire.length, 1);
+              const message = each.wire[at];
+              if (!message) break;
+              if (one[0] !== 'repeat') each.wire.splice(at, 1);
+              if (one[0] !== 'lose') await each.deliver(message);
+            }
+          }
+        }
+        each.connectAll();
+        await each.calm(12);
+        const [east, west, north] = [...each.terminals.values()].map((one) => one.shared());
+        const apart = [...each.terminals.values()].map(({ state }) => state.apart('all'));
+        await each.stop();
+        expect(apart).toEqual([false, false, false]);
+        expect(west).toEqual(east);
+        expect(north).toEqual(east);
+      }),
+      { numRuns: name === 'SQLite' ? 40 : 4 },
+    );
+  }, 60_000);
+});
