@@ -11,7 +11,7 @@ import {
   commandPrincipal,
   type OrganizationOptions,
   withOrganizationServices,
-} from './holder-administration.ts';
+} from './organization-services.ts';
 import { createOutput } from './output.ts';
 
 interface GiveOptions extends OrganizationOptions {

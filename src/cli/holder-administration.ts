@@ -1,21 +1,20 @@
+import { once } from 'node:events';
+import { createFile } from '#adapters/process/durable-file.ts';
 import { Fault } from '#core/fault.ts';
-import type { Language, Text } from '#core/texts/language.ts';
-import type { Principal } from '#issuance/administrators/principals.ts';
-import { scopes } from '#issuance/administrators/roles.ts';
+import type { Text } from '#core/texts/language.ts';
 import { shownHolder, shownState } from '#issuance/http/wire.ts';
+import { holderList } from '#issuance/permissions/holder-export.ts';
 import type { StoredHolder } from '#issuance/permissions/holder-rows.ts';
 import { type CardState, cardKeyText } from '#issuance/permissions/holder-state.ts';
 import type { HolderOutcome } from '#issuance/permissions/holders.ts';
 import type { OrganizationServices } from '#issuance/services.ts';
-import { commandActor, withIssuance } from './issuance-organization.ts';
+import { commandActor } from './issuance-organization.ts';
+import {
+  commandPrincipal,
+  type OrganizationOptions,
+  withOrganizationServices,
+} from './organization-services.ts';
 import { createOutput } from './output.ts';
-
-export interface OrganizationOptions {
-  readonly config: string;
-  readonly organization: string;
-  readonly language: Language;
-  readonly json?: boolean;
-}
 
 interface CardOptions extends OrganizationOptions {
   readonly card?: string;
@@ -80,21 +79,22 @@ export async function showHolder(
   });
 }
 
-/** Runs `action` on the services of the organization named. Rejects with `argument-invalid` where there is none. */
-export async function withOrganizationServices(
-  { config, organization }: OrganizationOptions,
-  action: (services: OrganizationServices) => Promise<void>,
-): Promise<void> {
-  await withIssuance(config, async ({ services }) => {
-    const found = await services.find(organization);
-    if (!found) throw new Fault('argument-invalid', `there is no organization "${organization}"`);
-    await action(found);
+/** Writes all holders with cards as a list (CSV) that can be imported again. Rejects with `key-refused` where `out` is there. */
+export async function exportHolders(options: OrganizationOptions & { readonly out?: string }): Promise<void> {
+  const { out, json } = options;
+  await withOrganizationServices(options, async ({ feed }) => {
+    if (out === undefined) {
+      for await (const part of holderList(feed)) {
+        if (!process.stdout.write(part)) await once(process.stdout, 'drain');
+      }
+      return;
+    }
+    let text = '';
+    for await (const part of holderList(feed)) text += part;
+    await createFile(out, Buffer.from(text));
+    const cards = text.split('\n').length - 2;
+    createOutput(json === true).result({ file: out, cards }, `${out}: ${cards}`);
   });
-}
-
-/** Whoever may run commands on the server may do everything in it. */
-export function commandPrincipal(): Principal {
-  return { actor: commandActor(), scopes: new Set(scopes), tokenHash: '' };
 }
 
 async function found(

@@ -57,6 +57,8 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
     'administrator',
     async () => (await import('./issuance-administrator.ts')).registerIssuanceAdministrator,
   ],
+  ['issuance', 'rules', async () => (await import('./issuance-rules.ts')).registerIssuanceRules],
+  ['issuance', 'group', async () => (await import('./issuance-group.ts')).registerIssuanceGroup],
   ['issuance', 'holder', async () => (await import('./issuance-holder.ts')).registerIssuanceHolder],
   ['issuance', 'trust', async () => (await import('./issuance-trust.ts')).registerIssuanceTrust],
   ['issuance', 'terminal', async () => (await import('./issuance-terminal.ts')).registerIssuanceTerminal],

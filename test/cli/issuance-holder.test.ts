@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { commandPrincipal } from '#cli/holder-administration.ts';
 import { withIssuance } from '#cli/issuance-organization.ts';
+import { commandPrincipal } from '#cli/organization-services.ts';
 import { inOrder } from '#issuance/permissions/holder-state.ts';
 import { rulesDocument } from '../issuance/organization-bench.ts';
 import { kazasu, refusal } from './kazasu.ts';
@@ -72,5 +72,111 @@ describe('issuance holder', () => {
   it('refuses an organization that is not there', async () => {
     const words = ['show', 'hanako', '--organization', 'town', '--config', config];
     expect(await refusal('issuance', 'holder', ...words)).toContain('no organization "town"');
+  });
+});
+
+describe('issuance holder import and export', () => {
+  const list = (name: string, ...lines: string[]) => {
+    const file = join(folder, name);
+    writeFileSync(file, `user_number,holder,groups\n${lines.join('\n')}\n`);
+    return file;
+  };
+  const exported = () => said('export');
+
+  it('looks at a list, applies it, and gives it back', async () => {
+    const file = list('some.csv', 'USER0011,goro,staff', 'USER0012,rokuro,annex');
+    const before = await exported();
+    const looked = await said('import', file, '--mode', 'delta', '--dry-run', '--language', 'en');
+    expect(looked).toContain('(2 added, 0 changed, 0 removed)');
+    expect(looked).toContain('nothing was applied');
+    expect(await exported()).toBe(before);
+    expect(await said('import', file, '--mode', 'delta')).toContain('反映した');
+    expect(await exported()).toContain('\nUSER0011,type-a,goro,active,,,staff,active,,\n');
+    const copy = join(folder, 'copy.csv');
+    await said('export', '--out', copy);
+    expect(statSync(copy).mode & 0o777).toBe(0o600);
+    const same = JSON.parse(await said('import', copy, '--mode', 'complete', '--json'));
+    expect(same).toMatchObject({ outcome: 'applied', preview: { added: 0, changed: 0, removed: 0 } });
+  });
+
+  it('says every wrong line, and where many would lose access asks for their number', async () => {
+    const wrong = list('wrong.csv', 'USER0021,a,staff', 'x,b,staff', 'USER0022,c,nobody');
+    const refused = await kazasu('issuance', 'holder', 'import', wrong, '--mode', 'delta', ...beside, config);
+    expect(refused).toMatchObject({ code: 1, out: '' });
+    expect(refused.err).toMatch(/wrong\.csv:3: .*\n.*wrong\.csv:4: /);
+    const many = Array.from({ length: 30 }, (_, at) => `USER1${at + 100},many-${at},staff`);
+    await said('import', list('many.csv', ...many), '--mode', 'delta');
+    const before = await exported();
+    const few = list('few.csv', ...many.slice(0, 3));
+    const asked = await kazasu('issuance', 'holder', 'import', few, '--mode', 'complete', ...beside, config);
+    const [, number = ''] = /--confirm-removal (\d+)/.exec(asked.err) ?? [];
+    expect(asked.code).toBe(1);
+    expect(await exported()).toBe(before);
+    await said('import', few, '--mode', 'complete', '--confirm-removal', number);
+    expect((await exported()).split('\n')).toHaveLength(5);
+  });
+
+  it('applies nothing before its moment', async () => {
+    const file = list('april.csv', 'USER0031,shichiro,staff');
+    const planned = await said(
+      ...['import', file, '--mode', 'delta', '--in-force-from', '2099-04-01T00:00+09:00', '--language', 'en'],
+    );
+    expect(planned).toContain('comes into force at its moment');
+    expect(await exported()).not.toContain('shichiro');
+    const then = JSON.parse(await said('show', 'shichiro', '--at', '2099-04-02T00:00+09:00', '--json'));
+    expect(then.holder.groups).toEqual(['staff']);
+  });
+});
+
+describe('issuance rules', () => {
+  const rules = async (...words: string[]) => {
+    const { code, out, err } = await kazasu('issuance', 'rules', ...words, ...beside, config);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    return out;
+  };
+
+  it('are put, planned, shown as they were written, and cancelled', async () => {
+    const file = join(folder, 'rules.yaml');
+    writeFileSync(file, await rules('show'));
+    expect(await rules('put', file, '--check', '--language', 'en')).toContain('the rules are right');
+    expect(await rules('put', file)).toMatch(/^2\t有効\t/);
+    expect(await rules('plan', file, '--from', '2099-04-01T00:00+09:00', '--language', 'en')).toMatch(
+      /^3\tplanned\t/,
+    );
+    // what is planned would undo it
+    expect(await refusal('issuance', 'rules', 'put', file, ...beside, config)).toContain('version 3');
+    await rules('cancel', '3');
+    expect(
+      JSON.parse(await rules('list', '--json')).versions.map((one: { state: string }) => one.state),
+    ).toEqual(['cancelled', 'in-force', 'replaced']);
+    expect(JSON.parse(await rules('show', '1', '--json')).document).toEqual(rulesDocument);
+    expect(await refusal('issuance', 'rules', 'put', file, '--edited', '1', ...beside, config)).toContain(
+      'not the last',
+    );
+    expect(await refusal('issuance', 'rules', 'cancel', '2', ...beside, config)).toContain('not planned');
+  });
+
+  it('that are wrong are refused by line', async () => {
+    const file = join(folder, 'wrong.yaml');
+    writeFileSync(file, 'formatVersion: 1\norganization: city\ngroups: 3\n');
+    expect(await refusal('issuance', 'rules', 'put', file, ...beside, config)).toContain('wrong.yaml:3:');
+  });
+});
+
+describe('issuance group', () => {
+  it('takes holders in and out, lists and shows', async () => {
+    const group = async (...words: string[]) => {
+      const { code, out, err } = await kazasu('issuance', 'group', ...words, ...beside, config);
+      expect({ code, err }).toEqual({ code: 0, err: '' });
+      return out;
+    };
+    expect(await group('add', 'annex', 'many-0', 'many-1')).toBe('annex: many-0 many-1 追加した\n');
+    expect(await group('add', 'annex', 'many-1', '--language', 'en')).toBe('annex: nothing to change\n');
+    expect(await group('show', 'annex')).toBe('many-0\nmany-1\n');
+    expect(await group('list')).toBe('staff\t3\ncleaning\t0\nannex\t2\n');
+    await group('remove', 'annex', 'many-0');
+    expect(await group('show', 'annex')).toBe('many-1\n');
+    const unknown = await refusal('issuance', 'group', 'add', 'nobody', 'many-0', ...beside, config);
+    expect(unknown).toContain('no group of the rules');
   });
 });
