@@ -12,7 +12,7 @@ const patienceMs = 2_000;
 
 /** Takes the journals of terminals, and what they tell of what happens now. */
 export function journalFeature(
-  { services, log, publish }: GatewayContext,
+  { services, log, publish, metrics }: GatewayContext,
   { database, stateDirectory }: JournalWorkerData['config'],
 ): TerminalFeature {
   const traced = log.isLevelEnabled('debug');
@@ -38,10 +38,17 @@ export function journalFeature(
     patience: () => setTimeout(patienceMs, undefined, { signal: stopping.signal }).catch(() => undefined),
   });
 
+  metrics.watch('kazasu_journal_queue_ratio', 'How full the queue of journals is, 0 to 1', () =>
+    ingestion.load(),
+  );
+
   function told(organization: string, { entries, tookMs, taps, alarms, refusals }: Committed): void {
+    metrics.entriesStored.inc({ organization: metrics.organization(organization) }, entries);
+    metrics.commitSeconds.observe(tookMs / 1_000);
     log.debug({ organization, entries, tookMs: Math.round(tookMs) }, 'journals stored');
     for (const tap of taps) log.debug({ organization, ...tap }, 'entry stored');
     for (const alarm of alarms) log.error({ organization, alarm: 'journal', ...alarm }, 'alarm');
+    if (refusals.length > 0) metrics.refused.inc({ by: 'journals', why: 'malformed' }, refusals.length);
     for (const refusal of refusals)
       log.error({ organization, ...refusal }, 'a batch of a journal was refused');
   }

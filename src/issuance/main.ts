@@ -22,6 +22,8 @@ import { BulkWork } from './bulk-work.ts';
 import { type IssuanceConfig, parseIssuanceConfig } from './config.ts';
 import { databaseSource } from './database-source.ts';
 import { HttpServer } from './http/server.ts';
+import { Backlog } from './monitoring/backlog.ts';
+import { LoopWatch } from './monitoring/loop-watch.ts';
 import { Metrics } from './monitoring/metrics.ts';
 import { MetricsListener } from './monitoring/metrics-listener.ts';
 import { OrganizationFaults } from './organizations/organization-faults.ts';
@@ -105,6 +107,7 @@ export async function runIssuance(configFile: string): Promise<void> {
   const { config, services, databases, organizations, metrics, clock } = issuance;
   log = pino({ level: config.log.level }, destination(1));
   const stopped = stopSignal();
+  const loop = new LoopWatch();
   const faults = new OrganizationFaults({
     tell: (organization, fault) => log.error({ organization, fault: fault.code }, fault.message),
   });
@@ -125,6 +128,8 @@ export async function runIssuance(configFile: string): Promise<void> {
     services,
     log: log.child({ component: 'http' }),
     answered: (status, seconds) => metrics.answerSeconds.observe({ listener: 'people', status }, seconds),
+    refused: (why) => metrics.refused.inc({ by: 'people', why }),
+    isHeldUp: () => loop.isHeldUp(),
     version: version(),
     lists: { directory: join(config.stateDirectory, 'lists'), look: () => bulk.look() },
     checkHealth: async () => {
@@ -143,6 +148,7 @@ export async function runIssuance(configFile: string): Promise<void> {
       issuance,
       config: config.terminals,
       log: log.child({ component: 'terminals' }),
+      isHeldUp: () => loop.isHeldUp(),
     });
   const refreshing = gateway && repeated(lookEveryMs, () => gateway.refresh());
   // a policy is built at once, and whoever is revoked is told at once
@@ -151,7 +157,12 @@ export async function runIssuance(configFile: string): Promise<void> {
     void gateway?.changed(organization);
   });
   const metricsListener = new MetricsListener({ metrics });
+  const backlog = new Backlog({ organizations, databases, nowMs: () => performance.now() });
+  metrics.watch('kazasu_backlog_entries', 'Journal entries that are still at terminals', () =>
+    backlog.read(),
+  );
   try {
+    loop.start();
     if (config.metrics) {
       metrics.start();
       log.info({ port: await metricsListener.start(config.metrics) }, 'metrics are served');
@@ -166,6 +177,7 @@ export async function runIssuance(configFile: string): Promise<void> {
   } finally {
     await server.stop();
     await metricsListener.stop();
+    loop.stop();
     await refreshing?.stop();
     await gateway?.stop();
     await Promise.all([bulk.stop(), sealing.stop()]);

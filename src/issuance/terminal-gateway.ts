@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import { peerOf } from '#adapters/broker/peer.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { readCertificateRequest } from '#adapters/x509/certificate-request.ts';
-import type { Intake } from '#ports/intake.ts';
-import type { BusState } from '#ports/message-bus.ts';
+import type { Intake, OutgoingMessage } from '#ports/intake.ts';
+import type { BusState, PublishOutcome } from '#ports/message-bus.ts';
 import { type AuthorityFiles, authorityFilesOf, type ServerCredentials } from './authority-files.ts';
 import { EmbeddedTerminalBroker } from './brokers/embedded-terminal-broker.ts';
 import { MosquittoTerminalBroker } from './brokers/mosquitto-terminal-broker.ts';
@@ -30,6 +30,8 @@ export interface TerminalGatewayParts {
   readonly issuance: Issuance;
   readonly config: NonNullable<IssuanceConfig['terminals']>;
   readonly log: Logger;
+  /** Whether this process is held up: what can wait waits then. */
+  readonly isHeldUp?: () => boolean;
 }
 
 const anyAddress = ['0.0.0.0', '::'];
@@ -47,6 +49,7 @@ export class TerminalGateway {
   readonly #admitted = new Map<string, number>();
   #broker: TerminalBroker | undefined;
   #intake: Intake | undefined;
+  #reached = false;
   #listener: TerminalListener | undefined;
 
   constructor(parts: TerminalGatewayParts) {
@@ -63,18 +66,20 @@ export class TerminalGateway {
       services: parts.issuance.services,
       clock,
       log: parts.log,
-      publish: async (message) => (await this.#intake?.publish(message)) ?? 'away',
+      publish: (message) => this.#publish(message),
       admission: this.#admission,
       peer: peerOfRequest,
       trust: (organization) => this.#trustOf(organization),
       leases: parts.issuance.leases,
+      metrics: parts.issuance.metrics,
     };
     this.#features = terminalFeatures(context, parts.issuance.config);
   }
 
   /** Resolves when terminals can connect. Rejects with faults of key files, and `argument-invalid` for a port in use. */
   async start(): Promise<void> {
-    const { config, log } = this.#parts;
+    const { config, log, issuance } = this.#parts;
+    const { metrics } = issuance;
     const { listen: host, port } = config;
     const { broker, credentials } = await this.prepare();
     await this.#startIntake(broker);
@@ -82,6 +87,11 @@ export class TerminalGateway {
       credentials,
       log,
       connections: 2 * config.most,
+      peer: (request) => peerOfRequest(request)?.serialNumber ?? request.ip,
+      isHeldUp: () => this.#parts.isHeldUp?.() === true,
+      refused: (why) => metrics.refused.inc({ by: 'terminals', why }),
+      answered: (status, seconds) =>
+        metrics.answerSeconds.observe({ listener: 'terminals', status }, seconds),
       addRoutes: (app) => this.#addRoutes(app, broker.addresses()),
     });
     this.#listener = listener;
@@ -110,6 +120,7 @@ export class TerminalGateway {
       services: () => this.#authorities.services(),
       clock: issuance.clock,
       log,
+      metrics: issuance.metrics,
     });
     this.#broker = broker;
     await this.refresh();
@@ -152,6 +163,12 @@ export class TerminalGateway {
     });
   }
 
+  async #publish(message: OutgoingMessage): Promise<PublishOutcome> {
+    const outcome = (await this.#intake?.publish(message)) ?? 'away';
+    this.#parts.issuance.metrics.messagesSent.inc({ kind: message.kind, outcome });
+    return outcome;
+  }
+
   #trustOf(id: string): Promise<TrustFiles> {
     let trust = this.#trust.get(id);
     if (!trust) {
@@ -166,10 +183,17 @@ export class TerminalGateway {
   }
 
   async #startIntake(broker: TerminalBroker): Promise<void> {
+    const { metrics } = this.#parts.issuance;
     const intake = await broker.start();
     this.#intake = intake;
+    metrics.watch('kazasu_broker_reached', 'Whether the broker is reached, 0 or 1', () =>
+      Number(this.#reached),
+    );
     await intake.start({
-      consume: (batch) => takeByKind(this.#features, batch),
+      consume: (batch) => {
+        for (const { kind } of batch) metrics.messagesTaken.inc({ kind });
+        return takeByKind(this.#features, batch);
+      },
       changed: (state) => this.#broughtTo(state),
     });
   }
@@ -187,6 +211,7 @@ export class TerminalGateway {
 
   #broughtTo(state: BusState): void {
     const { log } = this.#parts;
+    this.#reached = state.kind === 'connected';
     if (state.kind === 'connected') {
       log.info('the broker is reached');
       for (const feature of this.#features) feature.connected?.();

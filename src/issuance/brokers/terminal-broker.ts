@@ -4,6 +4,7 @@ import type { Clock } from '#ports/clock.ts';
 import type { Intake } from '#ports/intake.ts';
 import type { ServerCredentials } from '../authority-files.ts';
 import type { IssuanceConfig } from '../config.ts';
+import type { Metrics } from '../monitoring/metrics.ts';
 import type { Admission } from '../terminals/admission.ts';
 import type { TerminalCertificates } from '../terminals/terminal-certificates.ts';
 
@@ -44,4 +45,5 @@ export interface TerminalBrokerParts {
   readonly services: () => Promise<Pick<CertificateIssue, 'issueRevocationList'>>;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
 }

@@ -6,7 +6,7 @@ import { OrganizationDistribution } from './organization-distribution.ts';
 
 /** Distributes policies to the terminals of all organizations. */
 export function distribution(context: GatewayContext): TerminalFeature {
-  const { organizations, admission, peer, trust } = context;
+  const { organizations, admission, peer, trust, metrics } = context;
   const known = new Map<string, Promise<OrganizationDistribution | undefined>>();
   let state: 'away' | 'connected' | 'stopped' = 'away';
 
@@ -36,6 +36,18 @@ export function distribution(context: GatewayContext): TerminalFeature {
     const opened = await Promise.allSettled(known.values());
     await Promise.all(opened.map((one) => one.status === 'fulfilled' && one.value && action(one.value)));
   };
+  metrics.watch(
+    'kazasu_publisher_delay_seconds',
+    'For how long nothing that was changed or revoked may have been sent to terminals',
+    async () => {
+      const delays = new Map<string, number>();
+      for (const [id, opening] of known) {
+        const delay = (await opening.catch(() => undefined))?.delaySeconds();
+        if (delay !== undefined) delays.set(id, delay);
+      }
+      return delays;
+    },
+  );
   return {
     takes: { state: hear },
     connected: () => {

@@ -35,6 +35,8 @@ export class OrganizationDistribution {
   readonly #answers: Repeated;
   /** the last word of each terminal that was not looked at yet */
   readonly #words = new Map<string, PresentState>();
+  /** everything that had changed by then is sent; undefined before that, and where another process publishes */
+  #publishedMs: number | undefined;
   /** why it does not publish, as it was told last */
   #told: string | undefined;
 
@@ -65,6 +67,12 @@ export class OrganizationDistribution {
     this.#rounds.look();
   }
 
+  /** For how long nothing that was changed or revoked may have been sent, in seconds. */
+  delaySeconds(): number | undefined {
+    const { clock } = this.#parts.context;
+    return this.#publishedMs === undefined ? undefined : (clock.utcMs() - this.#publishedMs) / 1_000;
+  }
+
   connected(): void {
     this.#publisher.connected();
     this.#rounds.look();
@@ -82,7 +90,10 @@ export class OrganizationDistribution {
   }
 
   async #round(): Promise<void> {
-    if (!(await this.#lease.hold())) return;
+    if (!(await this.#lease.hold())) {
+      this.#publishedMs = undefined;
+      return;
+    }
     if (!(await this.trust.signing('policy'))) {
       this.#tell(
         'no-key',
@@ -90,7 +101,9 @@ export class OrganizationDistribution {
       );
       return;
     }
+    const beganMs = this.#parts.context.clock.utcMs();
     await this.#publisher.round();
+    this.#publishedMs = beganMs;
     this.#told = undefined;
   }
 

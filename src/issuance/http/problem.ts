@@ -56,7 +56,7 @@ interface RefusalDetails {
 export function refuse(reply: FastifyReply, name: RefusalName, details: RefusalDetails = {}): FastifyReply {
   const [status, title] = refusals[name];
   if (status === 401) reply.header('www-authenticate', 'Bearer');
-  if (status === 503) reply.header('retry-after', '5');
+  if (status === 503 && !reply.hasHeader('retry-after')) reply.header('retry-after', '5');
   return reply
     .code(status)
     .type('application/problem+json')

@@ -18,6 +18,7 @@ import { addGroupRoutes } from './group-routes.ts';
 import { addHolderRoutes } from './holder-routes.ts';
 import { addImportRoutes, type ListIntake } from './import-routes.ts';
 import { addJournalRoutes } from './journal-routes.ts';
+import { LoadLimit, type Rank } from './load-limit.ts';
 import { addPasskeyRoutes } from './passkey-routes.ts';
 import { addChangeSetRoutes, addRulesRoutes } from './plan-routes.ts';
 import { answerError, problemSchema, refuse } from './problem.ts';
@@ -42,6 +43,10 @@ export interface HttpServerParts {
   readonly requestTimeoutMs?: number;
   /** With which status a request was answered, and how long that took; for metrics. */
   readonly answered?: (status: number, seconds: number) => void;
+  /** A request was told to come later; for metrics. */
+  readonly refused?: (why: string) => void;
+  /** Whether this process is held up; lists are then left for later. */
+  readonly isHeldUp?: () => boolean;
   readonly version: string;
 }
 
@@ -50,6 +55,11 @@ const requestTimeoutMs = 30_000;
 /** of a request that may take longest: a long list over a slow line */
 const longestRequestMs = 3_600_000;
 const stopWithinMs = 3_000;
+
+/** requests under way at once */
+const places = { usual: 200, first: 50 };
+/** what somebody must not wait for while others fill lists: who must get in nowhere, what a door is to do, signing in */
+const urgent = /\/(suspension|suspend-card|commands|session)$|^\/health\//;
 
 /** The HTTP interface of the server for administrators and other systems; docs/issuance.md says what it offers. */
 export class HttpServer {
@@ -86,7 +96,7 @@ export class HttpServer {
   }
 
   async #build(tls: HttpAddress['tls']): Promise<FastifyInstance> {
-    const { log, services, version, answered } = this.#parts;
+    const { log, services, version, answered, refused, isHeldUp } = this.#parts;
     const app = Fastify({
       loggerInstance: log,
       // the address of a request may have the id of a person in it
@@ -108,6 +118,13 @@ export class HttpServer {
     app.setNotFoundHandler((_request, reply) => refuse(reply, 'not-there'));
     app.server.headersTimeout = requestTimeoutMs;
     app.addHook('onRequest', async (request) => limitTime(request, this.#parts.requestTimeoutMs));
+    new LoadLimit({
+      places,
+      rank: rankOf,
+      isHeldUp: () => isHeldUp?.() === true,
+      refused: (why) => refused?.(why),
+      nowMs: () => performance.now(),
+    }).protect(app);
     app.addHook('onSend', async (_request, reply) => {
       reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     });
@@ -175,6 +192,13 @@ function limitTime({ raw, routeOptions }: FastifyRequest, limitMs = requestTimeo
     if (!raw.complete) raw.destroy();
   }, limitMs);
   raw.once('close', () => clearTimeout(timer));
+}
+
+function rankOf({ method, routeOptions }: FastifyRequest): Rank {
+  const url = routeOptions.url ?? '';
+  if (urgent.test(url)) return 'first';
+  if (url.endsWith('/events')) return 'stream';
+  return method === 'POST' && url.endsWith('/lists') ? 'last' : 'usual';
 }
 
 /** What was asked, without the address that was asked for: it has ids of people in it. */

@@ -58,6 +58,11 @@ export class JournalIngestion {
     for (const one of await Promise.allSettled(settled)) if (one.status === 'rejected') throw one.reason;
   }
 
+  /** How full the queue is, 0 to 1. */
+  load(): number {
+    return this.#queue.load();
+  }
+
   /** Drops what waits, and resolves when what is under way is stored. */
   async stop(): Promise<void> {
     this.#stopped = true;

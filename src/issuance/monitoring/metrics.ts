@@ -2,7 +2,6 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 
 /** seconds */
 const short = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-const long = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400];
 /** organizations that are told apart; the further ones are one */
 const mostOrganizations = 50;
 
@@ -25,7 +24,12 @@ export class Metrics {
     'kind',
     'outcome',
   ]);
-  readonly takeSeconds = this.#histogram('kazasu_take_seconds', 'To store one batch of messages', short, []);
+  readonly commitSeconds = this.#histogram(
+    'kazasu_journal_commit_seconds',
+    'To check and store batches of journals together',
+    short,
+    [],
+  );
   readonly answerSeconds = this.#histogram('kazasu_answer_seconds', 'To answer a request', short, [
     'listener',
     'status',
@@ -36,12 +40,6 @@ export class Metrics {
   readonly entriesStored = this.#counter('kazasu_journal_entries_total', 'Journal entries stored', [
     'organization',
   ]);
-  readonly entryDelaySeconds = this.#histogram(
-    'kazasu_journal_entry_delay_seconds',
-    'From what happened at a terminal, by its clock, until it is stored',
-    long,
-    [],
-  );
 
   /** Begins to count what Node tells of itself: memory, delay of the event loop, garbage collection. */
   start(): void {

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { UpKind } from '#core/sync/topics.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Intake, TakenMessage } from '#ports/intake.ts';
+import type { Metrics } from '../monitoring/metrics.ts';
 import type { Organizations } from '../organizations/organizations.ts';
 import type { Services } from '../services.ts';
 import type { Leases } from '../storage/lease.ts';
@@ -21,6 +22,7 @@ export interface GatewayContext {
   /** whom the terminals of an organization believe; rejects with faults of key files */
   readonly trust: (organization: string) => Promise<OrganizationTrust>;
   readonly leases: Leases;
+  readonly metrics: Metrics;
   /** who shows a verified certificate of a terminal; undefined for anybody else */
   readonly peer: (request: FastifyRequest) => TerminalPeer | undefined;
 }
