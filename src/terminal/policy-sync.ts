@@ -40,7 +40,7 @@ export class PolicySyncing {
       clock: parts.clock,
       waitMs: () => this.#roots.waitMs(),
       ask: () => this.renewRoots(),
-      take: (told) => this.#take(told, true),
+      take: (told, isLast) => this.#take(told, isLast),
     });
     this.#inForce = new PolicyInForce({
       ...parts,
@@ -123,15 +123,15 @@ export class PolicySyncing {
     this.#take({ of: 'revocation', bytes });
   }
 
-  /** What is not believed by the roots known here waits for later ones, `again` then. */
-  #take(told: ToldDocument, again = false): void {
+  /** What is not believed by the roots known here waits for later ones, but not after the last time. */
+  #take(told: ToldDocument, isLast = false): void {
     if (!this.#waiting.isOpen()) {
       this.#waiting.add(told);
       return;
     }
     const refusal = told.of === 'manifest' ? this.#takeManifest(told) : this.#takeRevocation(told);
     if (!refusal) return;
-    if (!again && mayBeOfLaterRoot(refusal) && this.#waiting.add(told)) return;
+    if (!isLast && mayBeOfLaterRoot(refusal) && this.#waiting.add(told)) return;
     this.#refusals.add(told.of, refusal);
   }
 

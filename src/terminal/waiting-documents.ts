@@ -23,7 +23,7 @@ export class WaitingDocuments {
   readonly #clock: Pick<Clock, 'after'>;
   readonly #waitMs: () => number;
   readonly #ask: () => Promise<void>;
-  readonly #take: (document: ToldDocument) => void;
+  readonly #take: (document: ToldDocument, isLast: boolean) => void;
   #waiting: ToldDocument[] = [];
   #open = false;
   #asking = false;
@@ -31,13 +31,13 @@ export class WaitingDocuments {
 
   /**
    * `waitMs`: how long until the server may be asked, which is what `ask` does and never rejects; `take` looks at a
-   * document by the roots known then
+   * document by the roots known then, for the last time or not
    */
   constructor(parts: {
     readonly clock: Pick<Clock, 'after'>;
     readonly waitMs: () => number;
     readonly ask: () => Promise<void>;
-    readonly take: (document: ToldDocument) => void;
+    readonly take: (document: ToldDocument, isLast: boolean) => void;
   }) {
     this.#clock = parts.clock;
     this.#waitMs = parts.waitMs;
@@ -48,7 +48,7 @@ export class WaitingDocuments {
   /** The roots that it has are known now. */
   open(): void {
     this.#open = true;
-    this.#takeAll(this.#emptied());
+    this.#takeAll(this.#emptied(), false);
   }
 
   close(): void {
@@ -86,12 +86,14 @@ export class WaitingDocuments {
 
   async #askNow(): Promise<void> {
     this.#asking = true;
-    const waiting = this.#emptied();
+    const before = this.#emptied();
     await this.#ask();
     this.#asking = false;
     if (!this.#open) return;
-    this.#takeAll(waiting);
-    this.#askSoon();
+    const meanwhile = this.#emptied();
+    this.#takeAll(before, true);
+    // the server may have been asked before these were signed
+    this.#takeAll(meanwhile, false);
   }
 
   #emptied(): readonly ToldDocument[] {
@@ -100,7 +102,7 @@ export class WaitingDocuments {
     return waiting;
   }
 
-  #takeAll(documents: readonly ToldDocument[]): void {
-    for (const document of documents) this.#take(document);
+  #takeAll(documents: readonly ToldDocument[], isLast: boolean): void {
+    for (const document of documents) this.#take(document, isLast);
   }
 }

@@ -497,6 +497,21 @@ describe('a new root of trust', () => {
     expect(one.events('refused')).toEqual([]);
   });
 
+  it('is followed by what its keys have signed while it was being fetched', async () => {
+    const one = await inForce();
+    const asked = Promise.withResolvers<readonly Uint8Array[]>();
+    issuer.roots = () => asked.promise;
+    issuer.signers = newPolicy;
+    issuer.rootVersion = 2;
+    one.syncing.revocationReceived(await issuer.revoke(['h5']));
+    await send(one, await issuer.issue(nowMs + 1, { changeNumber: 60 }));
+    one.syncing.revocationReceived(await issuer.revoke(['h6']));
+    asked.resolve([encodeSigned(await nextRoot())]);
+    await settled();
+    expect([one.statusOf(5), one.statusOf(6)]).toEqual(['suspended', 'suspended']);
+    expect(one.syncing.status()).toMatchObject({ rootVersion: 2, installed: { issuedAtMs: nowMs + 1 } });
+  });
+
   it('is asked for again a minute after, for what came too early', async () => {
     const one = await inForce();
     issuer.signers = newPolicy;
