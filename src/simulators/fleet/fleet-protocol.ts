@@ -15,6 +15,8 @@ export interface FleetPlan {
   readonly seed: number;
   /** connections go through a network that can be disturbed */
   readonly disturbed: boolean;
+  /** the root of trust as it was signed, by which terminals believe revocations; where absent they look at none */
+  readonly root?: Uint8Array;
 }
 
 /** What a run is told to do; each is answered when it is done. */
@@ -37,6 +39,8 @@ export interface FleetStatus {
   /** batches that are due, and those of them that are stored */
   readonly due: number;
   readonly stored: number;
+  /** terminals that have heard of a policy */
+  readonly withPolicy: number;
 }
 
 export interface FleetPrepared {
@@ -53,8 +57,10 @@ export interface FleetReport {
   readonly entries: Uint32Array;
   /** batches that are not stored though they are due */
   readonly missing: number;
-  /** when which terminal was told what, in milliseconds UTC */
-  readonly told: readonly { readonly kind: DownMessage['kind']; readonly atMs: number }[];
+  /** How often terminals were told what. */
+  readonly told: ReadonlyMap<DownMessage['kind'], number>;
+  /** by holder: when each terminal had heard that the holder must open nothing, and believed it; milliseconds UTC */
+  readonly revoked: ReadonlyMap<string, readonly number[]>;
   /** connections lost or refused, by fault */
   readonly lost: ReadonlyMap<string, number>;
   /** what must never be */

@@ -1,5 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { decodeSigned } from '#core/sync/signed.ts';
+import { pinTrustRoot, type TrustRoot } from '#core/sync/trust.ts';
 import type { Clock } from '#ports/clock.ts';
+import type { DownMessage } from '#ports/message-bus.ts';
 import { clockErrorOf } from './clock-error.ts';
 import type { FleetPlan, FleetPrepared, FleetReport, FleetStatus } from './fleet-protocol.ts';
 import { type FleetEvent, FleetTerminal } from './fleet-terminal.ts';
@@ -7,9 +10,8 @@ import { type PlannedBatch, planBatches } from './journal-plan.ts';
 import { NetworkFaults, type Passage } from './network-faults.ts';
 import { seededRandom } from './random.ts';
 
-/** what is kept of what must never be, and of what terminals are told */
+/** what is kept of what must never be */
 const mostWrong = 100;
-const mostTold = 1_000_000;
 const notBegun = -1_000_000_000;
 
 /** A fleet in this process. Everything that chance decides comes from the seed of the plan. */
@@ -20,7 +22,9 @@ export class FleetRun {
   readonly #terminals: FleetTerminal[] = [];
   readonly #batches: (readonly PlannedBatch[])[] = [];
   readonly #rows: (readonly [dueMs: number, sentMs: number, storedMs: number, entries: number])[] = [];
-  readonly #told: { kind: FleetReport['told'][number]['kind']; atMs: number }[] = [];
+  readonly #told = new Map<DownMessage['kind'], number>();
+  readonly #withPolicy = new Set<string>();
+  readonly #revoked = new Map<string, number[]>();
   readonly #lost = new Map<string, number>();
   readonly #wrong: string[] = [];
   readonly #delay = monitorEventLoopDelay({ resolution: 5 });
@@ -41,6 +45,7 @@ export class FleetRun {
     if (disturbed) this.#network = new NetworkFaults({ target: broker });
     const port = await this.#network?.start();
     const beginsAtMs = this.#clock.utcMs();
+    const root = rootOf(this.#plan.root);
     for (const { member, atMs } of tasks) {
       const clockError = clockErrorOf(this.#random);
       const { organization, terminal, deviceKey, devicePublicKey } = member;
@@ -67,7 +72,9 @@ export class FleetRun {
           random: this.#random,
           nowMs: () => this.#nowMs(),
           stored: (batch, sentAtMs) => this.#rows.push([batch.dueMs, sentAtMs, this.#nowMs(), batch.entries]),
-          told: (event) => this.#happened(event),
+          told: (event) => this.#happened(terminal, event),
+          root,
+          revoked: (holders) => this.#hasRevoked(holders),
           wrong: (what) => this.#isWrong(`${terminal}: ${what}`),
         }),
       );
@@ -116,6 +123,7 @@ export class FleetRun {
       connected: this.#connected,
       due: this.#due(),
       stored: this.#rows.length,
+      withPolicy: this.#withPolicy.size,
     };
   }
 
@@ -128,6 +136,7 @@ export class FleetRun {
       entries: Uint32Array.from(column(3)),
       missing: this.#due() - this.#rows.length,
       told: this.#told,
+      revoked: this.#revoked,
       lost: this.#lost,
       wrong: this.#wrong,
       lateMs: this.#delay.percentile(99) / 1e6 - 5,
@@ -153,7 +162,7 @@ export class FleetRun {
     return this.#beganUs === undefined ? notBegun : (this.#clock.monotonicUs() - this.#beganUs) / 1_000;
   }
 
-  #happened(event: FleetEvent): void {
+  #happened(terminal: string, event: FleetEvent): void {
     if (event.kind === 'connected') {
       this.#connected += 1;
       if (this.#connected === this.#terminals.length) this.#allConnected.resolve();
@@ -161,12 +170,30 @@ export class FleetRun {
       if (event.wasConnected) this.#connected -= 1;
       const why = event.fault ?? 'stopped';
       this.#lost.set(why, (this.#lost.get(why) ?? 0) + 1);
-    } else if (event.kind !== 'ack' && this.#told.length < mostTold) {
-      this.#told.push({ kind: event.kind, atMs: this.#clock.utcMs() });
+    } else {
+      if (event.kind === 'manifest') this.#withPolicy.add(terminal);
+      this.#told.set(event.kind, (this.#told.get(event.kind) ?? 0) + 1);
+    }
+  }
+
+  #hasRevoked(holders: readonly string[]): void {
+    const nowMs = performance.timeOrigin + performance.now();
+    for (const holder of holders) {
+      const moments = this.#revoked.get(holder) ?? [];
+      moments.push(nowMs);
+      this.#revoked.set(holder, moments);
     }
   }
 
   #isWrong(what: string): void {
     if (this.#wrong.length < mostWrong) this.#wrong.push(what);
   }
+}
+
+function rootOf(signed: Uint8Array | undefined): TrustRoot | undefined {
+  if (!signed) return undefined;
+  const read = decodeSigned(signed);
+  const root = read.kind === 'accepted' ? pinTrustRoot(read.value) : read;
+  if (root.kind === 'refused') throw new Error(`the root of trust is ${root.reason}`);
+  return root.value;
 }

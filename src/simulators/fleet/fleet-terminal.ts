@@ -1,5 +1,8 @@
 import { TerminalBus } from '#adapters/mqtt/terminal-bus.ts';
 import { stateEveryMs, type TerminalDevice, terminalStateBytes } from '#core/sync/presence.ts';
+import { checkRevocation } from '#core/sync/revocation.ts';
+import { decodeSigned } from '#core/sync/signed.ts';
+import type { TrustRoot } from '#core/sync/trust.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DownMessage } from '#ports/message-bus.ts';
 import type { FleetMember } from './bulk-enrolment.ts';
@@ -13,6 +16,10 @@ export interface FleetTerminalParts
   readonly clock: Clock;
   readonly clockError: ClockError;
   readonly told: (event: FleetEvent) => void;
+  /** by which it believes revocations; where absent it looks at none */
+  readonly root?: TrustRoot | undefined;
+  /** Holders must open nothing here from now on. */
+  readonly revoked: (holders: readonly string[]) => void;
 }
 
 /** What happens to the connection of a terminal, and what it is told. */
@@ -32,6 +39,7 @@ export class FleetTerminal {
   readonly #bus: TerminalBus;
   readonly #upload: FleetUpload;
   readonly #startedAtMs: number;
+  readonly #revokedHolders = new Set<string>();
   #connected = false;
   #next: CancelTimer | undefined;
 
@@ -62,6 +70,7 @@ export class FleetTerminal {
     return this.#bus.start({
       received: async ({ kind, payload }) => {
         if (kind === 'ack') this.#upload.acknowledged(payload);
+        if (kind === 'revocation') this.#revoked(payload);
         told({ kind });
       },
       changed: (state) => {
@@ -82,6 +91,18 @@ export class FleetTerminal {
 
   backlog(): number {
     return this.#upload.backlog();
+  }
+
+  /** As a real terminal: nothing counts that is not signed, and each counts once. */
+  #revoked(payload: Uint8Array): void {
+    const { root, wrong, revoked } = this.#parts;
+    if (!root) return;
+    const document = decodeSigned(payload);
+    const checked = document.kind === 'accepted' ? checkRevocation(document.value, { root }) : document;
+    if (checked.kind === 'refused') return wrong(`a revocation is ${checked.reason}`);
+    const fresh = checked.value.holders.filter((holder) => !this.#revokedHolders.has(holder));
+    for (const holder of fresh) this.#revokedHolders.add(holder);
+    revoked(fresh);
   }
 
   #joined(): void {
