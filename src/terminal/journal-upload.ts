@@ -144,7 +144,7 @@ export class JournalUpload implements LinkParticipant {
       if (!this.#connected) this.#again = false;
     } catch (error) {
       // the disk, most likely; taps and doors are told of it elsewhere
-      this.#parts.log.error({ err: error }, 'the journal cannot be sent');
+      if (!this.#stopped) this.#parts.log.error({ err: error }, 'the journal cannot be sent');
       this.#again = false;
       this.#rewind();
       this.#fail();

@@ -77,7 +77,9 @@ export class LiveFeed implements LinkParticipant {
         await this.#tell();
       }
     } catch (error) {
-      this.#parts.log.warn({ err: error }, 'what happens now could not be told to the server');
+      // at first the journal may not be open yet; the disk is told of elsewhere
+      this.#parts.log.debug({ err: error }, 'what happens now could not be told to the server');
+      if (this.#connected) this.#wakeIn(beginAfterMs);
     }
   }
 

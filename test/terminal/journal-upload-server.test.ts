@@ -302,4 +302,29 @@ describe('a journal on its way to the server', () => {
     // what comes behind what was stored is stored as well, wrong as it is
     expect(stored.slice(400)).toEqual(device.hashes().slice(400));
   });
+
+  it('goes on under a new incarnation after a restore, and the server keeps what the device has lost', async () => {
+    const broker = new SimulatedBroker();
+    const device = newDevice();
+    const { alarms, settled } = await serve(broker, device);
+    await device.start(broker.bus(device.identity));
+    device.append(300);
+    await device.die();
+    device.copy('keep');
+    await device.start(broker.bus(device.identity));
+    device.append(100);
+    await device.sign();
+    await drained(device, settled);
+    const before = await storedOf(device);
+    await device.die();
+    device.copy('put-back');
+    await device.start(broker.bus(device.identity), 'renamed');
+    device.append(50);
+    await device.sign();
+    await drained(device, settled);
+    const stored = await storedOf(device);
+    expect(stored.toSorted()).toEqual([...new Set([...before, ...device.hashes()])].toSorted());
+    expect(stored).toHaveLength(450);
+    expect([alarms, device.noted]).toEqual([[], []]);
+  });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { TapPause } from '#terminal/tap-pause.ts';
+import { Bench } from './terminal-fixture.ts';
 
 describe('work that gives way to taps', () => {
   it('begins when nobody stands at a reader any more, and at last all the same', async () => {
@@ -26,5 +27,32 @@ describe('work that gives way to taps', () => {
     expect(over).toBe(1);
     await clock.advanceAsync(200);
     expect(over).toBe(2);
+  });
+});
+
+describe('whether somebody stands at a reader', () => {
+  it('is so from the coming of a card until what comes of it is known, or it has left', async () => {
+    const bench = new Bench();
+    bench.permit('A000000001');
+    await bench.terminal.start();
+    expect(bench.terminal.tapUnderWay()).toBe(false);
+    bench.claim();
+    expect(bench.terminal.tapUnderWay()).toBe(true);
+    bench.readers.events?.cardRemoved('reader-1');
+    expect(bench.terminal.tapUnderWay()).toBe(false);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const append = bench.journal.append.bind(bench.journal);
+    bench.journal.append = async (records) => {
+      await promise;
+      return append(records);
+    };
+    await bench.tap(undefined, 'reader-2');
+    bench.readers.events?.cardRemoved('reader-2');
+    expect(bench.terminal.tapUnderWay()).toBe(true);
+    resolve();
+    await bench.settle();
+    expect(bench.decisions()).toHaveLength(1);
+    expect(bench.terminal.tapUnderWay()).toBe(false);
+    await bench.terminal.stop();
   });
 });

@@ -47,12 +47,14 @@ export function locate(
   const before = found.first_position - 1;
   const end = endOf(db, found);
   const forgotten = found.forgotten_through;
-  const isHere = before + sequence <= end;
+  const position = before + sequence;
+  // more of an incarnation that has ended here is what a device has lost that was restored
+  const isEnded = position > end && end < lastPosition(db);
   const isComparable = sequence > 0 && sequence >= forgotten;
   return {
-    stored: Math.min(before + sequence, end),
+    stored: Math.min(position, end),
     signed: signedThrough > 0 ? Math.min(before + signedThrough, end) : Math.min(signed, before),
-    agrees: isHere && (!isComparable || headAt(db, found, before + sequence).hash === hash),
+    agrees: isEnded || (position <= end && (!isComparable || headAt(db, found, position).hash === hash)),
     ...(sequence < forgotten && { missing: [sequence + 1, forgotten] as const }),
   };
 }
