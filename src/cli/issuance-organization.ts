@@ -14,7 +14,7 @@ export async function withIssuance(
   try {
     await action(issuance);
   } finally {
-    await issuance.databases.stop();
+    await issuance.close();
   }
 }
 

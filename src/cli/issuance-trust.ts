@@ -1,10 +1,11 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { trustRoles } from '#core/sync/trust.ts';
+import { type SigningPurpose, signingPurposes } from '#ports/signing-keys.ts';
 import { wholeNumber } from './whole-number.ts';
 
 const many = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
-/** `issuance trust`: the ceremony. Every command works on files alone, on a machine that needs no network. */
+/** `issuance trust`: the ceremony. Every command but `token-key` works on files alone, on a machine that needs no network. */
 export function registerIssuanceTrust(issuance: Command): void {
   const trust = issuance
     .command('trust')
@@ -15,6 +16,18 @@ export function registerIssuanceTrust(issuance: Command): void {
     .argument('<file>', 'File for the key; its owner alone can read it')
     .action(async (file: string, _: unknown, command: Command) => {
       await (await import('./trust-ceremony.ts')).makeTrustKey(file, command.optsWithGlobals());
+    });
+  trust
+    .command('token-key')
+    .description(
+      'Write the public key of an organization that is in the token of the server; made there where there is none',
+    )
+    .addArgument(new Argument('<purpose>', 'What it signs').choices([...signingPurposes]))
+    .requiredOption('--config <file>', 'Configuration of the server, with its section keys')
+    .requiredOption('--organization <id>', 'The organization')
+    .requiredOption('--out <file>', 'File for the public key (PEM)')
+    .action(async (purpose: SigningPurpose, _: unknown, command: Command) => {
+      await (await import('./token-key.ts')).writeTokenKey(purpose, command.optsWithGlobals());
     });
   registerRoot(trust);
   trust

@@ -16,12 +16,15 @@ import type { CertificateOrder } from '#ports/certificates.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { Signing } from '#ports/signing.ts';
+import type { SigningKeys } from '#ports/signing-keys.ts';
 import type { Issuance } from './main.ts';
 
 export interface AuthorityFilesParts {
   readonly directory: string;
   readonly clock: Clock;
   readonly entropy: Entropy;
+  /** absent: all keys are files */
+  readonly signingKeys?: SigningKeys | undefined;
 }
 
 /** What this server shows, and what it believes; PEM. */
@@ -32,9 +35,13 @@ export interface ServerCredentials {
 }
 
 /** Those of the server that `config` describes. */
-export function authorityFilesOf({ config, clock }: Pick<Issuance, 'config' | 'clock'>): AuthorityFiles {
+export function authorityFilesOf({
+  config,
+  clock,
+  signingKeys,
+}: Pick<Issuance, 'config' | 'clock' | 'signingKeys'>): AuthorityFiles {
   const directory = join(config.stateDirectory, 'authorities');
-  return new AuthorityFiles({ directory, clock, entropy: new SystemEntropy() });
+  return new AuthorityFiles({ directory, clock, entropy: new SystemEntropy(), signingKeys });
 }
 
 const hourMs = 3_600_000;
@@ -139,6 +146,13 @@ export class AuthorityFiles {
 
   /** One whose certificate is there but not its key is kept elsewhere, and signs nothing here. */
   async #key(name: string, make: boolean): Promise<Signing> {
+    const organization = /^organization-(.+)$/.exec(name)?.[1];
+    const { signingKeys } = this.#parts;
+    if (organization !== undefined && signingKeys?.holds('organization')) {
+      const key = await signingKeys.key(organization, 'organization', make);
+      if (key) return key;
+      throw new Fault('key-unavailable', `the token has no key of the authority of ${organization}`);
+    }
     const file = this.#file(name, 'key');
     if (!make || !(await isMissing(file))) return openKeyFile(file);
     makeFolder(this.#parts.directory);

@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { parseYaml } from '#core/config/yaml-document.ts';
+import { signingPurposes } from '#ports/signing-keys.ts';
 
 const path = z.string().min(1).describe('path of a file; a relative one counts from this file');
 const loopback = ['127.0.0.1', '::1', 'localhost'];
@@ -84,6 +85,20 @@ const terminals = z
   })
   .describe('what terminals reach; absent where this process serves none');
 
+const keys = z
+  .strictObject({
+    module: z.string().startsWith('/', 'an absolute path').describe('PKCS#11 library of the token'),
+    token: z.string().min(1).max(32).describe('its label'),
+    pinFile: path.describe('file with the PIN of its user, for its owner alone'),
+    holds: z
+      .array(z.enum(signingPurposes))
+      .min(1)
+      .default([...signingPurposes])
+      .describe('which keys of organizations are in it; the others are files'),
+    timeoutMs: z.int().min(100).max(60_000).default(5_000).describe('for one signature'),
+  })
+  .describe('PKCS#11 token for the keys of organizations; absent: files below stateDirectory');
+
 /** device-config/issuance/*.yaml: what one process of the issuance server needs to run. */
 export const issuanceConfigSchema = z
   .strictObject({
@@ -103,6 +118,7 @@ export const issuanceConfigSchema = z
         error: 'is missing; without it the server listens on this machine alone (127.0.0.1)',
       }),
     terminals: terminals.optional(),
+    keys: keys.optional(),
     metrics: z
       .strictObject({
         host: z.string().min(1).default('127.0.0.1').describe('address of this machine to listen at'),
@@ -125,6 +141,7 @@ export function parseIssuanceConfig(text: string, file: string): IssuanceConfig 
   const { http, database, terminals } = config;
   return {
     ...config,
+    ...(config.keys && { keys: { ...config.keys, pinFile: located(config.keys.pinFile) } }),
     terminals: terminals && { ...terminals, broker: brokerAt(terminals.broker, located) },
     http: http.tls
       ? { ...http, tls: { certificate: located(http.tls.certificate), key: located(http.tls.key) } }

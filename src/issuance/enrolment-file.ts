@@ -26,7 +26,7 @@ export interface EnrolmentOrder {
  * `argument-invalid`, and with faults of key files.
  */
 export async function prepareEnrolment(
-  issuance: Pick<Issuance, 'config' | 'clock' | 'organizations'>,
+  issuance: Pick<Issuance, 'config' | 'clock' | 'organizations' | 'signingKeys'>,
   order: EnrolmentOrder,
   actor: Actor,
 ): Promise<EnrolmentFile> {
@@ -64,7 +64,10 @@ function ownAddress(terminals: Issuance['config']['terminals']): readonly string
   return [`https://${host.includes(':') ? `[${host}]` : host}:${terminals.port}`];
 }
 
-async function ownRoot(issuance: Pick<Issuance, 'config' | 'clock'>, id: string): Promise<Uint8Array> {
+async function ownRoot(
+  issuance: Pick<Issuance, 'config' | 'clock' | 'signingKeys'>,
+  id: string,
+): Promise<Uint8Array> {
   const trust = await openTrust(issuance, id, (fault) => {
     throw fault;
   });

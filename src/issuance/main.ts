@@ -8,6 +8,7 @@ import { SealedHeadsFile } from '#adapters/keyfile/sealed-heads.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { OrganizationKeys } from '#adapters/pkcs11/organization-keys.ts';
 import { makeFolder } from '#adapters/process/ownership.ts';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { Fault, isFault } from '#core/fault.ts';
@@ -15,6 +16,7 @@ import { unreadable } from '#core/file-fault.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { SealedHeads } from '#ports/sealed-heads.ts';
 import type { Signing } from '#ports/signing.ts';
+import type { SigningKeys } from '#ports/signing-keys.ts';
 import { OneTimePasswords } from './administrators/one-time-passwords.ts';
 import { Passwords } from './administrators/passwords.ts';
 import type { AdministratorAlarm } from './administrators/sign-in.ts';
@@ -50,7 +52,11 @@ export interface Issuance {
   readonly signing: Signing;
   readonly leases: Leases;
   readonly sealedHeads: SealedHeads;
+  /** undefined where all keys are files */
+  readonly signingKeys: SigningKeys | undefined;
   readonly metrics: Metrics;
+  /** Lets go of everything that was opened. */
+  close(): Promise<void>;
 }
 
 /**
@@ -73,6 +79,12 @@ export async function openIssuance(
     took: (database, seconds) => metrics.databaseSeconds.observe({ database }, seconds),
   });
   const organizations = new Organizations({ databases, clock, entropy });
+  const signingKeys =
+    config.keys && new OrganizationKeys({ ...config.keys, directory: join(config.stateDirectory, 'token') });
+  const close = async () => {
+    await signingKeys?.stop();
+    await databases.stop();
+  };
   const key = await sealingKey(join(config.stateDirectory, 'one-time-passwords.key'), entropy);
   const services = new Services({
     organizations,
@@ -88,6 +100,7 @@ export async function openIssuance(
         organization,
         clock,
         failed: () => undefined,
+        signingKeys,
       }).signing('command'),
     passkeys: config.http.passkeys && {
       place: config.http.passkeys,
@@ -97,7 +110,10 @@ export async function openIssuance(
   const signing = await openDeviceKey(config.stateDirectory);
   const leases = leasesOf({ shared: config.database.kind === 'postgres', clock, entropy });
   const sealedHeads = new SealedHeadsFile(join(config.stateDirectory, 'sealed-heads.json'));
-  return { config, clock, databases, organizations, services, signing, leases, sealedHeads, metrics };
+  return {
+    ...{ config, clock, databases, organizations, services, signing, leases, sealedHeads, metrics },
+    ...{ signingKeys, close },
+  };
 }
 
 /** Runs the server that `configFile` describes until SIGTERM or SIGINT. */
@@ -182,7 +198,7 @@ export async function runIssuance(configFile: string): Promise<void> {
     await gateway?.stop();
     await Promise.all([bulk.stop(), sealing.stop()]);
     await sealAll(issuance, faults);
-    await databases.stop();
+    await issuance.close();
   }
 }
 

@@ -9,6 +9,7 @@ import { decodeSigned, encodeSigned, type SignedDocument } from '#core/sync/sign
 import { nextTrustRoot, pinTrustRoot, type TrustRole, type TrustRoot, trustRoles } from '#core/sync/trust.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Signing } from '#ports/signing.ts';
+import type { SigningKeys } from '#ports/signing-keys.ts';
 import { authorityFilesOf } from './authority-files.ts';
 import type { Issuance } from './main.ts';
 import { addSignature, draftRoot } from './trust/ceremony.ts';
@@ -21,6 +22,8 @@ export interface TrustFilesParts {
   readonly clock: Pick<Clock, 'utcMs'>;
   /** Told of a root that terminals would not follow: those before it count. */
   readonly failed: (fault: Fault) => void;
+  /** absent: all keys are files */
+  readonly signingKeys?: SigningKeys | undefined;
 }
 
 /**
@@ -28,13 +31,14 @@ export interface TrustFilesParts {
  * Rejects with faults of key files.
  */
 export async function openTrust(
-  issuance: Pick<Issuance, 'config' | 'clock'>,
+  issuance: Pick<Issuance, 'config' | 'clock' | 'signingKeys'>,
   organization: string,
   failed: (fault: Fault) => void,
 ): Promise<TrustFiles> {
   const authorities = authorityFilesOf(issuance);
   const { directory } = authorities;
-  const trust = new TrustFiles({ directory, organization, clock: issuance.clock, failed });
+  const { clock, signingKeys } = issuance;
+  const trust = new TrustFiles({ directory, organization, clock, failed, signingKeys });
   await trust.make(() => authorities.platform());
   return trust;
 }
@@ -154,7 +158,9 @@ export class TrustFiles implements OrganizationTrust {
     }
     const keys = new Map<TrustRole, Signing>();
     for (const role of ['policy', 'command'] as const) {
-      if (names.includes(`${role}.key`)) keys.set(role, await openKeyFile(this.#file(`${role}.key`)));
+      const held = await this.#held(role, false);
+      if (held) keys.set(role, held);
+      else if (names.includes(`${role}.key`)) keys.set(role, await openKeyFile(this.#file(`${role}.key`)));
     }
     return { roots, keys };
   }
@@ -174,11 +180,20 @@ export class TrustFiles implements OrganizationTrust {
   }
 
   async #make(role: TrustRole): Promise<Signing> {
+    const held = await this.#held(role, true);
+    if (held) return held;
     const file = this.#file(`${role}.key`);
     if (!(await isMissing(file))) return openKeyFile(file);
     const signing = await makeKeyFile(file);
     giveToOwnerOf(this.#folder, file);
     return signing;
+  }
+
+  /** The key in the token, where keys of this role are kept there. */
+  async #held(role: TrustRole, make: boolean): Promise<Signing | undefined> {
+    const { signingKeys, organization } = this.#parts;
+    if (role === 'root' || !signingKeys?.holds(role)) return undefined;
+    return signingKeys.key(organization, role, make);
   }
 
   #file(name: string): string {

@@ -3,17 +3,18 @@ import { linkToParent } from '#adapters/process/child-main.ts';
 import { Transient } from '#adapters/process/link.ts';
 import { Fault } from '#core/fault.ts';
 import type { ChildOffer } from './messages.ts';
+import { TokenSigningKeys } from './signing-keys.ts';
 import { TokenKeys } from './token-keys.ts';
 import { endsSession, isModuleError, TokenSession, unavailable } from './token-session.ts';
 
 let session: TokenSession | undefined;
-let keys: TokenKeys | undefined;
+let opened: { readonly master: TokenKeys; readonly signing: TokenSigningKeys } | undefined;
 
 /** What the module failed at is told; where it cannot go on, this process ends after its answer, for a fresh one. */
-function guarded<T>(action: (opened: TokenKeys) => T): T {
-  if (!keys) throw new Fault('key-unavailable', 'the token is not open yet');
+function guarded<T>(action: (keys: NonNullable<typeof opened>) => T): T {
+  if (!opened) throw new Fault('key-unavailable', 'the token is not open yet');
   try {
-    return action(keys);
+    return action(opened);
   } catch (error) {
     if (endsSession(error)) setImmediate(() => process.exit(1));
     throw isModuleError(error) || endsSession(error) ? unavailable('the token', error) : error;
@@ -23,22 +24,24 @@ function guarded<T>(action: (opened: TokenKeys) => T): T {
 const offer: ChildOffer = {
   open: async (description) => {
     session = await TokenSession.open(description);
-    keys = new TokenKeys(session);
+    opened = { master: new TokenKeys(session), signing: new TokenSigningKeys(session) };
   },
   cardKeys: (request) => {
-    const derived = guarded((opened) => opened.cardKeys(request));
+    const derived = guarded(({ master }) => master.cardKeys(request));
     return new Transient(derived, [derived.encryption, derived.mac]);
   },
-  names: () => guarded((opened) => opened.names()),
-  describe: (name) => guarded((opened) => opened.describe(name)),
+  names: () => guarded(({ master }) => master.names()),
+  describe: (name) => guarded(({ master }) => master.describe(name)),
   add: (key) => {
     try {
-      return guarded((opened) => opened.add(key));
+      return guarded(({ master }) => master.add(key));
     } finally {
       key.key.fill(0);
     }
   },
-  destroy: (name) => guarded((opened) => opened.destroy(name)),
+  destroy: (name) => guarded(({ master }) => master.destroy(name)),
+  signingKey: (asked) => guarded(({ signing }) => signing.publicKey(asked)),
+  sign: (order) => guarded(({ signing }) => signing.sign(order)),
 };
 linkToParent(offer, () => {
   session?.close();

@@ -14,6 +14,13 @@ export interface TokenDescription {
   readonly directory: string;
 }
 
+/** A message to be signed by the key with this label and id. */
+export interface SignOrder {
+  readonly label: string;
+  readonly keyId: string;
+  readonly message: Uint8Array;
+}
+
 /** What the child offers to the parent. A type, not an interface, since a link needs its index signature. */
 export type ChildOffer = {
   /** Logs in, once; everything else comes after it. */
@@ -23,4 +30,7 @@ export type ChildOffer = {
   readonly describe: (name: MasterKeyName) => ListedMasterKey;
   readonly add: (key: NewMasterKey) => StoredMasterKey;
   readonly destroy: (name: MasterKeyName) => void;
+  /** SubjectPublicKeyInfo; undefined where there is no such key and none is to be made */
+  readonly signingKey: (asked: { readonly label: string; readonly make: boolean }) => Uint8Array | undefined;
+  readonly sign: (order: SignOrder) => Uint8Array;
 };

@@ -10,7 +10,7 @@ import type {
   NewMasterKey,
   StoredMasterKey,
 } from '#ports/key-vault.ts';
-import type { ChildOffer, TokenDescription } from './messages.ts';
+import type { ChildOffer, SignOrder, TokenDescription } from './messages.ts';
 
 export interface Pkcs11VaultOptions extends TokenDescription {
   /** limit of the token for the keys of one card, in milliseconds; then its process is started again */
@@ -30,7 +30,7 @@ const silenceLimitMs = 40_000;
 const logInGraceMs = 7_000;
 
 /**
- * Master keys in a PKCS#11 token, which computes with them and never shows them. The module runs in a child process:
+ * Keys in a PKCS#11 token, which computes with them and never shows them. The module runs in a child process:
  * what crashes or hangs in it is `key-unavailable` for the tap, and started again. Such a token may come and go.
  */
 export class Pkcs11Vault implements KeyVault {
@@ -106,6 +106,16 @@ export class Pkcs11Vault implements KeyVault {
 
   destroy(name: MasterKeyName): Promise<void> {
     return this.#call((link) => link.call('destroy', name, administrationLimitMs));
+  }
+
+  /** SubjectPublicKeyInfo of a signing key (ECDSA P-256); `make`: made in the token where there is none. */
+  signingKey(label: string, make: boolean): Promise<Uint8Array | undefined> {
+    return this.#call((link) => link.call('signingKey', { label, make }, administrationLimitMs));
+  }
+
+  /** r || s over SHA-256 of the message. */
+  sign(order: SignOrder): Promise<Uint8Array> {
+    return this.#call((link) => link.call('sign', order, this.#options.timeoutMs));
   }
 
   /** Process id of the child, for tests and diagnostics; undefined while it is being started again. */
