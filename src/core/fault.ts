@@ -56,6 +56,8 @@ export const faultCodes = [
   'server-unreachable',
   'server-untrusted',
   'enrolment-refused',
+  'backup-failed',
+  'backup-invalid',
   // configuration and input
   'config-invalid',
   'profile-invalid',

@@ -22,7 +22,7 @@ export async function databaseSource({
       user,
       connections,
       ...(passwordFile !== undefined && { password: () => passwordIn(passwordFile) }),
-      ...(tls && { tls: { ca: await readFile(tls.ca, 'utf8') } }),
+      ...(tls && { tls: { ca: await readFile(tls.ca, 'utf8'), caFile: tls.ca } }),
     },
   });
 }

@@ -20,6 +20,7 @@ import type { SigningKeys } from '#ports/signing-keys.ts';
 import { OneTimePasswords } from './administrators/one-time-passwords.ts';
 import { Passwords } from './administrators/passwords.ts';
 import type { AdministratorAlarm } from './administrators/sign-in.ts';
+import { backupAge } from './backup/last-backup.ts';
 import { BulkWork } from './bulk-work.ts';
 import { type IssuanceConfig, parseIssuanceConfig } from './config.ts';
 import { databaseSource } from './database-source.ts';
@@ -67,10 +68,22 @@ export async function openIssuance(
   configFile: string,
   alarm: (alarm: AdministratorAlarm) => void,
 ): Promise<Issuance> {
+  return openConfigured(await readIssuanceConfig(configFile), alarm);
+}
+
+/** Rejects with a Fault `config-invalid` with every problem, or `file-unreadable`. */
+export async function readIssuanceConfig(configFile: string): Promise<IssuanceConfig> {
   const text = await readFile(configFile, 'utf8').catch((error: unknown) => {
     throw unreadable(configFile, error);
   });
-  const config = parseIssuanceConfig(text, configFile);
+  return parseIssuanceConfig(text, configFile);
+}
+
+/** As {@link openIssuance}, of a configuration that was read already. */
+export async function openConfigured(
+  config: IssuanceConfig,
+  alarm: (alarm: AdministratorAlarm) => void,
+): Promise<Issuance> {
   makeFolder(config.stateDirectory);
   const [clock, entropy] = [new SystemClock(), new SystemEntropy()];
   const metrics = new Metrics();
@@ -181,6 +194,9 @@ export async function runIssuance(configFile: string): Promise<void> {
     loop.start();
     if (config.metrics) {
       metrics.start();
+      metrics.watch('kazasu_backup_age_seconds', 'Since the last backup was made', () =>
+        backupAge(config.stateDirectory, clock),
+      );
       log.info({ port: await metricsListener.start(config.metrics) }, 'metrics are served');
     }
     bulk.start();
@@ -237,7 +253,8 @@ async function sealingKey(file: string, entropy: SystemEntropy): Promise<Uint8Ar
   return readSecretFile(file);
 }
 
-function version(): string {
+/** Of this program, as package.json has it. */
+export function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }

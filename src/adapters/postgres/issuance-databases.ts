@@ -2,6 +2,7 @@ import { type Dialect, type Kysely, PostgresDialect, type PostgresPoolClient, sq
 import pg from 'pg';
 import { Fault } from '#core/fault.ts';
 import type { DatabasePlace } from '#ports/database-place.ts';
+import { runClient } from './client-programs.ts';
 
 /** How the server reaches PostgreSQL; `host` may be the folder of a unix socket. */
 export interface PostgresAccess {
@@ -10,7 +11,8 @@ export interface PostgresAccess {
   readonly database: string;
   readonly user: string;
   readonly password?: () => Promise<string>;
-  readonly tls?: { readonly ca: string };
+  /** `caFile` has the same as `ca`, for programs of PostgreSQL */
+  readonly tls?: { readonly ca: string; readonly caFile: string };
   /** connections at most for each database of each organization */
   readonly connections: number;
 }
@@ -44,6 +46,7 @@ const patiently = 'set local statement_timeout = 0';
  * whatever somebody grants by mistake.
  */
 export class PostgresDatabases {
+  readonly copyForm = 'pgdump';
   readonly #access: PostgresAccess;
 
   constructor(parts: { readonly access: PostgresAccess }) {
@@ -76,6 +79,48 @@ export class PostgresDatabases {
         for (const table of tables.rows) await protectTable(db, table.name, name);
       },
     };
+  }
+
+  async save(place: DatabasePlace, file: string): Promise<void> {
+    const name = schemaOf(place);
+    await runClient(this.#access, 'pg_dump', [
+      ...['--format=custom', `--schema=${name}`, `--role=${name}`, '--enable-row-security', `--file=${file}`],
+    ]);
+  }
+
+  async check(file: string): Promise<void> {
+    await runClient(this.#access, 'pg_restore', ['--file=/dev/null', file]);
+  }
+
+  async restore(place: DatabasePlace, file: string): Promise<void> {
+    const name = schemaOf(place);
+    await this.#makeWhereAbsent(name);
+    if (await this.#hasTables(name))
+      throw new Fault('argument-invalid', `there are tables in the schema ${name} already`);
+    const into = [`--dbname=${this.#access.database}`, '--exit-on-error', '--single-transaction'];
+    const as = [`--role=${name}`, '--no-owner', `--schema=${name}`];
+    await runClient(this.#access, 'pg_restore', [...into, ...as, file]);
+    // what is not of this organization restores nothing
+    if (!(await this.#hasTables(name)))
+      throw new Fault('backup-invalid', `${file} has nothing of the schema ${name}`);
+  }
+
+  async #hasTables(name: string): Promise<boolean> {
+    const pool = this.#pool(1, '');
+    const client = await connected(pool).catch(async (error: unknown) => {
+      await pool.end();
+      throw error;
+    });
+    try {
+      const found = await client.query(
+        'select 1 from pg_class where relnamespace = $1::regnamespace limit 1',
+        [name],
+      );
+      return found.rowCount !== 0;
+    } finally {
+      client.release(true);
+      await pool.end();
+    }
   }
 
   async #makeWhereAbsent(name: string): Promise<void> {

@@ -49,6 +49,8 @@ export const faultMeanings: { readonly [code in FaultCode]: string } = {
   'server-unreachable': 'サーバーに接続できない',
   'server-untrusted': 'サーバーの証明書を確認できない',
   'enrolment-refused': '端末の登録が拒否された',
+  'backup-failed': 'バックアップを作成できませんでした',
+  'backup-invalid': 'バックアップが不完全か、改変されています',
   'config-invalid': '設定に誤りがある',
   'profile-invalid': 'カードプロファイルに誤りがある',
   'file-unreadable': 'ファイルを読めない',

@@ -24,6 +24,20 @@ export interface DatabaseSource {
    * `database-unavailable` or `file-unreadable`.
    */
   open(place: DatabasePlace): Promise<OpenedDatabase>;
+  /** what the name of a copy ends with, and so what is needed to read it */
+  readonly copyForm: 'sqlite' | 'pgdump';
+  /**
+   * Writes the database as it is at one moment to `file`, which is not there yet; others go on using it. Rejects as
+   * `open`, and with `backup-failed`.
+   */
+  save(place: DatabasePlace, file: string): Promise<void>;
+  /** Reads all of what `save` wrote. Rejects with `backup-invalid`, or `backup-failed` where it could not be read. */
+  check(file: string): Promise<void>;
+  /**
+   * Makes the database of what `save` wrote, where there is none yet. Rejects with `argument-invalid` where there is
+   * one, and `backup-invalid` for a file that `save` did not write; nothing is in its place then.
+   */
+  restore(place: DatabasePlace, file: string): Promise<void>;
 }
 
 export type PlatformDatabase = Kysely<PlatformTables>;
