@@ -96,15 +96,30 @@ describe('door lock', () => {
   });
 });
 
-describe('the systemd unit', () => {
+describe('the systemd units', () => {
   const available = spawnSync('systemd-analyze', ['--version']).status === 0;
 
-  it.runIf(available)('is exposed by at most 2.0', () => {
-    const analysis = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=20', unit], {
+  it.runIf(available).each([
+    unit,
+    'systemd/kazasu-issuance.service',
+    'systemd/kazasu-backup.service',
+  ])('%s is exposed by at most 2.0', (one) => {
+    const analysis = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=20', one], {
       encoding: 'utf8',
     });
     expect(analysis.stdout).toMatch(/Overall exposure level/);
     expect(analysis.status).toBe(0);
+  });
+
+  it.runIf(available)('each is understood by systemd, the timer for every day', () => {
+    const units = ['kazasu-issuance.service', 'kazasu-backup.service', 'kazasu-backup.timer'];
+    const { stderr } = spawnSync('systemd-analyze', ['verify', ...units.map((name) => `systemd/${name}`)], {
+      encoding: 'utf8',
+    });
+    // what it says of the units of this machine, and of programs that are not installed here, is another matter
+    const own = stderr.split('\n').filter((line) => units.some((name) => line.includes(name)));
+    expect(own.filter((line) => !line.includes('is not executable'))).toEqual([]);
+    expect(readFileSync('systemd/kazasu-backup.timer', 'utf8')).toMatch(/^OnCalendar=\*-\*-\* /m);
   });
 
   it('relocks after any death, restarts for ever, and lets the guard finish locking', () => {

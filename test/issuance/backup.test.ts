@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { commandPrincipal } from '#cli/holder-administration.ts';
+import { commandPrincipal } from '#cli/organization-services.ts';
 import { makeBackup, removeOldBackups } from '#issuance/backup/backup.ts';
 import { backupAge } from '#issuance/backup/last-backup.ts';
 import { type RestoreParts, readBackup, restoreBackup, tryBackup } from '#issuance/backup/restore.ts';
