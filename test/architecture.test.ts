@@ -44,6 +44,8 @@ const layers: readonly Layer[] = [
   { folder: 'issuance/brokers', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/authority-files.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/trust-files.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
+  // copies what the other programs of the server keep in files
+  { folder: 'issuance/backup', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance/enrolment-file.ts', layers: ['core', 'ports', 'issuance', 'adapters'] },
   { folder: 'issuance', layers: ['core', 'ports', 'issuance'] },
   { folder: 'web', layers: ['core', 'web'] },

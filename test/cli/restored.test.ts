@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { withIssuance } from '#cli/issuance-organization.ts';
 import { commandPrincipal } from '#cli/organization-services.ts';
@@ -107,6 +108,19 @@ it('a server is lost with its machine, brought back from its backup, and its ter
   );
   const { journals } = JSON.parse(await done('issuance', 'audit', ...server(), '--json'));
   for (const { report } of journals) expect(report.sound).toBe(true);
+  // what it had sent after the backup comes again, and fits what the backup has
+  const own = new Database(join(at('vault'), 'journal.sqlite'), { readonly: true });
+  const [entries] = own.prepare('select count(*) from entries').pluck().all() as number[];
+  own.close();
+  await withIssuance(at('issuance.yaml'), async ({ services }) => {
+    const journals = await (await services.find('city'))?.journals();
+    await vi.waitFor(async () => {
+      const report = await journals?.verify('vault');
+      expect(report).toMatchObject({ sound: true, findings: [] });
+      expect(report?.entries).toBeGreaterThanOrEqual(entries ?? 1);
+    }, soon);
+    expect((await journals?.entries.alarms({}, { limit: 10 }))?.alarms).toEqual([]);
+  });
   await vault.stop();
   await issuance.end('SIGTERM');
 }, 180_000);

@@ -62,6 +62,8 @@ const commands = [
   'issuance group',
   'issuance trust',
   'issuance broker config',
+  'issuance backup',
+  'issuance restore',
   'door lock',
 ] as const;
 const helps = new Map<string, string>();
@@ -72,7 +74,7 @@ beforeAll(async () => {
     expect({ code, err }, command).toEqual({ code: 0, err: '' });
     helps.set(command, out);
   }
-});
+}, 300_000);
 
 describe('help', () => {
   test('names every command', async () => {

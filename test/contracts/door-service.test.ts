@@ -99,17 +99,16 @@ describe('door lock', () => {
 describe('the systemd units', () => {
   const available = spawnSync('systemd-analyze', ['--version']).status === 0;
 
-  it.runIf(available).each([
-    unit,
-    'systemd/kazasu-issuance.service',
-    'systemd/kazasu-backup.service',
-  ])('%s is exposed by at most 2.0', (one) => {
-    const analysis = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=20', one], {
-      encoding: 'utf8',
-    });
-    expect(analysis.stdout).toMatch(/Overall exposure level/);
-    expect(analysis.status).toBe(0);
-  });
+  it.runIf(available).each([unit, 'systemd/kazasu-issuance.service', 'systemd/kazasu-backup.service'])(
+    '%s is exposed by at most 2.0',
+    (one) => {
+      const analysis = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=20', one], {
+        encoding: 'utf8',
+      });
+      expect(analysis.stdout).toMatch(/Overall exposure level/);
+      expect(analysis.status).toBe(0);
+    },
+  );
 
   it.runIf(available)('each is understood by systemd, the timer for every day', () => {
     const units = ['kazasu-issuance.service', 'kazasu-backup.service', 'kazasu-backup.timer'];
