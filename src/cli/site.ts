@@ -18,7 +18,11 @@ export function registerSite(program: Command): void {
       parsePort,
       defaultPort,
     )
-    .option('--data <directory>', 'Where journal, policy and PIN counters are kept between runs', defaultData)
+    .option(
+      '--data <directory>',
+      'Where the server, terminals and PIN counters keep their state between runs',
+      defaultData,
+    )
     .option('--direct', 'Join cards to the terminal without PC/SC, even where pcscd can be had')
     .addHelpText(
       'after',
@@ -48,13 +52,15 @@ async function runSite(
   });
   const dataDirectory = resolve(data);
   const site = await startSite({ dataDirectory, pagesDirectory, port, cardLink: direct ? 'direct' : 'any' });
+  const config = relative('', site.issuance);
   output.result(
-    { url: site.url, cardLink: site.cardLink.view, data: dataDirectory },
+    { url: site.url, cardLink: site.cardLink.view, data: dataDirectory, issuance: site.issuance },
     [
       `The simulated building is open: ${site.url}`,
       `Card link: ${site.cardLink.remark}`,
       `Data: ${dataDirectory}`,
-      `Commands: scripts/kazasu door unlock front --reason TEXT --socket ${relative('', join(dataDirectory, 'control.sock'))}`,
+      `Server: scripts/kazasu issuance holder suspend sato --organization kazasu-city --config ${config}`,
+      `Commands: scripts/kazasu door unlock front --reason TEXT --socket ${relative('', join(dataDirectory, 'terminals/front/control.sock'))}`,
       'Stop it with Ctrl-C.',
     ].join('\n'),
   );

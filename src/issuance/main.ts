@@ -129,13 +129,21 @@ export async function openConfigured(
   };
 }
 
+/** For a program that runs the server as a part of itself. */
+export interface IssuanceCourse {
+  /** resolves with why the server is to end; SIGTERM and SIGINT where absent */
+  readonly stopped?: Promise<string>;
+  /** runs once the server serves */
+  readonly ready?: (issuance: Issuance) => Promise<void>;
+}
+
 /** Runs the server that `configFile` describes until SIGTERM or SIGINT. */
-export async function runIssuance(configFile: string): Promise<void> {
+export async function runIssuance(configFile: string, course: IssuanceCourse = {}): Promise<void> {
   let log: Logger | undefined;
   const issuance = await openIssuance(configFile, (alarm) => log?.error(alarm, 'alarm'));
   const { config, services, databases, organizations, metrics, clock } = issuance;
   log = pino({ level: config.log.level }, destination(1));
-  const stopped = stopSignal();
+  const stopped = course.stopped ?? stopSignal();
   const loop = new LoopWatch();
   const faults = new OrganizationFaults({
     tell: (organization, fault) => log.error({ organization, fault: fault.code }, fault.message),
@@ -205,6 +213,7 @@ export async function runIssuance(configFile: string): Promise<void> {
     refreshing?.look();
     const url = await server.start(config.http as Parameters<HttpServer['start']>[0]);
     log.info({ url, database: config.database.kind }, 'ready');
+    await course.ready?.(issuance);
     log.info({ signal: await stopped }, 'stopping');
   } finally {
     await server.stop();

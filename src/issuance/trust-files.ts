@@ -43,6 +43,9 @@ export async function openTrust(
   return trust;
 }
 
+/** by folder, what is being made: within a process once */
+const making = new Map<string, Promise<void>>();
+
 interface Known {
   readonly roots: readonly { readonly document: SignedDocument; readonly root: TrustRoot }[];
   readonly keys: ReadonlyMap<TrustRole, Signing>;
@@ -68,7 +71,15 @@ export class TrustFiles implements OrganizationTrust {
    * Makes the first root where there is none and nothing is kept elsewhere. `platform`: makes or reads the certificates
    * (DER) of the platform. Rejects with faults of key files.
    */
-  async make(platform: () => Promise<readonly Uint8Array[]>): Promise<void> {
+  make(platform: () => Promise<readonly Uint8Array[]>): Promise<void> {
+    const known = making.get(this.#folder);
+    if (known) return known;
+    const made = this.#makeOnce(platform).finally(() => making.delete(this.#folder));
+    making.set(this.#folder, made);
+    return made;
+  }
+
+  async #makeOnce(platform: () => Promise<readonly Uint8Array[]>): Promise<void> {
     if (!(await isMissing(this.#file('root-1')))) return;
     const inAuthorities = (name: string) => join(this.#parts.directory, name);
     const isKeyMissing = await isMissing(inAuthorities('platform.key'));
@@ -85,9 +96,9 @@ export class TrustFiles implements OrganizationTrust {
     const { organization, clock } = this.#parts;
     const draft = draftRoot({ organization, roles, authorities }, clock.utcMs());
     await createFile(this.#file('root-1'), encodeSigned(await addSignature(draft, root))).catch(
-      (error: unknown) => {
+      async (error: unknown) => {
         // of two processes that make one at once, the first counts
-        if (!isFault(error, 'key-refused')) throw error;
+        if (await isMissing(this.#file('root-1'))) throw error;
       },
     );
   }

@@ -21,6 +21,7 @@ export function makeDistribution(city: Awaited<ReturnType<typeof makeOrganizatio
   const sent: OutgoingMessage[] = [];
   const broker = { outcome: 'taken' as PublishOutcome };
   const asked: WantedChunk[] = [];
+  const told = { heard: async (_message: OutgoingMessage): Promise<void> => undefined };
   const shelf = new ChunkShelf({ db: ledger.db });
   const builder = new DistributionBuilder({
     organization: 'city',
@@ -35,6 +36,7 @@ export function makeDistribution(city: Awaited<ReturnType<typeof makeOrganizatio
     clock,
     publish: async (message) => {
       if (broker.outcome === 'taken') sent.push(message);
+      await told.heard(message);
       return broker.outcome;
     },
     signing: async () => ({ signers: testKeys.policy.slice(0, 1), rootVersion: 1 }),
@@ -57,7 +59,7 @@ export function makeDistribution(city: Awaited<ReturnType<typeof makeOrganizatio
     while (await builder.step(clock.utcMs())) steps += 1;
     return steps;
   };
-  return { sent, broker, asked, shelf, builder, publisher, source, build };
+  return { sent, broker, asked, told, shelf, builder, publisher, source, build };
 }
 
 export type Distribution = ReturnType<typeof makeDistribution>;

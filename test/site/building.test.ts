@@ -30,6 +30,8 @@ let building: SiteBuilding;
 let events: SiteEvent[];
 
 const entry = (sequence: number): JournalEntryView => ({
+  position: sequence,
+  terminal: 'front',
   sequence,
   atMs: sequence,
   kind: 'door',
@@ -101,13 +103,13 @@ beforeEach(() => {
       install: async (rules) => ({ rules, policyVersion: 2 }),
     },
     journal: {
+      position: ({ sequence }) => sequence,
       after: async (sequence, limit) => entries.filter((each) => each.sequence > sequence).slice(0, limit),
       before: async () => [],
       verify: async () => ({
         sound: true,
         entries: 0,
         signedThrough: 0,
-        head: null,
         problems: [],
         tookMs: 0,
       }),

@@ -49,8 +49,8 @@ test('it says where it is, serves the page, and ends in order when told to', asy
   child.kill('SIGTERM');
   expect(await ended).toBe(0);
   expect(await processesOfSite()).toEqual([]);
-  const database = join(dataDirectory, 'journal.sqlite');
-  const key = join(dataDirectory, 'device-key.pub.pem');
+  const database = join(dataDirectory, 'terminals/front/journal.sqlite');
+  const key = join(dataDirectory, 'terminals/front/device-key.pub.pem');
   const { stdout } = await run(process.execPath, [
     program,
     '--json',
@@ -66,12 +66,18 @@ test('it says where it is, serves the page, and ends in order when told to', asy
 
 test('an operator commands it from another shell, and the journal says so', async () => {
   const { child, ended } = await startCommand();
-  const socket = ['--socket', join(dataDirectory, 'control.sock'), '--reason', 'a visitor', '--json'];
+  const socket = [
+    '--socket',
+    join(dataDirectory, 'terminals/front/control.sock'),
+    '--reason',
+    'a visitor',
+    '--json',
+  ];
   const { stdout } = await run(process.execPath, [program, 'door', 'unlock', 'front', ...socket]);
   expect(JSON.parse(stdout)).toMatchObject({ outcome: 'done' });
   child.kill('SIGTERM');
   expect(await ended).toBe(0);
-  const journal = ['--database', join(dataDirectory, 'journal.sqlite'), '--json'];
+  const journal = ['--database', join(dataDirectory, 'terminals/front/journal.sqlite'), '--json'];
   const listed = await run(process.execPath, [program, 'journal', 'list', '--kind', 'command', ...journal]);
   expect(JSON.parse(listed.stdout)).toMatchObject([
     { entry: { body: { command: 'unlock-once', outcome: 'accepted' } }, personal: { reason: 'a visitor' } },

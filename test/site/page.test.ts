@@ -33,6 +33,8 @@ beforeEach(async () => {
     ],
     journal: [
       {
+        position: 7,
+        terminal: 'front',
         sequence: 7,
         atMs: 1_800_000_000_000,
         kind: 'decision',
@@ -156,6 +158,8 @@ describe('the page', () => {
     building.emit({
       type: 'journal',
       entry: {
+        position: 8,
+        terminal: 'front',
         sequence: 8,
         atMs: 1_800_000_001_000,
         kind: 'door',
@@ -171,6 +175,8 @@ describe('the page', () => {
 
   test('shows older entries when asked', async () => {
     building.older = [5, 6].map((sequence) => ({
+      position: sequence,
+      terminal: 'front',
       sequence,
       atMs: 1_799_999_000_000,
       kind: 'terminal',

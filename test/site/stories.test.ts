@@ -71,7 +71,8 @@ describe.each(links)('the building, cards read %s', (_name, cardLink, kind) => {
     ['other-organization', 'front', 'unknown-card'],
     ['type-c-clone', 'front', 'user-number-unknown'],
     ['type-c-clone', 'server-room', 'user-number-unknown'],
-    ['library', 'server-room', 'assurance-insufficient'],
+    // the server room's terminal knows nobody whom nothing opens for there
+    ['library', 'server-room', 'user-number-unknown'],
     ['lost', 'front', 'card-ended'],
   ] as const)('%s at %s is denied: %s', async (cardId, door, reason) => {
     expect(await page.tap(cardId, door)).toMatchObject({ kind: 'denied', reason });
@@ -225,4 +226,4 @@ test('a port in use ends the start with a clear fault, and a second start works'
   const site = await startSite({ ...options, port });
   await site.stop();
   await rm(dataDirectory, { recursive: true });
-});
+}, 120_000);

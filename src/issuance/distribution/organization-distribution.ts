@@ -112,12 +112,13 @@ export class OrganizationDistribution {
     for (const [terminal, state] of [...this.#words]) {
       this.#words.delete(terminal);
       await this.#places.report(terminal, state.places);
-      if (!signing || !state.policy?.installed) continue;
+      if (!signing || !state.policy) continue;
       const { installed, reached } = state.policy;
       const outcome = await this.#counters.follow(terminal, reached, signing.rootVersion);
       if (outcome !== 'known') this.#tellAhead(terminal, reached, outcome);
       // asked again, unless it has said something since
       if (outcome === 'raised' && !this.#words.has(terminal)) this.#words.set(terminal, state);
+      if (!installed) continue;
       const isOfRoot = installed.rootVersion === signing.rootVersion;
       await this.#publisher.sendMissed(terminal, isOfRoot ? installed.changeNumber : undefined);
     }

@@ -1,17 +1,18 @@
 import type { Kysely } from 'kysely';
 import { type Revocation, revocationBytes } from '#core/sync/revocation.ts';
 import { encodeSigned, signDocument } from '#core/sync/signed.ts';
-import { maxPayloadBytes } from '#core/sync/topics.ts';
 import { DistributionFeed } from '../permissions/distribution-feed.ts';
 import type { CardKey } from '../permissions/holder-state.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import type { RoleSigning } from '../trust/organization-trust.ts';
 
 type Db = Kysely<PermissionsTables>;
-type Revoked = Pick<Revocation, 'holders' | 'cards'>;
 
-/** what is read at once, and what a document says at most, of holders and of cards */
-const most = 200;
+/**
+ * What is read at once, and what a document says at most, of holders and of cards: of the longest names there can be it
+ * fits into one message, whatever they are written in.
+ */
+const most = 150;
 
 export interface NextRevocation {
   /** changes up to this number are told of by `documents` */
@@ -40,7 +41,8 @@ export class RevocationFeed {
     const documents: Uint8Array[] = [];
     for (let at = 0; at < Math.max(holders.length, cards.length); at += most) {
       const part = { holders: holders.slice(at, at + most), cards: cards.slice(at, at + most).map(shown) };
-      documents.push(...(await signed(head, part, signing)));
+      const raw = revocationBytes({ ...head, ...part });
+      documents.push(encodeSigned(await signDocument(raw, signing.signers)));
     }
     return { upTo: changeNumber, documents };
   }
@@ -54,23 +56,6 @@ export class RevocationFeed {
       .executeTakeFirst();
     return row?.number === null || row?.number === undefined ? undefined : Number(row.number);
   }
-}
-
-/** One document, or as many as it takes for none to be longer than a message can be. */
-async function signed(
-  head: Omit<Revocation, 'type' | 'format' | 'holders' | 'cards'>,
-  { holders, cards }: Revoked,
-  signing: RoleSigning,
-): Promise<readonly Uint8Array[]> {
-  const raw = revocationBytes({ ...head, holders, cards });
-  const bytes = encodeSigned(await signDocument(raw, signing.signers));
-  if (bytes.length <= maxPayloadBytes || holders.length + cards.length <= 2) return [bytes];
-  const [holder, card] = [Math.ceil(holders.length / 2), Math.ceil(cards.length / 2)];
-  const halves: readonly Revoked[] = [
-    { holders: holders.slice(0, holder), cards: cards.slice(0, card) },
-    { holders: holders.slice(holder), cards: cards.slice(card) },
-  ];
-  return (await Promise.all(halves.map((half) => signed(head, half, signing)))).flat();
 }
 
 function shown({ profileId, userNumber, diversifier }: CardKey): Revocation['cards'][number] {

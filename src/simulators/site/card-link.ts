@@ -114,24 +114,22 @@ export class VpcdField implements CardField {
 
 /** The fields of readers that are not there. */
 export class DirectField implements CardField {
-  readonly #names: ReadonlyMap<string, string>;
-  readonly #readers: DirectReaders;
+  readonly #readers: ReadonlyMap<string, { readonly name: string; readonly readers: DirectReaders }>;
   readonly #virtual: (cardId: string) => VirtualCard;
 
+  /** `readers`: by the id of the reader, with its name in the card stack */
   constructor(parts: {
-    plan: readonly DoorPlan[];
-    readers: DirectReaders;
+    readers: ReadonlyMap<string, { readonly name: string; readonly readers: DirectReaders }>;
     virtual: (cardId: string) => VirtualCard;
   }) {
-    this.#names = new Map(parts.plan.map(({ readerId, deviceName }) => [readerId, deviceName]));
     this.#readers = parts.readers;
     this.#virtual = parts.virtual;
   }
 
   put(cardId: string, readerId: string, left: () => void): void {
-    const name = this.#nameOf(readerId);
+    const { name, readers } = this.#of(readerId);
     const card = this.#virtual(cardId);
-    this.#readers.insert(name, card);
+    readers.insert(name, card);
     const removed = card.onRemoved;
     card.onRemoved = () => {
       removed?.();
@@ -140,12 +138,13 @@ export class DirectField implements CardField {
   }
 
   take(readerId: string): void {
-    this.#readers.remove(this.#nameOf(readerId));
+    const { name, readers } = this.#of(readerId);
+    readers.remove(name);
   }
 
-  #nameOf(readerId: string): string {
-    const name = this.#names.get(readerId);
-    if (!name) throw new Error(`no reader ${readerId} in the plan`);
-    return name;
+  #of(readerId: string) {
+    const found = this.#readers.get(readerId);
+    if (!found) throw new Error(`no reader ${readerId} in the plan`);
+    return found;
   }
 }

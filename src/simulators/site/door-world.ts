@@ -46,14 +46,14 @@ export class DoorWorld {
     this.people = new Map(this.#persons.map((person) => [person.doorId, person]));
   }
 
-  /** What the guard of the doors loads to drive them. */
-  hardware(): HardwarePart {
+  /** What the guard of some doors loads to drive them. */
+  hardware(plan: readonly DoorPlan[]): HardwarePart {
     return {
       module: shipped('../door/door-hardware.ts'),
       options: {
         socketPath: this.#socketPath(),
-        doors: this.#plan.map(({ doorId }) => doorId),
-        readers: Object.fromEntries(this.#plan.map(({ readerId, doorId }) => [readerId, doorId])),
+        doors: plan.map(({ doorId }) => doorId),
+        readers: Object.fromEntries(plan.map(({ readerId, doorId }) => [readerId, doorId])),
       },
     };
   }

@@ -30,9 +30,9 @@ export class JournalFollower {
     return [...this.#latest];
   }
 
-  /** The journal has grown to `sequence`. */
-  follow(sequence: number): void {
-    this.#head = Math.max(this.#head, sequence);
+  /** The journal has grown to `position`. */
+  follow(position: number): void {
+    this.#head = Math.max(this.#head, position);
     if (!this.#reading) void this.#catchUp();
   }
 
@@ -53,7 +53,7 @@ export class JournalFollower {
   }
 
   #take(entry: JournalEntryView): void {
-    this.#read = entry.sequence;
+    this.#read = entry.position;
     this.#latest.push(entry);
     if (this.#latest.length > latestEntries) this.#latest.shift();
     this.#appeared(entry);

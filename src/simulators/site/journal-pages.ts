@@ -1,15 +1,16 @@
+import { isFault } from '#core/fault.ts';
 import type { JournalHead } from '#core/journal/record.ts';
 import { verifyJournal } from '#core/journal/verify.ts';
 import type { JournalRead, JournalView } from '#ports/journal-read.ts';
 import type { Signing } from '#ports/signing.ts';
-import type { JournalEntryView, VerificationView } from '#web/site/api.ts';
-import type { JournalPages } from './site-parts.ts';
+import type { VerificationView } from '#web/site/api.ts';
+import type { StoredEntryView, TerminalJournal } from './site-parts.ts';
 
 /** findings shown on the page */
 const shownFindings = 5;
 
-/** The journal as the page sees it: read beside the terminal that writes it, without personal values. */
-export class StoredJournalPages implements JournalPages {
+/** The journal of a terminal as the page sees it: read beside the terminal that writes it, without personal values. */
+export class StoredJournal implements TerminalJournal {
   readonly #journal: JournalRead;
   readonly #signing: Signing;
   readonly #checkpointEntries: number;
@@ -34,12 +35,21 @@ export class StoredJournalPages implements JournalPages {
     await this.#journal.stop();
   }
 
-  async after(sequence: number, limit: number): Promise<readonly JournalEntryView[]> {
+  async newest(): Promise<number> {
+    try {
+      const [entry] = await (await this.#reader()).list({ limit: 1 });
+      return entry?.entry.sequence ?? 0;
+    } catch (error) {
+      if (isFault(error)) return 0;
+      throw error;
+    }
+  }
+
+  async after(sequence: number, limit: number): Promise<readonly StoredEntryView[]> {
     return (await (await this.#reader()).list({ fromSequence: sequence + 1, limit })).map(entryView);
   }
 
-  async before(sequence: number | undefined, limit: number): Promise<readonly JournalEntryView[]> {
-    if (sequence === undefined) return (await (await this.#reader()).list({ limit })).map(entryView);
+  async before(sequence: number, limit: number): Promise<readonly StoredEntryView[]> {
     if (sequence <= 1) return [];
     const fromSequence = Math.max(1, sequence - limit);
     const entries = await (await this.#reader()).list({ fromSequence, limit: sequence - fromSequence });
@@ -60,7 +70,6 @@ export class StoredJournalPages implements JournalPages {
       sound: report.sound,
       entries: report.entries,
       signedThrough: segments.at(-1)?.signedThrough ?? 0,
-      head: head ?? null,
       problems: report.findings.slice(0, shownFindings).map(({ text }) => text),
       tookMs: Math.round(performance.now() - began),
     };
@@ -77,7 +86,7 @@ export class StoredJournalPages implements JournalPages {
   }
 }
 
-function entryView({ entry, hash }: JournalView): JournalEntryView {
+function entryView({ entry, hash }: JournalView): StoredEntryView {
   const { sequence, atMs, kind, tapId, body } = entry;
   return { sequence, atMs, kind, hash, body, ...(tapId !== undefined && { tapId }) };
 }

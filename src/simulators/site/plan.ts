@@ -23,8 +23,11 @@ export const sitePlan: readonly DoorPlan[] = [
   },
 ];
 
-/** The wiring of the site's terminal. Times are short, so that a visitor need not wait for an alarm. */
-export function siteSettings(profiles: readonly CardProfile[]): TerminalSettings {
+/** The wiring of the terminal at a door. Times are short, so that a visitor need not wait for an alarm. */
+export function siteSettings(
+  { doorId, readerId, deviceName, timing }: DoorPlan,
+  profiles: readonly CardProfile[],
+): TerminalSettings {
   const settings = doorSettingsSchema.parse({
     contact: 'fitted',
     strikeMs: 5_000,
@@ -32,14 +35,10 @@ export function siteSettings(profiles: readonly CardProfile[]): TerminalSettings
     preAlarmMs: 4_000,
   });
   return {
-    terminalId: 'site',
-    readers: sitePlan.map(({ readerId, deviceName, doorId, timing }) => ({
-      readerId,
-      readerName: deviceName,
-      doorId,
-      ...(timing && { timing }),
-    })),
-    doors: sitePlan.map(({ doorId }) => ({ doorId, settings })),
+    // each door has a terminal of its own
+    terminalId: doorId,
+    readers: [{ readerId, readerName: deviceName, doorId, ...(timing && { timing }) }],
+    doors: [{ doorId, settings }],
     pin: {
       timeoutMs: 45_000,
       digits: new Map(profiles.flatMap(({ id, pin }) => (pin ? [[id, pin] as const] : []))),

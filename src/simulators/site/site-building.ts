@@ -68,7 +68,7 @@ export class SiteBuilding implements Building {
         return;
       }
       case 'journal':
-        return this.#journal.follow(event.head.sequence);
+        return this.#journal.follow(this.#parts.journal.position(event.head));
       default:
         return event satisfies never;
     }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { AccessMethod } from '#core/card/reading.ts';
+import type { JournalHead } from '#core/journal/record.ts';
 import type { Text } from '#core/texts/language.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { TimingSettings } from '#terminal/timing-watch.ts';
@@ -60,11 +61,28 @@ export interface RuleSwitch {
   install(rules: RuleSet): Promise<RulesView>;
 }
 
-export interface JournalPages {
+/** An entry as the journal of its terminal has it. */
+export type StoredEntryView = Omit<JournalEntryView, 'terminal' | 'position'>;
+
+/** The journal of one terminal; entries by their sequence. */
+export interface TerminalJournal {
+  /** 0 where there is none yet */
+  newest(): Promise<number>;
   /** entries behind `sequence`, oldest first */
-  after(sequence: number, limit: number): Promise<readonly JournalEntryView[]>;
+  after(sequence: number, limit: number): Promise<readonly StoredEntryView[]>;
   /** the last entries before `sequence`, oldest first */
-  before(sequence: number | undefined, limit: number): Promise<readonly JournalEntryView[]>;
+  before(sequence: number, limit: number): Promise<readonly StoredEntryView[]>;
+  verify(): Promise<VerificationView>;
+}
+
+/** The journals of the building as one list; entries by their position in it. */
+export interface JournalPages {
+  /** Where the newest entry is, after a terminal's journal has grown to `head`. */
+  position(head: Pick<JournalHead, 'terminal' | 'sequence'>): number;
+  /** entries behind `position`, oldest first */
+  after(position: number, limit: number): Promise<readonly JournalEntryView[]>;
+  /** the last entries before `position`, oldest first */
+  before(position: number | undefined, limit: number): Promise<readonly JournalEntryView[]>;
   verify(): Promise<VerificationView>;
 }
 

@@ -1,13 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Logger, pino } from 'pino';
-import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
-import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
-import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
-import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import type { CardProfile } from '#core/card/profile.ts';
 import type { CardReaders } from '#ports/card-reader.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -16,19 +12,12 @@ import { DirectReaders } from '#simulators/card/direct-readers.ts';
 import { readTestKeys, TestKeys } from '#simulators/card/test-keys.ts';
 import { SimulatedPinPad } from '#simulators/door/simulated-pin-pad.ts';
 import { loadCardProfile } from '#terminal/config.ts';
-import type { TerminalSettings } from '#terminal/terminal.ts';
 import { type CardLink, chooseCardLink, DirectField, VpcdField } from './card-link.ts';
 import { type Deck, openDeck } from './deck.ts';
 import { DoorWorld, makeSocketDirectory } from './door-world.ts';
 import { shipped } from './files.ts';
-import { sitePlan, siteSettings } from './plan.ts';
-import type { CardField, PadKeys } from './site-parts.ts';
-import { SitePolicy } from './site-policy.ts';
-
-/** a visitor's journal is small */
-const journalReserveMiB = 16;
-/** often signed, so that a visitor sees it */
-export const checkpointEntries = 10;
+import { sitePlan } from './plan.ts';
+import type { CardField, DoorPlan, PadKeys } from './site-parts.ts';
 
 /** Registers what ends a part; the last registered is ended first. */
 export type WhenStopping = (close: () => Promise<void>) => void;
@@ -40,12 +29,11 @@ export interface SiteBase {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly profiles: readonly CardProfile[];
-  readonly settings: TerminalSettings;
   readonly deck: Deck;
 }
 
 /** Makes a directory and those above it. (Node's own recursion never ends where the kernel denies that they exist.) */
-async function makeDirectory(path: string): Promise<void> {
+export async function makeDirectory(path: string): Promise<void> {
   await mkdir(path, { mode: 0o700 }).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code === 'EEXIST') return;
     if (error.code !== 'ENOENT' || dirname(path) === path) throw error;
@@ -83,16 +71,15 @@ export async function openBase(dataDirectory: string, whenStopping: WhenStopping
     clock: new SystemClock(),
     entropy: new SystemEntropy(),
     profiles,
-    settings: siteSettings(profiles),
     deck,
   };
 }
 
-/** The simulated doors in their process, and the guard that drives them as it drives real ones. */
+/** The simulated doors in their process. */
 export async function openDoors(
   { clock, dataDirectory, log }: SiteBase,
   whenStopping: WhenStopping,
-): Promise<{ world: DoorWorld; guard: GuardedDoors }> {
+): Promise<DoorWorld> {
   const world = new DoorWorld({
     plan: sitePlan,
     clock,
@@ -102,54 +89,43 @@ export async function openDoors(
   });
   whenStopping(() => world.stop());
   await world.start();
-  const guard = new GuardedDoors({
-    parts: [world.hardware()],
-    doorIds: sitePlan.map(({ doorId }) => doorId),
-    readerIds: sitePlan.map(({ readerId }) => readerId),
-  });
-  whenStopping(() => guard.stop());
-  await guard.start();
-  return { world, guard };
+  return world;
 }
 
-/** Policy and journal in the data directory, the first with the shipped rules where it is empty. */
-export async function openRecords({ clock, dataDirectory, settings }: SiteBase) {
-  const policy = new SitePolicy({ directory: dataDirectory });
-  await policy.prepare();
-  const signing = await openDeviceKey(dataDirectory);
-  const file = join(dataDirectory, 'journal.sqlite');
-  const journal = new JournalStore({
-    file,
-    terminal: settings.terminalId,
-    signing,
-    clock,
-    reserveMiB: journalReserveMiB,
-    checkpointEntries,
-  });
-  return { policy, signing, journal, journalReader: new JournalReader({ file }) };
-}
-
-/** The readers, through PC/SC where it can be had, and the fields that cards are put into. */
+/** The readers of each door, through PC/SC where it can be had, and the fields that cards are put into. */
 export async function openCards(
   { deck, profiles, clock, entropy, log }: SiteBase,
   wanted: 'any' | 'direct',
   whenStopping: WhenStopping,
-): Promise<{ link: CardLink; readers: CardReaders; field: CardField }> {
+): Promise<{ link: CardLink; readersOf: (door: DoorPlan) => CardReaders; field: CardField }> {
   const keys = new TestKeys(await readTestKeys());
   const link = await chooseCardLink(wanted);
   const { pcscd } = link;
   if (pcscd) whenStopping(() => pcscd.stop());
   const virtual = (cardId: string) => deck.virtual(cardId);
-  const allowed = sitePlan.map(({ deviceName }) => ({
-    readerName: deviceName,
-    profileIds: profiles.map(({ id }) => id),
-  }));
+  const allowed = ({ deviceName }: DoorPlan) => [
+    { readerName: deviceName, profileIds: profiles.map(({ id }) => id) },
+  ];
   if (link.view.kind === 'direct') {
-    const readers = new DirectReaders({ readers: allowed, profiles, keys, entropy, clock });
-    return { link, readers, field: new DirectField({ plan: sitePlan, readers, virtual }) };
+    const readers = new Map(
+      sitePlan.map((door) => [
+        door.readerId,
+        {
+          name: door.deviceName,
+          readers: new DirectReaders({ readers: allowed(door), profiles, keys, entropy, clock }),
+        },
+      ]),
+    );
+    const readersOf = ({ readerId }: DoorPlan): CardReaders => {
+      const found = readers.get(readerId);
+      if (!found) throw new Error(`no reader ${readerId} in the plan`);
+      return found.readers;
+    };
+    return { link, readersOf, field: new DirectField({ readers, virtual }) };
   }
-  const readers = new PcscReaders({ allowed, profiles, keys, virtualReaders: 'allowed', log });
-  return { link, readers, field: new VpcdField({ plan: sitePlan, virtual, clock }) };
+  const readersOf = (door: DoorPlan): CardReaders =>
+    new PcscReaders({ allowed: allowed(door), profiles, keys, virtualReaders: 'allowed', log });
+  return { link, readersOf, field: new VpcdField({ plan: sitePlan, virtual, clock }) };
 }
 
 /** A pin pad at each reader, and its keys for the page. */

@@ -1,27 +1,19 @@
-import { join, relative } from 'node:path';
-import { ControlSocket } from '#adapters/control/control-socket.ts';
-import { HolderFactsStore } from '#adapters/sqlite/holder-facts-store.ts';
+import { join } from 'node:path';
 import { toHex } from '#core/bytes/bytes.ts';
-import type { JournalHead } from '#core/journal/record.ts';
-import { listen } from '#terminal/listen.ts';
-import { createTerminal } from '#terminal/terminal.ts';
+import { Fault } from '#core/fault.ts';
+import type { TerminalEvent } from '#terminal/events.ts';
 import type { CardLink } from './card-link.ts';
-import { StoredJournalPages } from './journal-pages.ts';
+import { freePort } from './free-port.ts';
+import { MergedJournal } from './merged-journal.ts';
 import { sitePlan } from './plan.ts';
 import { SiteServer } from './server.ts';
 import { SiteBuilding } from './site-building.ts';
-import {
-  checkpointEntries,
-  openBase,
-  openCards,
-  openDoors,
-  openPads,
-  openRecords,
-  type WhenStopping,
-} from './site-stack.ts';
+import { SiteIssuance } from './site-issuance.ts';
+import { makeDirectory, openBase, openCards, openDoors, openPads, type WhenStopping } from './site-stack.ts';
+import { buildSiteTerminal, type SiteTerminal } from './site-terminal.ts';
 
 export interface SiteOptions {
-  /** kept between runs: journal, policy, PIN counters, device key, log */
+  /** kept between runs: the server's state, that of each terminal, PIN counters, log */
   readonly dataDirectory: string;
   /** the built pages */
   readonly pagesDirectory: string;
@@ -34,13 +26,15 @@ export interface SiteOptions {
 export interface RunningSite {
   readonly url: string;
   readonly cardLink: Pick<CardLink, 'view' | 'remark'>;
+  /** configuration of its issuance server, for commands beside it */
+  readonly issuance: string;
   /** Locks the doors, signs a last checkpoint, ends every process that the site started. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts the simulated building: the terminal program itself on its real adapters, with virtual cards and simulated
- * doors, and the server of its page. Rejects with the fault of whatever cannot start, with everything ended again.
+ * Starts the simulated building: an issuance server with its broker, the terminal program itself at each door, enrolled
+ * there and on its real adapters, with virtual cards and simulated doors, and the server of its page. Rejects with the fault of whatever cannot start, with everything ended again.
  */
 export async function startSite(options: SiteOptions): Promise<RunningSite> {
   const closers: (() => Promise<void>)[] = [];
@@ -64,19 +58,48 @@ async function assemble(
   { dataDirectory, pagesDirectory, port, cardLink }: SiteOptions,
   whenStopping: WhenStopping,
 ): Promise<Omit<RunningSite, 'stop'>> {
+  // said before anything is begun: the page itself opens last
+  if ((await freePort(port)) === undefined)
+    throw new Fault('argument-invalid', `port ${port} is in use on this machine`);
   const base = await openBase(dataDirectory, whenStopping);
-  const { clock, log, entropy, deck, settings } = base;
-  const { world, guard } = await openDoors(base, whenStopping);
-  const { policy, journal, journalReader, signing } = await openRecords(base);
-  const { link, readers, field } = await openCards(base, cardLink, whenStopping);
-  const { pads, keys } = openPads(clock);
-  let head: JournalHead | undefined;
-  const pages = new StoredJournalPages({
-    journal: journalReader,
-    signing,
-    checkpointEntries,
-    head: () => head,
+  const { clock, log, entropy, deck, profiles } = base;
+  const folders = new Map(
+    sitePlan.map(({ doorId }) => [doorId, join(dataDirectory, 'terminals', doorId)] as const),
+  );
+  for (const folder of folders.values()) await makeDirectory(folder);
+  const issuance = new SiteIssuance({
+    directory: dataDirectory,
+    terminals: folders,
+    lost: (fault) => log.error({ fault: fault.code }, fault.message),
   });
+  whenStopping(() => issuance.stop());
+  // terminals that are enrolled do not wait for their server
+  const serving = issuance.start();
+  serving.catch(() => undefined);
+  const [world, { link, readersOf, field }] = await all(
+    openDoors(base, whenStopping),
+    openCards(base, cardLink, whenStopping),
+    issuance.areEnrolled().then((enrolled) => (enrolled ? undefined : serving)),
+  );
+  const { pads, keys } = openPads(clock);
+  const observers: ((event: TerminalEvent) => void)[] = [];
+  const terminals = new Map<string, SiteTerminal>();
+  for (const door of sitePlan) {
+    const { doorId, readerId } = door;
+    const pad = pads.get(readerId);
+    const stateDirectory = folders.get(doorId);
+    if (!pad || stateDirectory === undefined) throw new Error(`no terminal at ${doorId}`);
+    const observe = (event: TerminalEvent): void => {
+      for (const one of observers) one(event);
+    };
+    const parts = { base, door, stateDirectory, world, readers: readersOf(door), pad, observe };
+    terminals.set(doorId, await buildSiteTerminal(parts));
+  }
+  const journal = new MergedJournal({
+    journals: new Map([...terminals].map(([terminal, one]) => [terminal, one.journal])),
+  });
+  await journal.start();
+  const digits = profiles.flatMap(({ pin }) => pin ?? []);
   const building = new SiteBuilding({
     clock,
     log,
@@ -84,50 +107,28 @@ async function assemble(
     link: link.view,
     plan: sitePlan,
     cards: deck.cards,
-    pinDigits: settings.pin.digits.values().next().value ?? { minimumDigits: 4, maximumDigits: 4 },
+    pinDigits: digits[0] ?? { minimumDigits: 4, maximumDigits: 4 },
     field,
     people: world.people,
     pads: keys,
-    rules: policy,
-    journal: pages,
+    rules: issuance,
+    journal,
     resetCards: () => deck.reset(),
   });
-  const observe = (event: Parameters<typeof building.observe>[0]) => {
-    if (event.kind === 'journal') head = event.head;
-    building.observe(event);
-  };
-  const { doors, indicators } = guard;
-  const holders = new HolderFactsStore({ file: join(dataDirectory, 'journal.sqlite') });
-  const terminal = createTerminal(
-    {
-      readers,
-      doors,
-      indicators,
-      pinPads: pads,
-      policy: policy.lookup,
-      journal,
-      clock,
-      log,
-      holders,
-      observe,
-    },
-    settings,
-  );
-  // relative, since the path of a socket has 107 bytes at most
-  const control = new ControlSocket({
-    path: relative(process.cwd(), join(dataDirectory, 'control.sock')),
-    log,
-  });
+  observers.push((event) => building.observe(event));
   const server = new SiteServer({ building, pagesDirectory, runId: toHex(entropy.bytes(8)), log });
-  // ended in the reverse order: pages first, then cards, then the terminal, which still reads and records
-  whenStopping(() => pages.stop());
-  whenStopping(() => terminal.stop());
+  // ended in the reverse order: pages first, then cards, then the terminals, which still read and record
+  const begun = [...terminals.values()].map((terminal) => terminal.start(whenStopping));
+  await Promise.all([...begun, serving]);
+  await issuance.awaitPolicies((terminal) => terminals.get(terminal)?.installed() ?? 0);
   whenStopping(async () => building.stop());
   whenStopping(() => server.stop());
-  whenStopping(() => control.stop());
-  const url = await server.start(port);
-  await terminal.start();
-  const { terminalId } = settings;
-  await listen({ channel: control, commands: terminal.commands, terminalId, clock, log });
-  return { url, cardLink: link };
+  return { url: await server.start(port), cardLink: link, issuance: issuance.configFile() };
+}
+
+/** Waits for all of them, also where one fails, so that everything that was begun can be ended. */
+async function all<A, B>(first: Promise<A>, second: Promise<B>, third: Promise<unknown>): Promise<[A, B]> {
+  await Promise.allSettled([first, second, third]);
+  await third;
+  return [await first, await second];
 }

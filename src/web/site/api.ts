@@ -1,6 +1,6 @@
 import type { DenialReason, WaitReason } from '#core/access/decision.ts';
 import type { AccessMethod } from '#core/card/reading.ts';
-import type { JournalHead, JournalKind, JsonValue } from '#core/journal/record.ts';
+import type { JournalKind, JsonValue } from '#core/journal/record.ts';
 import type { Text } from '#core/texts/language.ts';
 
 /** The contract between the site's page and its server: what the page may ask, and what it is told. */
@@ -71,6 +71,10 @@ export interface ReaderView {
 }
 
 export interface JournalEntryView {
+  /** its place among the entries of all terminals, from 1 */
+  readonly position: number;
+  readonly terminal: string;
+  /** its number in the journal of its terminal */
   readonly sequence: number;
   readonly atMs: number;
   readonly kind: JournalKind | string;
@@ -112,12 +116,11 @@ export type SiteEvent =
   | { readonly type: 'rules'; readonly rules: RulesView }
   | { readonly type: 'journal'; readonly entry: JournalEntryView };
 
-/** What the real verification of the journal found. */
+/** What the real verification of the journals found: their entries, and how many of them are signed. */
 export interface VerificationView {
   readonly sound: boolean;
   readonly entries: number;
   readonly signedThrough: number;
-  readonly head: JournalHead | null;
   readonly problems: readonly string[];
   readonly tookMs: number;
 }

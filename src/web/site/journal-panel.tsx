@@ -31,13 +31,15 @@ export function JournalPanel({ site, onOlder }: JournalPanelProps) {
         {entries.toReversed().map((entry) => {
           const { icon, tone, words } = describe(entry, language, site);
           return (
-            <li key={entry.sequence} className="entry" data-tone={tone}>
+            <li key={entry.position} className="entry" data-tone={tone}>
               <span className="entry-sign">
                 <Icon name={icon} />
               </span>
               <span className="entry-words">{words}</span>
               <span className="entry-meta">
-                <span>#{entry.sequence}</span>
+                <span>
+                  {entry.terminal} #{entry.sequence}
+                </span>
                 <time dateTime={new Date(entry.atMs).toISOString()}>{time.format(entry.atMs)}</time>
                 <code title={entry.hash}>{entry.hash.slice(0, 10).toLowerCase()}</code>
               </span>
@@ -45,7 +47,7 @@ export function JournalPanel({ site, onOlder }: JournalPanelProps) {
           );
         })}
       </ol>
-      <Older first={entries[0]?.sequence ?? 1} onOlder={onOlder} />
+      <Older first={entries[0]?.position ?? 1} onOlder={onOlder} />
     </section>
   );
 }
@@ -100,7 +102,7 @@ function Result({ result }: { readonly result: VerificationView }) {
         <Icon name={result.sound ? 'check' : 'cross'} /> {t(result.sound ? 'sound' : 'broken')}
       </strong>{' '}
       {result.entries} {t('entries')}
-      {result.signedThrough > 0 && ` · ${t('signedThrough')} #${result.signedThrough}`} · {result.tookMs} ms
+      {result.signedThrough > 0 && ` · ${t('signedThrough')} ${result.signedThrough}`} · {result.tookMs} ms
       {result.problems.map((problem) => (
         <span key={problem} className="verification-problem">
           {problem}

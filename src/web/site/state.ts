@@ -33,8 +33,8 @@ export function next(state: PageState, input: PageInput): PageState {
 }
 
 function withOlder(site: Snapshot, entries: readonly JournalEntryView[]): Snapshot {
-  const first = site.journal[0]?.sequence ?? Number.POSITIVE_INFINITY;
-  const older = entries.filter((entry) => entry.sequence < first);
+  const first = site.journal[0]?.position ?? Number.POSITIVE_INFINITY;
+  const older = entries.filter((entry) => entry.position < first);
   return { ...site, journal: [...older, ...site.journal].slice(-shownEntries) };
 }
 
@@ -62,7 +62,7 @@ function apply(site: Snapshot | null, event: SiteEvent): Snapshot | null {
     case 'rules':
       return { ...site, rules: event.rules };
     case 'journal':
-      if (event.entry.sequence <= (site.journal.at(-1)?.sequence ?? 0)) return site;
+      if (event.entry.position <= (site.journal.at(-1)?.position ?? 0)) return site;
       return { ...site, journal: [...site.journal, event.entry].slice(-shownEntries) };
   }
 }
