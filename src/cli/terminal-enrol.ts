@@ -20,7 +20,8 @@ export function registerTerminalEnrol(terminal: Command): void {
       const until = new Date(notAfterMs).toISOString();
       createOutput(options.json === true).result(
         { organization, terminal: name, certificateUntil: until },
-        `this device is terminal ${name} of ${organization}; its certificate holds until ${until} and is renewed by itself`,
+        `this device is terminal ${name} of ${organization}; its certificate holds until ${until} and is renewed by itself. ` +
+          'Start the terminal anew: from then on it goes by the policy of its server alone, and opens nothing before it has come',
       );
     });
 }

@@ -6,10 +6,12 @@ import { ControlSocket } from '#adapters/control/control-socket.ts';
 import { Keypad } from '#adapters/hid/keypad.ts';
 import { hidSysfs } from '#adapters/hid/keypad-sysfs.ts';
 import { nodeHid } from '#adapters/hid/node-hid.ts';
+import { identityFile } from '#adapters/keyfile/identity-files.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { swapRemark } from '#adapters/os/swap.ts';
 import { PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
+import { isMissing } from '#adapters/process/durable-file.ts';
 import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
 import { HolderFactsStore } from '#adapters/sqlite/holder-facts-store.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
@@ -24,7 +26,7 @@ import { type LoadedConfig, loadTerminalConfig, terminalSettings } from './confi
 import { deviceOf } from './device.ts';
 import { KeyWatch } from './key-watch.ts';
 import { listen } from './listen.ts';
-import { openServerConnection, type ServerConnection } from './server-connection.ts';
+import type { ServerConnection, ServerConnectionParts } from './server-connection.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 /** how often the tap loop is asked whether it turns */
@@ -63,10 +65,7 @@ export async function runTerminal(configFile: string, control?: string): Promise
     if (ready) void notifier.status(statusText(loaded, keyWatch));
   });
   const journal = await journalOf(loaded, clock);
-  const server = await openServerConnection({
-    ...{ config: loaded.config, journal, clock },
-    log: log.child({ component: 'server' }),
-  });
+  const server = await connectionOf(loaded, { journal, clock, log: log.child({ component: 'server' }) });
   const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch, journal, server });
   const stopped = stopSignal();
   const channel = control === undefined ? undefined : new ControlSocket({ path: control, log });
@@ -174,6 +173,18 @@ async function buildTerminal(
     },
     terminalSettings(loaded),
   );
+}
+
+/** 5 MB that a terminal without a server does without. */
+async function connectionOf(
+  { config }: LoadedConfig,
+  parts: Omit<ServerConnectionParts, 'config'>,
+): Promise<ServerConnection | undefined> {
+  // what cannot be looked at is told where it is read
+  const isAlone = await isMissing(identityFile(config.stateDirectory)).catch(() => false);
+  if (isAlone) return undefined;
+  const { openServerConnection } = await import('./server-connection.ts');
+  return openServerConnection({ config, ...parts });
 }
 
 async function journalOf({ config }: LoadedConfig, clock: SystemClock): Promise<JournalStore> {

@@ -135,6 +135,7 @@ export class PolicyInForce {
     }
     if (outcome.kind === 'incomplete') {
       await this.#parts.sync.repair();
+      await this.#later('incomplete');
       return false;
     }
     await this.#inForce(pending, outcome.bucketsChanged);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { HttpsChunkSource } from '#adapters/https/chunk-source.ts';
-import { IdentityFiles } from '#adapters/keyfile/identity-files.ts';
+import { IdentityFiles, identityFolder } from '#adapters/keyfile/identity-files.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { TrustFile } from '#adapters/keyfile/trust-file.ts';
 import { JournalOutboxStore } from '#adapters/sqlite/journal-outbox-store.ts';
@@ -38,7 +38,7 @@ export function identityStores(
   stateDirectory: string,
   pinned?: string,
 ): { readonly store: IdentityFiles; readonly roots: TrustStore } {
-  const directory = join(stateDirectory, 'identity');
+  const directory = identityFolder(stateDirectory);
   const first = pinned === undefined ? undefined : fromBase64(pinned);
   const roots = new TrustFile({ file: join(directory, 'trust-roots.json'), pinned: first });
   return { store: new IdentityFiles(directory), roots };

@@ -91,7 +91,7 @@ export class ServerLink {
       this.#fault = undefined;
       log.info('connected to the server');
       for (const participant of participants) participant.connected();
-      void this.#tell();
+      this.#tellSoon();
       return;
     }
     this.#next?.();
@@ -103,13 +103,18 @@ export class ServerLink {
     log.warn({ fault: state.fault.code }, state.fault.message);
   }
 
+  /** What is too much to be told ends no terminal either. */
+  #tellSoon(): void {
+    this.#tell().catch((error: unknown) => this.#parts.log.error({ err: error }, 'the state was not told'));
+  }
+
   async #tell(): Promise<void> {
     const { terminal, bus, clock } = this.#parts;
     this.#next?.();
     const { parameters: _, ...device } = await terminal.diagnostics();
     if (this.#stopped || !this.#connected) return;
     this.#next?.();
-    this.#next = clock.after(stateEveryMs, () => void this.#tell());
+    this.#next = clock.after(stateEveryMs, () => this.#tellSoon());
     const { places, policySync } = terminal;
     const policy = policySync?.status();
     await bus.publish(stateMessage({ ...head, presence: 'here', device, places, ...(policy && { policy }) }));

@@ -222,6 +222,23 @@ describe('a policy that a server distributes', () => {
     expect(one.statusOf(5)).toBe('active');
   });
 
+  it('is tried again no faster where it is never whole', async () => {
+    fill(60);
+    const one = await device();
+    const tries: number[] = [];
+    const install = one.sync.install;
+    one.sync.install = async () => {
+      tries.push(clock.monotonicUs() / 1_000);
+      return { kind: 'incomplete' };
+    };
+    await one.syncing.manifestReceived(issuer.bare(await issuer.issue(nowMs)));
+    await clock.advanceAsync(20_000, settled);
+    expect(tries.slice(1).map((at, index) => at - (tries[index] ?? 0))).toEqual([1_000, 2_000, 4_000, 8_000]);
+    one.sync.install = install;
+    await clock.advanceAsync(20_000, settled);
+    expect(one.statusOf(5)).toBe('active');
+  });
+
   it('waits as long as the server asks it to', async () => {
     fill(60);
     const one = await device();

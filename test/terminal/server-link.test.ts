@@ -100,6 +100,16 @@ describe('the link of a terminal with its server', () => {
     expect(bus.published).toHaveLength(5);
   });
 
+  it('goes on where what it says cannot be sent', async () => {
+    bus.publish = async () => {
+      throw new TypeError('a payload of too many bytes');
+    };
+    await connect();
+    expect(logged).toEqual(['connected to the server', 'the state was not told']);
+    await clock.advanceAsync(stateEveryMs);
+    expect(logged).toHaveLength(3);
+  });
+
   it('takes leave, and waits for nobody to hear it', async () => {
     await connect();
     bus.answers = false;

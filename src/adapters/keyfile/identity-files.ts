@@ -13,6 +13,16 @@ import {
 } from '#core/sync/device-identity.ts';
 import type { IdentityStore } from '#ports/identity-store.ts';
 
+/** Where a device in `stateDirectory` keeps who it is. */
+export function identityFolder(stateDirectory: string): string {
+  return join(stateDirectory, 'identity');
+}
+
+/** What is there once it is enrolled. */
+export function identityFile(stateDirectory: string): string {
+  return join(identityFolder(stateDirectory), 'identity.json');
+}
+
 /** Who a device is, in `identity.json` of `directory`, and the key that is being certified, in `identity-pending.json`. */
 export class IdentityFiles implements IdentityStore {
   readonly #directory: string;
