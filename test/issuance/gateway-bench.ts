@@ -52,7 +52,9 @@ terminals: { listen: 127.0.0.1, port: 0, brokerPort: 0 }
   const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(JSON.parse(line)) });
   const gateway = new TerminalGateway({ issuance, config: issuance.config.terminals, log });
   await gateway.start();
-  const port = Number(logged.find(({ msg }) => msg === 'terminals are served')?.broker);
+  const served = logged.find(({ msg }) => msg === 'terminals are served');
+  const [{ port } = {}] = (served?.brokers ?? []) as readonly { readonly port?: number }[];
+  if (port === undefined) throw new Error('no broker');
   const enrol = await enrolling(issuance, join(folder, 'server/authorities'));
   const connections: TerminalBus[] = [];
   return {
