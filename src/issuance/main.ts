@@ -166,7 +166,6 @@ export async function runIssuance(configFile: string, course: IssuanceCourse = {
     log: log.child({ component: 'http' }),
     answered: (status, seconds) => metrics.answerSeconds.observe({ listener: 'people', status }, seconds),
     refused: (why) => metrics.refused.inc({ by: 'people', why }),
-    isHeldUp: () => loop.isHeldUp(),
     version: version(),
     lists: { directory: join(config.stateDirectory, 'lists'), look: () => bulk.look() },
     checkHealth: async () => {

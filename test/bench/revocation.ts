@@ -13,7 +13,7 @@ import { cores, FleetServer } from './fleet-server.ts';
 import { benchRules, userNumber, writeHolders } from './holders.ts';
 
 /**
- * `node test/bench/revocation.ts [--terminals N] [--holders N] [--suspensions N] [--out FILE] [--short]`
+ * `node test/bench/revocation.ts [--terminals N] [--holders N] [--suspensions N] [--apart MS] [--out FILE] [--short]`
  *
  * From the call that suspends a holder until a terminal believes it, while a list of all holders is imported: the real
  * server, and terminals that verify what they are told as real ones do, after which it counts at once. Calls are made when
@@ -24,6 +24,7 @@ const { values } = parseArgs({
     terminals: { type: 'string', default: '200' },
     holders: { type: 'string', default: '250000' },
     suspensions: { type: 'string', default: '100' },
+    apart: { type: 'string', default: '500' },
     out: { type: 'string', default: 'dist/bench/revocation.html' },
     short: { type: 'boolean', default: false },
   },
@@ -33,7 +34,7 @@ const holders = values.short ? 5_000 : Number(values.holders);
 const suspensions = values.short ? 10 : Number(values.suspensions);
 /** holders that are there before the import, of whom some are suspended while it goes on */
 const before = 2 * suspensions;
-const apartMs = 200;
+const apartMs = values.short ? 200 : Number(values.apart);
 const p99Ms = 2_000;
 const withinMs = 60_000;
 

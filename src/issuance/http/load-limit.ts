@@ -13,13 +13,15 @@ export interface LoadLimitParts {
   /** requests under way at once of one peer; where absent peers are not told apart */
   readonly ofOnePeer?: { readonly most: number; readonly peer: (request: FastifyRequest) => string };
   readonly rank: (request: FastifyRequest) => Rank;
-  /** Whether this process is held up, so that what comes last must not add to it. */
-  readonly isHeldUp: () => boolean;
+  /** Whether this process is held up, so that what comes last must add little to it. */
+  readonly isHeldUp?: () => boolean;
   /** A request was refused; for metrics. */
   readonly refused: (why: 'places' | 'peer' | 'held-up') => void;
   readonly nowMs: () => number;
 }
 
+/** while it is held up, what comes last still goes on, a little at a time: a machine that is always slow gets there too */
+const whileHeldUp = 4;
 /** those who were told to come later come back so many a second */
 const returnsPerSecond = 50;
 const soonestSeconds = 1;
@@ -61,7 +63,8 @@ export class LoadLimit {
     const { places, ofOnePeer, isHeldUp } = this.#parts;
     if (this.#underWay >= places.usual + (rank === 'first' ? places.first : 0)) return 'places';
     if (ofOnePeer && (this.#ofPeers.get(peer ?? '') ?? 0) >= ofOnePeer.most) return 'peer';
-    return rank === 'last' && isHeldUp() ? 'held-up' : undefined;
+    const waits = rank === 'last' && this.#underWay >= whileHeldUp && isHeldUp?.();
+    return waits ? 'held-up' : undefined;
   }
 
   #serve(reply: FastifyReply, peer: string | undefined): void {

@@ -45,8 +45,6 @@ export interface HttpServerParts {
   readonly answered?: (status: number, seconds: number) => void;
   /** A request was told to come later; for metrics. */
   readonly refused?: (why: string) => void;
-  /** Whether this process is held up; lists are then left for later. */
-  readonly isHeldUp?: () => boolean;
   readonly version: string;
 }
 
@@ -96,7 +94,7 @@ export class HttpServer {
   }
 
   async #build(tls: HttpAddress['tls']): Promise<FastifyInstance> {
-    const { log, services, version, answered, refused, isHeldUp } = this.#parts;
+    const { log, services, version, answered, refused } = this.#parts;
     const app = Fastify({
       loggerInstance: log,
       // the address of a request may have the id of a person in it
@@ -121,7 +119,6 @@ export class HttpServer {
     new LoadLimit({
       places,
       rank: rankOf,
-      isHeldUp: () => isHeldUp?.() === true,
       refused: (why) => refused?.(why),
       nowMs: () => performance.now(),
     }).protect(app);
@@ -194,11 +191,10 @@ function limitTime({ raw, routeOptions }: FastifyRequest, limitMs = requestTimeo
   raw.once('close', () => clearTimeout(timer));
 }
 
-function rankOf({ method, routeOptions }: FastifyRequest): Rank {
+function rankOf({ routeOptions }: FastifyRequest): Rank {
   const url = routeOptions.url ?? '';
   if (urgent.test(url)) return 'first';
-  if (url.endsWith('/events')) return 'stream';
-  return method === 'POST' && url.endsWith('/lists') ? 'last' : 'usual';
+  return url.endsWith('/events') ? 'stream' : 'usual';
 }
 
 /** What was asked, without the address that was asked for: it has ids of people in it. */
