@@ -1,6 +1,7 @@
 import { setTimeout as pass } from 'node:timers/promises';
 import { Fault } from '#core/fault.ts';
 import type { CommandAction, CommandResult } from '#core/sync/command.ts';
+import { presentInOrder, rollCallOf } from '#core/sync/roll-call.ts';
 import { commandKindText, commandOutcomeText } from '#core/texts/commands.ts';
 import type { Language, Text } from '#core/texts/language.ts';
 import type { CommandOrder, OrderedCommand, OrderOutcome } from '#issuance/commands/command-orders.ts';
@@ -36,6 +37,8 @@ const standing: { readonly [state in Exclude<CommandState, 'answered'>]: Text } 
   unanswered: { ja: '応答がなかった', en: 'Was never answered' },
 };
 
+type Orders = Pick<OrganizationServices['commands'], 'give' | 'find'>;
+
 /** Gives a command through the server and prints what terminals answer in time. */
 export async function giveThroughServer(
   action: CommandAction,
@@ -48,12 +51,53 @@ export async function giveThroughServer(
   await withOrganizationServices(options, async ({ commands }) => {
     const request = { action, reason, to: { terminals, sites, all }, validMs: valid * 1_000 };
     const id = givenOf(await commands.give(request, commandPrincipal()), options);
-    const order = await answered(commands, id, wait * 1_000);
+    const first = await answered(commands, id, wait * 1_000);
+    const order =
+      action.kind === 'roll-call' ? await wholeRollCall(first, { commands, request, options }) : first;
     tell(order, options, text);
     const done = order.terminals.filter(({ outcome }) => outcome === 'done');
     const concerned = order.terminals.filter(({ outcome }) => outcome !== notConcerned);
     if (done.length === 0 || done.length < concerned.length) process.exitCode = notDoneCode;
   });
+}
+
+/** Asks each terminal for the rest of what did not fit one message, page by page. */
+export async function wholeRollCall(
+  first: CommandOrder,
+  {
+    commands,
+    request,
+    options,
+  }: {
+    readonly commands: Orders;
+    readonly request: Parameters<Orders['give']>[0];
+    readonly options: Pick<GiveOptions, 'organization' | 'wait'>;
+  },
+): Promise<CommandOrder> {
+  const terminals = await Promise.all(
+    first.terminals.map(async (one): Promise<OrderedCommand> => {
+      let { result } = one;
+      while (result?.next !== undefined) {
+        const action = { ...request.action, after: result.next } as CommandAction;
+        const to = { terminals: [one.terminal] };
+        const id = givenOf(await commands.give({ ...request, action, to }, commandPrincipal()), options);
+        const page = (await answered(commands, id, options.wait * 1_000)).terminals[0]?.result;
+        // what there is is told, and that something is missing
+        if (page?.outcome !== 'done') break;
+        const { omitted: _, next: __, ...whole } = result;
+        const present = [...presentInOrder(result.rollCall ?? []), ...presentInOrder(page.rollCall ?? [])];
+        const { omitted, next } = page;
+        result = {
+          ...whole,
+          rollCall: rollCallOf(present),
+          ...(omitted !== undefined && { omitted }),
+          ...(next !== undefined && { next }),
+        };
+      }
+      return result ? { ...one, result } : one;
+    }),
+  );
+  return { ...first, terminals };
 }
 
 export async function listOrders(options: OrganizationOptions & { readonly limit: number }): Promise<void> {
@@ -85,11 +129,7 @@ export async function showOrder(id: string, options: OrganizationOptions): Promi
   });
 }
 
-async function answered(
-  commands: OrganizationServices['commands'],
-  id: string,
-  waitMs: number,
-): Promise<CommandOrder> {
+async function answered(commands: Orders, id: string, waitMs: number): Promise<CommandOrder> {
   const untilMs = Date.now() + waitMs;
   for (;;) {
     const order = await commands.find(id);
@@ -100,7 +140,10 @@ async function answered(
   }
 }
 
-function givenOf(outcome: OrderOutcome | KeyReused, { organization }: OrganizationOptions): string {
+function givenOf(
+  outcome: OrderOutcome | KeyReused,
+  { organization }: Pick<OrganizationOptions, 'organization'>,
+): string {
   switch (outcome.kind) {
     case 'given':
       return outcome.id;

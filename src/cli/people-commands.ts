@@ -20,8 +20,13 @@ export function registerZoneRollCall(zone: Command, way: CommandWay = onDevice):
       if (!isTimeZone(timeZone))
         throw new Fault('argument-invalid', `"${timeZone}" is no time zone; write one such as Asia/Tokyo`);
       const action = { kind: 'roll-call' as const, ...(id !== undefined && { zone: id }) };
-      await way.operate(command, action, ({ rollCall = [] }, language) =>
-        rollCall.length === 0 ? nobody[language] : rollText(rollCall, timeZone),
+      await way.operate(command, action, ({ rollCall = [], omitted }, language) =>
+        rollCall.length === 0 && omitted === undefined
+          ? nobody[language]
+          : [
+              rollText(rollCall, timeZone),
+              ...(omitted === undefined ? [] : [incomplete(omitted)[language]]),
+            ].join('\n'),
       );
     });
 }
@@ -76,6 +81,10 @@ export function registerHolderAttendance(holder: Command, way: CommandWay = onDe
     );
 }
 
+const incomplete = (omitted: number): Text => ({
+  ja: `全員ではない: ほかに${omitted}人`,
+  en: `NOT EVERYBODY: ${omitted} more`,
+});
 const nobody: Text = { ja: '在室者の記録はない', en: 'Nobody is known to be inside' };
 
 function rollText(roll: RollCall, timeZone: string): string {

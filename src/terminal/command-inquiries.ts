@@ -1,5 +1,6 @@
 import type { DecisionTime } from '#core/access/rule.ts';
 import type { CommandAnswer, Diagnostics } from '#core/sync/command.ts';
+import { rollCallAfter } from '#core/sync/roll-call.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { HolderFacts } from '#ports/holder-facts.ts';
 import type { JournalAppend } from '#ports/journal-append.ts';
@@ -46,11 +47,11 @@ export class CommandInquiries {
     switch (action.kind) {
       case 'roll-call': {
         const { holders, plans } = this.#parts;
-        const { zone } = action;
+        const { zone, after } = action;
         const unknown = zone === undefined ? undefined : plans.unknownZone([zone]);
         if (unknown) return unknown;
         if (!holders) return { outcome: 'unavailable' };
-        return { outcome: 'done', rollCall: await holders.whereabouts(zone) };
+        return { outcome: 'done', rollCall: rollCallAfter(await holders.whereabouts(zone), after) };
       }
       case 'identify':
         return this.#identify(action);

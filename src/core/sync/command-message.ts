@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { JsonValue } from '#core/journal/record.ts';
 import { type Command, type CommandResult, commandResultSchema, commandSchema } from './command.ts';
 import { accepted, type Checked, documentBytes, readDocument, refused } from './document.ts';
+import { type Present, placeInRollCall, presentInOrder, rollCallOf } from './roll-call.ts';
 import { isSignedByRole, type SignedDocument } from './signed.ts';
 import { maxPayloadBytes } from './topics.ts';
 import { partyId, type TrustRoot } from './trust.ts';
@@ -50,30 +51,36 @@ const resultSchema = z.object({
   result: commandResultSchema,
 });
 
-/** What a terminal answers. What does not fit one message is cut, and says by how much. */
+/**
+ * What a terminal answers. What does not fit one message is cut, and says by how much; the rest of a roll call can be asked
+ * for.
+ */
 export function commandResultBytes(result: CommandResult): Uint8Array {
   const bytes = encode(result);
   if (bytes.length <= maxPayloadBytes) return bytes;
-  const { rollCall, diagnostics: _, ...rest } = result;
-  const holders = rollCall?.flatMap(({ zone, holders }) => holders.map((one) => ({ zone, ...one }))) ?? [];
-  for (let kept = holders.length; kept > 0; kept = Math.floor(kept / 2)) {
+  const { rollCall = [], diagnostics: _, ...rest } = result;
+  const present = presentInOrder(rollCall);
+  for (let kept = present.length; kept > 0; kept = Math.floor(kept / 2)) {
+    const page = present.slice(0, wholeUpTo(present, kept));
+    const last = page.at(-1);
+    if (!last) break;
+    const next = placeInRollCall(last.holder);
     const short = encode({
       ...rest,
-      rollCall: regrouped(holders.slice(0, kept)),
-      omitted: holders.length - kept,
+      rollCall: rollCallOf(page),
+      omitted: present.length - page.length,
+      next,
     });
     if (short.length <= maxPayloadBytes) return short;
   }
   return encode({ ...rest, omitted: 1 });
 }
 
-function regrouped(
-  holders: readonly { readonly zone: string; readonly holder: string; readonly sinceMs: number }[],
-): NonNullable<CommandResult['rollCall']> {
-  return [...Map.groupBy(holders, ({ zone }) => zone)].map(([zone, inside]) => ({
-    zone,
-    holders: inside.map(({ holder, sinceMs }) => ({ holder, sinceMs })),
-  }));
+/** At most `count`, so that whoever stands in two zones is whole in one page. */
+function wholeUpTo(present: readonly Present[], count: number): number {
+  let end = count;
+  while (end > 0 && end < present.length && present[end]?.holder === present[end - 1]?.holder) end -= 1;
+  return end;
 }
 
 function encode(result: CommandResult): Uint8Array {

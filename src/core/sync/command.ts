@@ -61,8 +61,15 @@ export const commandActionSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('reset-position'), holder: named }),
   /** Forgets who is in a zone, all at once. */
   z.strictObject({ kind: z.literal('reset-zone'), zone: named }),
-  /** Who is in which zone, as far as grants tell. */
-  z.strictObject({ kind: z.literal('roll-call'), zone: named.optional() }),
+  /** Who is in which zone, as far as grants tell; `after`: the rest of what did not fit one message. */
+  z.strictObject({
+    kind: z.literal('roll-call'),
+    zone: named.optional(),
+    after: z
+      .string()
+      .regex(/^[0-9A-F]{32}$/)
+      .optional(),
+  }),
   /** Says that a holder came or went at a moment, as no tap has told rightly; the next tap goes on from there. */
   z.strictObject({
     kind: z.literal('correct-attendance'),
@@ -211,6 +218,8 @@ export const commandResultSchema = z.strictObject({
   rollCall: rollCallSchema.optional(),
   /** how much of what was asked for did not fit the message */
   omitted: z.int().min(1).optional(),
+  /** of a roll call of which something is omitted: asked for with this as `after`, the rest follows */
+  next: z.string().optional(),
   diagnostics: diagnosticsSchema.optional(),
 });
 export type CommandResult = z.output<typeof commandResultSchema>;

@@ -132,7 +132,7 @@ function forWhom(order: CommandOrder, { scopes }: Principal): CommandOrder {
   if (scopes.has('holders:read')) return order;
   const terminals = order.terminals.map(({ result, ...one }) => {
     if (!result) return one;
-    const { rollCall: _, ...told } = result;
+    const { rollCall: _, next: __, ...told } = result;
     return { ...one, result: told };
   });
   return { ...order, terminals };
