@@ -78,6 +78,29 @@ describe('the writer killed at any moment', () => {
   }, 120_000);
 });
 
+describe('the writer killed while it lets go of entries', () => {
+  test('leaves a journal that verifies, and goes on with it', async () => {
+    let [acknowledged, forgotten] = [0, 0];
+    for (let round = 0; round < 5; round += 1) {
+      const until = acknowledged + 1_200 + randomInt(1, 200);
+      const child = runWriter([process.execPath, writerModule, directory, '4', 'forgets'], (told) => {
+        expect(told.fault).toBeUndefined();
+        acknowledged = Math.max(acknowledged, told.acknowledged ?? 0);
+        if (acknowledged > until) child.kill('SIGKILL');
+      });
+      await closed(child);
+      const report = await verified(directory);
+      expect(report.findings).toEqual([]);
+      expect(report.chains).toHaveLength(1);
+      const [chain] = report.chains;
+      expect(chain?.lastSequence).toBeGreaterThanOrEqual(acknowledged);
+      expect(chain?.forgottenThrough ?? 0).toBeGreaterThanOrEqual(forgotten);
+      forgotten = chain?.forgottenThrough ?? 0;
+    }
+    expect(forgotten).toBeGreaterThan(1_000);
+  }, 120_000);
+});
+
 describe('a full disk', () => {
   /**
    * In a mount namespace of its own with a small file system: fills it up while the writer runs, frees it when told
