@@ -32,8 +32,8 @@ const { values } = parseArgs({
   options: { entries: { type: 'string', default: '100000' }, short: { type: 'boolean', default: false } },
 });
 const backlog = values.short ? 5_000 : Number(values.entries);
-const idleTaps = values.short ? 200 : 1_000;
-const everyMs = 15;
+const idleTaps = values.short ? 200 : 800;
+const everyMs = 10;
 /** entries that wait while taps go on and nothing is behind */
 const caughtUp = 400;
 const ratioLimit = 1.5;
