@@ -78,7 +78,8 @@ export async function listTerminals(options: RegisterOptions): Promise<void> {
 
 function standing({ presence }: TerminalSummary): string {
   if (!presence) return 'never heard of';
-  if (presence.online) return 'online';
+  const version = presence.policy?.installed?.version;
+  if (presence.online) return version === undefined ? 'online' : `online, policy ${version}`;
   return `offline, last heard of ${new Date(presence.heardAtMs).toISOString()}`;
 }
 

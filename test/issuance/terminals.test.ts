@@ -149,6 +149,12 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     expect(await online()).toBeUndefined();
     await say(here);
     expect((await register.list())[0]?.presence).toEqual({ online: true, heardAtMs: clock.utcMs(), device });
+    const reached = { rootVersion: 1, number: 7 };
+    const policy = { reached: { version: reached, changes: reached }, altered: false };
+    await say({ ...here, policy });
+    expect((await register.list())[0]?.presence?.policy).toEqual(policy);
+    await say(here);
+    expect((await register.list())[0]?.presence).not.toHaveProperty('policy');
     // the end of the connection before this one is told late
     await say({ ...head, presence: 'gone', why: 'lost' });
     clock.advance(stateEveryMs);

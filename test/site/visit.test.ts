@@ -44,7 +44,7 @@ test('a visitor drags a card to the server room and types the PIN by keyboard al
   const { page, complaints } = await openPage(browser, site.url, { locale: 'en-US' });
   await page.getByRole('radio', { name: 'Always' }).focus();
   await page.keyboard.press('Space');
-  await page.getByText('Policy version 3').waitFor();
+  await page.getByText('Policy version 2').waitFor();
   await page.getByRole('row', { name: 'Employee' }).first().focus();
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');

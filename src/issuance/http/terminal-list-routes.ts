@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { terminalDeviceSchema, terminalPlacesSchema } from '#core/sync/presence.ts';
+import { policyStatusSchema, terminalDeviceSchema, terminalPlacesSchema } from '#core/sync/presence.ts';
 import type { TerminalSummary } from '../terminals/terminal-register.ts';
 import { nothing, type Routes } from './route.ts';
 import { moment, momentOf } from './wire.ts';
@@ -11,7 +11,14 @@ const terminalAnswer = z.object({
   enrolmentUntil: moment.optional(),
   certificateUntil: moment.optional(),
   presence: z
-    .object({ online: z.boolean(), heard: moment, device: terminalDeviceSchema })
+    .object({
+      online: z.boolean(),
+      heard: moment,
+      device: terminalDeviceSchema,
+      policy: policyStatusSchema
+        .optional()
+        .describe('the policy of this server that it goes by, what it is fetching, and what it refused last'),
+    })
     .optional()
     .describe('absent where it was never heard of'),
 });
@@ -83,7 +90,12 @@ function shown(one: TerminalSummary): z.input<typeof terminalAnswer> {
     ...(enrolmentUntilMs !== undefined && { enrolmentUntil: momentOf(enrolmentUntilMs) }),
     ...(certificateUntilMs !== undefined && { certificateUntil: momentOf(certificateUntilMs) }),
     ...(presence && {
-      presence: { online: presence.online, heard: momentOf(presence.heardAtMs), device: presence.device },
+      presence: {
+        online: presence.online,
+        heard: momentOf(presence.heardAtMs),
+        device: presence.device,
+        ...(presence.policy && { policy: presence.policy }),
+      },
     }),
   };
 }

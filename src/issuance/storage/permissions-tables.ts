@@ -166,6 +166,12 @@ export interface PermissionsTables extends CommonTables, DistributionTables, Com
     revoked_at_ms: number | null;
     reason: RevocationReason | null;
   };
-  /** the last that each terminal has said of itself; `state` is JSON (`TerminalState`) */
-  terminal_states: { terminal_id: string; state: string; heard_at_ms: number; offline_from_ms: number };
+  /** the last that each terminal has said of itself; `state` is JSON (`TerminalDevice`), `policy` too (`PolicyStatus`) */
+  terminal_states: {
+    terminal_id: string;
+    state: string;
+    policy: string | null;
+    heard_at_ms: number;
+    offline_from_ms: number;
+  };
 }

@@ -59,7 +59,13 @@ async function keep(
       .execute();
     return;
   }
-  const told = { state: JSON.stringify(state.device), heard_at_ms: atMs, offline_from_ms };
+  const { device, policy } = state;
+  const told = {
+    state: JSON.stringify(device),
+    policy: policy ? JSON.stringify(policy) : null,
+    heard_at_ms: atMs,
+    offline_from_ms,
+  };
   await db
     .insertInto('terminal_states')
     .values({ terminal_id: terminal, ...told })

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { Fault } from '#core/fault.ts';
-import type { TerminalDevice } from '#core/sync/presence.ts';
+import type { PolicyStatus, TerminalDevice } from '#core/sync/presence.ts';
 import { terminalName } from '#core/sync/terminal-identity.ts';
 import type { RevocationReason } from '#ports/certificates.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -33,6 +33,8 @@ export interface TerminalSummary {
     readonly online: boolean;
     readonly heardAtMs: number;
     readonly device: TerminalDevice;
+    /** of a terminal that takes its policy from this server */
+    readonly policy?: PolicyStatus;
   };
 }
 
@@ -119,6 +121,7 @@ export class TerminalRegister {
           online: nowMs < row.offline_from_ms,
           heardAtMs: row.heard_at_ms,
           device: JSON.parse(row.state) as TerminalDevice,
+          ...(row.policy !== null && { policy: JSON.parse(row.policy) as PolicyStatus }),
         },
       ]),
     );

@@ -34,7 +34,13 @@ export async function permissions0002(tables: TableMaker): Promise<void> {
   );
   await tables.table(
     'terminal_states',
-    { terminal_id: 'text', state: 'text', heard_at_ms: 'integer', offline_from_ms: 'integer' },
+    {
+      terminal_id: 'text',
+      state: 'text',
+      policy: 'text?',
+      heard_at_ms: 'integer',
+      offline_from_ms: 'integer',
+    },
     ['terminal_id'],
   );
   await tables.index('certificates_by_terminal', 'certificates', ['terminal_id', 'not_before_ms']);
