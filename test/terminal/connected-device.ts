@@ -54,7 +54,7 @@ export class ConnectedDevice {
   }
 
   /** Builds and starts the device that was enrolled as `name` in `stateDirectory`, with the door `main`. */
-  static async start(stateDirectory: string, name: string): Promise<ConnectedDevice> {
+  static async start(stateDirectory: string, name: string, reserveMiB = 8): Promise<ConnectedDevice> {
     const clock = new SystemClock();
     const [readers, decided, log] = [new HandReaders(), [], []] as [
       HandReaders,
@@ -67,12 +67,12 @@ export class ConnectedDevice {
       terminal: name,
       signing: await openDeviceKey(stateDirectory),
       clock,
-      reserveMiB: 8,
+      reserveMiB,
       checkpointEntries: 1_000,
       checkpointIntervalMs: 600_000,
     });
     const server = await openServerConnection({
-      config: { terminal: name, stateDirectory, journal: journalConfig },
+      config: { terminal: name, stateDirectory, journal: { ...journalConfig, reserveMiB } },
       ...{ journal: store, clock },
       log: pino({ level: 'silent' }),
     });
