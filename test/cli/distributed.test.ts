@@ -14,7 +14,7 @@ let folder = '';
 const at = (name: string): string => join(folder, name);
 const server = () => ['--config', at('issuance.yaml')];
 const place = () => [...server(), '--organization', 'city'];
-const soon = { timeout: 20_000, interval: 20 };
+const soon = { timeout: 45_000, interval: 20 };
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'kazasu-distributed-'));
@@ -109,7 +109,7 @@ it('what is entered at the server reaches the doors, and who is suspended there 
   issuance = await run('ready', 'issuance', 'run', ...server());
   await vi.waitFor(
     async () => expect(await vault.tap('USER0002')).toMatchObject({ reason: 'holder-suspended' }),
-    { ...soon, timeout: 60_000 },
+    soon,
   );
   await done('issuance', 'holder', 'resume', 'hanako', ...place());
   await vi.waitFor(

@@ -12,7 +12,6 @@ const running = new Set<ChildProcess>();
 /** A program of ours that runs until it is ended. */
 export interface Program {
   readonly faults: readonly string[];
-  readonly processId: number;
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<unknown>;
 }
 
@@ -34,7 +33,6 @@ export async function run(message: string, ...words: readonly string[]): Promise
   await waiting.promise;
   return {
     faults,
-    processId: child.pid ?? 0,
     end: async (signal) => {
       child.kill(signal);
       return (await once(child, 'exit'))[0];

@@ -24,7 +24,7 @@ const rules = siteRulesSchema.parse({
   doors: [{ id: 'main' }],
   permissions: [{ group: 'staff', door: 'main' }],
 });
-const soon = { timeout: 10_000, interval: 10 };
+const soon = { timeout: 25_000, interval: 10 };
 
 /** Each attack on a terminal that is connected, with the databases, threads and connections that it has in service. */
 describe('a connected terminal', () => {
