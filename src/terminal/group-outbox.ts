@@ -9,7 +9,9 @@ const json: z.ZodType<JsonValue> = z.json();
 const outgoingSchema = z.strictObject({
   n: z.int().min(1),
   atMs: z.number(),
+  /** up to where the others were known then, by the count of which server */
   heard: z.number(),
+  server: z.string(),
   value: json.exactOptional(),
 });
 const prefix = 'out/';
@@ -32,6 +34,8 @@ interface Asked {
 interface Waiting extends GroupChange {
   /** whether it stands on the disk, too */
   readonly kept: boolean;
+  /** whose count `heard` is of */
+  readonly server: string;
 }
 
 /** What this terminal has to tell of facts that it shares, the last change of each. */
@@ -57,7 +61,7 @@ export class GroupOutbox {
   /** The fact that is to become durable with `change`. */
   make(
     { key, holderId, value }: StateChange,
-    at: { readonly atMs: number; readonly heard: number },
+    at: { readonly atMs: number; readonly heard: number; readonly server: string },
   ): StateChange {
     this.#n += 1;
     const outgoing = { n: this.#n, ...at, ...(value !== undefined && { value }) };
@@ -83,7 +87,7 @@ export class GroupOutbox {
   again({ key, holderId, value }: OwnedFact): void {
     if (this.#waiting.has(nameOf({ key, ...(holderId !== undefined && { holderId }) }))) return;
     const about = { key, ...(holderId !== undefined && { holder: holderId }) };
-    this.#put({ ...about, value, n: Math.max(this.#n, 1), atMs: 0, heard: 0, kept: false });
+    this.#put({ ...about, value, n: Math.max(this.#n, 1), atMs: 0, heard: 0, server: '', kept: false });
   }
 
   #put(change: Waiting): void {
@@ -100,7 +104,11 @@ export class GroupOutbox {
   }
 
   /** Changes for the report `ask`, the oldest first; those of reports that were lost again. */
-  take(ask: number, limit: number, nowUs: number): readonly GroupChange[] {
+  take(
+    ask: number,
+    limit: number,
+    { nowUs, server }: { nowUs: number; server: string },
+  ): readonly GroupChange[] {
     for (const [before, { atUs, told }] of this.#asked) {
       if (nowUs - atUs < lostAfterUs) continue;
       this.#asked.delete(before);
@@ -113,7 +121,10 @@ export class GroupOutbox {
     const told = taken.map((change) => [nameOfChange(change), change.n] as const);
     for (const [name] of told) this.#unsent.delete(name);
     this.#asked.set(ask, { atUs: nowUs, told });
-    return taken.map(({ kept: _, ...change }) => change);
+    // the count of a server that has forgotten something says nothing to it
+    return taken.map(({ kept: _, server: of, ...change }) =>
+      of === server ? change : { ...change, heard: 0 },
+    );
   }
 
   /** The server has what the report `ask` told. Whether that is known. */

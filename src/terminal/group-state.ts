@@ -153,8 +153,8 @@ export class GroupState {
     const rules = this.#rules;
     if (!rules || !this.#loaded) return [];
     const shared = changes.filter(({ key }) => sharers(key, terminal, rules).size > 1);
-    const heard = this.#heard?.number ?? 0;
-    return shared.map((change) => this.#outbox.make(change, { atMs: clock.utcMs(), heard }));
+    const { number: heard = 0, server = '' } = this.#heard ?? {};
+    return shared.map((change) => this.#outbox.make(change, { atMs: clock.utcMs(), heard, server }));
   }
 
   /** These are on the disk: they are told. */
@@ -193,7 +193,10 @@ export class GroupState {
     const head = this.#parts.journal.head();
     if (!this.#connected || this.#stopped || !head || !this.#link || !this.#loaded) return;
     this.#ask += 1;
-    const changes = this.#outbox.take(this.#ask, factsAtOnce, this.#parts.clock.monotonicUs());
+    const changes = this.#outbox.take(this.#ask, factsAtOnce, {
+      nowUs: this.#parts.clock.monotonicUs(),
+      server: this.#heard?.server ?? '',
+    });
     const payload = groupReportBytes({
       incarnation: head.incarnation,
       ask: this.#ask,

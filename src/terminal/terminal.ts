@@ -90,7 +90,7 @@ export interface Terminal {
   /** Whether somebody stands at a reader and waits. */
   tapUnderWay(): boolean;
   /** What it shares with other terminals; where a server joins them. */
-  readonly group?: Pick<GroupState, 'join' | 'received' | 'connected' | 'lost'>;
+  readonly group?: Pick<GroupState, 'join' | 'received' | 'connected' | 'lost' | 'apart'>;
   start(): Promise<void>;
   /** Locks every door, ends open sessions, signs a last checkpoint. */
   stop(): Promise<void>;

@@ -173,10 +173,10 @@ export class GroupedTerminal {
   }
 
   /** Lets a holder into a zone, or out of all. */
-  enter(holderId: string, zone: string | null): Promise<string> {
+  enter(holderId: string, zone: string | null, skewMs = 0): Promise<string> {
     const since = {
       terminal: this.name,
-      utcMs: this.#clock.utcMs(),
+      utcMs: this.#clock.utcMs() + skewMs,
       trusted: true,
       monotonicMs: 0,
       bootId: 'b',

@@ -96,6 +96,17 @@ describe.each(databaseRigs)('terminals that count together on $name', ({ name, s
       ]);
   });
 
+  it('whoever knew of another’s grant takes its place, whatever their clocks show', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    await bench.terminal('east').enter('sato', 'hall');
+    await bench.calm(1);
+    await bench.terminal('west').enter('sato', null, -3_600_000);
+    await bench.calm(1);
+    for (const terminal of ['east', 'west', 'north'])
+      expect([zoneOf(terminal, 'sato'), inside(terminal, 'hall')]).toEqual([null, 0]);
+  });
+
   it('what one forgets all forget', async () => {
     bench.connectAll();
     await bench.calm(3);

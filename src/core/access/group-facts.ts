@@ -12,6 +12,10 @@ export interface Register {
   readonly value?: JsonValue | undefined;
   /** when it was changed there, milliseconds UTC */
   readonly atMs: number;
+  /** the order in which the server came to know what terminals have */
+  readonly number: number;
+  /** up to which number the terminal knew the others when it changed it */
+  readonly heard: number;
 }
 
 /** The groups in which a fact counts, by its key; none: it is the business of each terminal alone. */
@@ -60,17 +64,24 @@ export function sharers(key: string, terminal: string, rules: GroupRules): Reado
   return new Set(own.flatMap(({ terminals }) => terminals));
 }
 
+/** Kinds of which one value takes the place of another; of all others what each terminal has stays part of the whole. */
+const replaced = /^(?:at|passed)(?:\/|$)/;
+
 /**
- * What holds of a fact that several terminals have, each as it says last; undefined for none. The same in any order. Where
- * a holder is that one of them has forgotten later than any other saw the holder, nobody knows.
+ * What holds of a fact that several terminals have, each as it says last; undefined for none. The same in any order. Whoever
+ * knew of another's has taken its place, whatever their clocks show. Of those that did not know of each other the join
+ * decides; where one of them has forgotten a holder later than any other saw the holder, nobody knows.
  */
 export function heldTogether(key: string, registers: readonly Register[]): JsonValue | undefined {
-  const values = registers.flatMap(({ value }) => (value === undefined ? [] : [value]));
+  const standing = replaced.test(key)
+    ? registers.filter((one) => !registers.some((other) => other !== one && other.heard >= one.number))
+    : registers;
+  const values = standing.flatMap(({ value }) => (value === undefined ? [] : [value]));
   const held = values.reduce<JsonValue | undefined>(
     (joined, value) => (joined === undefined ? value : joinFacts(key, joined, value)),
     undefined,
   );
   if (key !== 'at' || held === undefined) return held;
-  const forgotten = registers.flatMap(({ value, atMs }) => (value === undefined ? [atMs] : []));
+  const forgotten = standing.flatMap(({ value, atMs }) => (value === undefined ? [atMs] : []));
   return Math.max(...forgotten, 0) > positionSince(held) ? undefined : held;
 }

@@ -193,7 +193,10 @@ async function joined(
   const rows = (await registers(db, about)).filter((row) => among.has(row.terminal_id));
   const value = heldTogether(
     key,
-    rows.map((row) => ({ value: storedValue(row), atMs: row.at_ms })),
+    rows.map((row) => ({
+      value: storedValue(row),
+      ...{ atMs: row.at_ms, number: row.number, heard: row.heard },
+    })),
   );
   const own = rows.find((row) => row.terminal_id === terminal);
   return {
@@ -218,9 +221,10 @@ function rowOf({
   n,
   value,
   atMs,
+  heard,
 }: GroupChange): Omit<Row, 'terminal_id' | 'incarnation' | 'number'> {
   const stored = value === undefined ? null : JSON.stringify(value);
-  return { holder_id: holder ?? '', key, n, value: stored, at_ms: atMs };
+  return { holder_id: holder ?? '', key, n, value: stored, at_ms: atMs, heard };
 }
 
 function storedValue({ value }: Pick<Row, 'value'>): JsonValue | undefined {

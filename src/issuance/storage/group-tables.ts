@@ -22,6 +22,8 @@ export interface GroupTables {
     value: string | null;
     at_ms: number;
     number: number;
+    /** up to which number its terminal knew the others then */
+    heard: number;
   };
   group_conflicts: {
     /** of the change that brought it to light */
@@ -53,6 +55,7 @@ export async function makeGroupTables(tables: TableMaker): Promise<void> {
       value: 'text?',
       at_ms: 'integer',
       number: 'integer',
+      heard: 'integer',
     },
     ['holder_id', 'key', 'terminal_id'],
   );
