@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
+import { HolderFactsStore } from '#adapters/sqlite/holder-facts-store.ts';
 import { JournalStore } from '#adapters/sqlite/journal-store.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
@@ -19,6 +20,13 @@ export interface Answer {
   readonly fault?: string;
 }
 
+/** The clock of a machine whose time is looked after, as this one's may not be. */
+class TrustedClock extends SystemClock {
+  override trusted(): boolean {
+    return true;
+  }
+}
+
 const journalConfig = {
   ...{ reserveMiB: 8, checkpointEntries: 1_000, checkpointInterval: 600_000 },
   retention: 90 * 86_400_000,
@@ -30,6 +38,8 @@ const journalConfig = {
  */
 export class ConnectedDevice {
   readonly terminal: Terminal;
+  /** how often its door was unlocked */
+  readonly unlocks: () => number;
   readonly #server: ServerConnection;
   readonly #readers: HandReaders;
   readonly #clock: SystemClock;
@@ -44,6 +54,7 @@ export class ConnectedDevice {
     readonly clock: SystemClock;
     readonly decided: ((answer: Answer) => void)[];
     readonly log: JournalRecord[];
+    readonly unlocks: () => number;
   }) {
     this.terminal = parts.terminal;
     this.#server = parts.server;
@@ -51,11 +62,20 @@ export class ConnectedDevice {
     this.#clock = parts.clock;
     this.#decided = parts.decided;
     this.#log = parts.log;
+    this.unlocks = parts.unlocks;
   }
 
-  /** Builds and starts the device that was enrolled as `name` in `stateDirectory`, with the door `main`. */
-  static async start(stateDirectory: string, name: string, reserveMiB = 8): Promise<ConnectedDevice> {
-    const clock = new SystemClock();
+  /**
+   * Builds and starts the device that was enrolled as `name` in `stateDirectory`, with the door `main`, whose reader leads
+   * between `zones`.
+   */
+  static async start(
+    stateDirectory: string,
+    name: string,
+    reserveMiB = 8,
+    zones: { readonly from?: string; readonly to?: string } = {},
+  ): Promise<ConnectedDevice> {
+    const clock = new TrustedClock();
     const [readers, decided, log] = [new HandReaders(), [], []] as [
       HandReaders,
       ((answer: Answer) => void)[],
@@ -85,7 +105,14 @@ export class ConnectedDevice {
         if (kind === 'decision') decided.shift()?.(body as unknown as Answer);
       return head;
     };
-    const door = new SimulatedDoor({ id: 'main', clock, record: () => undefined });
+    let unlocks = 0;
+    const door = new SimulatedDoor({
+      id: 'main',
+      clock,
+      record: ({ what, locked }) => {
+        if (what === 'command' && locked === false) unlocks += 1;
+      },
+    });
     const terminal = createTerminal(
       {
         readers,
@@ -99,13 +126,14 @@ export class ConnectedDevice {
         }),
         distribution: server.distribution,
         journal: store,
+        holders: new HolderFactsStore({ file: file('journal') }),
         clock,
         log: pino({ level: 'silent' }),
       },
       {
         terminalId: name,
-        readers: [{ readerId: 'r1', readerName: 'reader-1', doorId: 'main' }],
-        doors: [{ doorId: 'main', settings: doorSettingsSchema.parse({}) }],
+        readers: [{ readerId: 'r1', readerName: 'reader-1', doorId: 'main', ...zones }],
+        doors: [{ doorId: 'main', settings: doorSettingsSchema.parse({ contact: 'none' }) }],
         pin: { timeoutMs: 20_000, digits: new Map() },
         decisionDeadlineMs: 5_000,
         interlocks: [],
@@ -115,7 +143,10 @@ export class ConnectedDevice {
     );
     await terminal.start();
     await server.start(terminal);
-    return new ConnectedDevice({ terminal, server, readers, clock, decided, log });
+    return new ConnectedDevice({
+      ...{ terminal, server, readers, clock, decided, log },
+      unlocks: () => unlocks,
+    });
   }
 
   async stop(): Promise<void> {
@@ -136,6 +167,11 @@ export class ConnectedDevice {
     this.#readers.events?.cardDetected('reader-1');
     this.#readers.events?.cardPresented(card);
     return promise;
+  }
+
+  /** What the journal has of commands. */
+  commands(): readonly JournalRecord[] {
+    return this.#log.filter(({ kind }) => kind === 'command');
   }
 
   /** What the journal has of the policy and of alarms. */
