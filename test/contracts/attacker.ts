@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
@@ -41,7 +42,14 @@ export class Attacker {
         });
         return socket;
       },
-      { clientId: 'x', protocolVersion: 4, clean: true, reconnectPeriod: 0, keepalive: 30, ...options },
+      {
+        clientId: ownId(this.#credentials),
+        protocolVersion: 4,
+        clean: true,
+        reconnectPeriod: 0,
+        keepalive: 30,
+        ...options,
+      },
     );
     this.#client = client;
     client.on('error', () => undefined);
@@ -102,6 +110,12 @@ export class Attacker {
       new Promise<void>((resolve) => client.once('close', () => resolve())),
     ]);
   }
+}
+
+/** The client id that a broker may hold the certificate to: its subject. */
+function ownId({ certificates }: TlsCredentials): string {
+  if (certificates === '') return 'x';
+  return new X509Certificate(certificates).subject?.split('\n').reverse().join(',') || 'x';
 }
 
 function openTls(

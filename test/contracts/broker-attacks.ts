@@ -5,7 +5,7 @@ import { TerminalBus } from '#adapters/mqtt/terminal-bus.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { certificatePem } from '#adapters/x509/pem.ts';
 import { brokerUsername, type TerminalIdentity } from '#core/sync/terminal-identity.ts';
-import type { TakenMessage } from '#ports/intake.ts';
+import type { Intake, TakenMessage } from '#ports/intake.ts';
 import type { BusState, DownMessage } from '#ports/message-bus.ts';
 import { forge, forgedCredentials } from '../trust/forged.ts';
 import { TestKey } from '../trust/test-key.ts';
@@ -18,6 +18,8 @@ export interface AttackedBroker {
   stop(): Promise<void>;
   port(): number;
   revoke(revoked: { readonly serialNumber: string; readonly identity: TerminalIdentity }): Promise<void>;
+  /** where the server does not take by MQTT */
+  intake?(): Intake;
 }
 
 const lobby: TerminalIdentity = { organization: 'city', terminal: 'lobby' };
@@ -31,7 +33,7 @@ export function describeBrokerAttacks(name: string, makeBroker: (pki: TestPki) =
     let pki: TestPki;
     let broker: AttackedBroker;
     let bus: TerminalBus;
-    let intake: MqttIntake;
+    let intake: Intake;
     let taken: Seen<TakenMessage>;
     let received: Seen<DownMessage>;
     let states: Seen<BusState>;
@@ -89,7 +91,9 @@ export function describeBrokerAttacks(name: string, makeBroker: (pki: TestPki) =
         credentials: async () => credentials,
         failed: () => undefined,
       });
-      intake = new MqttIntake({ ...link(), credentials: async () => pki.issuance, failed: () => undefined });
+      intake =
+        broker.intake?.() ??
+        new MqttIntake({ ...link(), credentials: async () => pki.issuance, failed: () => undefined });
       await intake.start({
         consume: async (batch) => batch.forEach(taken.add),
         changed: serverStates.add,
@@ -128,6 +132,14 @@ export function describeBrokerAttacks(name: string, makeBroker: (pki: TestPki) =
       await expectUnharmed();
     });
 
+    /** Some brokers cut off whoever subscribes to what is another's. */
+    async function connectedStill(one: Attacker, identity: TerminalIdentity): Promise<Attacker> {
+      if (one.isConnected()) return one;
+      const again = attacker(await terminalCredentials(pki, identity));
+      expect(await again.connect({ clean: false })).toBe(true);
+      return again;
+    }
+
     it.each([
       `k1/${victim}/down/command`,
       `k1/${victim}/down/+`,
@@ -149,11 +161,13 @@ export function describeBrokerAttacks(name: string, makeBroker: (pki: TestPki) =
         await one.subscribe(filter);
         await expectUnharmed();
         // what it may hear comes after anything that had gone astray
-        await one.subscribe(`k1/${brokerUsername(identity)}/down/ack`);
+        const still = await connectedStill(one, identity);
+        await still.subscribe(`k1/${brokerUsername(identity)}/down/ack`);
         await intake.publish({ to: identity, kind: 'ack', payload: Uint8Array.of(0) });
-        await one.heard.atLeast(1);
-        expect([...new Set(one.heard.all)]).toEqual([`k1/${brokerUsername(identity)}/down/ack`]);
-        await one.die();
+        await still.heard.atLeast(1);
+        const heard = new Set([...one.heard.all, ...still.heard.all]);
+        expect([...heard]).toEqual([`k1/${brokerUsername(identity)}/down/ack`]);
+        await still.die();
         // nor what was said while it was away
         await expectUnharmed();
         const again = attacker(await terminalCredentials(pki, identity));
@@ -176,8 +190,11 @@ export function describeBrokerAttacks(name: string, makeBroker: (pki: TestPki) =
       await intake.start({ consume: async (batch) => batch.forEach(later.add), changed: laterStates.add });
       await laterStates.atLeast(1);
       await bus.publish({ kind: 'live', payload: Uint8Array.of(1) });
-      await later.atLeast(1);
-      expect(later.all.map(({ from }) => from)).toEqual([lobby]);
+      await later.until((all) => all.some(({ from }) => from.terminal === lobby.terminal));
+      // what waits in a queue is a message as any other, and of who it says
+      const kept = later.all.filter(({ from }) => from.terminal !== lobby.terminal);
+      expect(kept.length).toBeLessThanOrEqual(broker.intake ? 1 : 0);
+      expect(kept.every(({ from }) => from.terminal === thief.terminal)).toBe(true);
     });
 
     it('a will goes to no other topic', async () => {
@@ -359,7 +376,12 @@ export function describeBrokerAttacks(name: string, makeBroker: (pki: TestPki) =
       it('a payload above the limit', async () => {
         const one = attacker(await terminalCredentials(pki, thief));
         expect(await one.connect()).toBe(true);
-        await one.publish(`k1/${brokerUsername(thief)}/up/live`, { bytes: 300_000 });
+        const answered = one.publish(`k1/${brokerUsername(thief)}/up/live`, { bytes: 300_000 });
+        // RabbitMQ never answers, nor anything that this connection says from then on
+        if (!broker.intake) await answered;
+        await expectUnharmed();
+        await one.die();
+        await answered;
         await expectUnharmed();
       });
 
