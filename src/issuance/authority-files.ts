@@ -4,12 +4,13 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { makeKeyFile, openKeyFile } from '#adapters/keyfile/signing.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
-import { isMissing, replaceFile } from '#adapters/process/durable-file.ts';
+import { createFile, isMissing, replaceFile } from '#adapters/process/durable-file.ts';
 import { makeFolder } from '#adapters/process/ownership.ts';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
 import { Authority } from '#adapters/x509/authority.ts';
 import { certificatePem, readCertificatePem } from '#adapters/x509/pem.ts';
-import { Fault } from '#core/fault.ts';
+import { toHex } from '#core/bytes/bytes.ts';
+import { Fault, isFault } from '#core/fault.ts';
 import { unreadable } from '#core/file-fault.ts';
 import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
 import type { CertificateOrder } from '#ports/certificates.ts';
@@ -74,6 +75,20 @@ export class AuthorityFiles {
   /** The authority of servers. Rejects as `organization`. */
   async services(): Promise<Authority> {
     return this.#authority('services', (above, order) => above.issueServices('Kazasu services', order));
+  }
+
+  /** What servers show to a broker where certificates are not enough; the same for all that share these files. */
+  async brokerPassword(): Promise<string> {
+    const file = this.#file('broker', 'key');
+    if (await isMissing(file)) {
+      makeFolder(this.#parts.directory);
+      const made = Buffer.from(toHex(this.#parts.entropy.bytes(32)));
+      // of two processes that make one at once, the first counts
+      await createFile(file, made).catch((error: unknown) => {
+        if (!isFault(error, 'key-refused')) throw error;
+      });
+    }
+    return Buffer.from(await readSecretFile(file)).toString('utf8');
   }
 
   /** What the server shows at `hosts`. Rejects as `organization`. */

@@ -23,8 +23,6 @@ const postgres = z.strictObject({
     .describe('connections at most for each database of each organization'),
 });
 
-const port = z.int().min(0).max(65_535);
-
 const passkeys = z
   .strictObject({
     relyingParty: z
@@ -53,6 +51,8 @@ const passkeys = z
 
 const hostName = z.string().regex(/^[A-Za-z0-9.:-]{1,253}$/, 'must be a name or an address');
 
+const port = z.int().min(0).max(65_535);
+
 const broker = z
   .discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('embedded') }),
@@ -64,6 +64,27 @@ const broker = z
       pidFile: path
         .optional()
         .describe('pid_file of mosquitto, where this server is to tell it of changed lists'),
+    }),
+    z.strictObject({
+      kind: z.literal('rabbitmq'),
+      directory: path.describe(
+        'folder that RabbitMQ may read; the configuration of the node on this machine is put there',
+      ),
+      amqpPort: port.default(5_671).describe('AMQP of the node on this machine, for issuance servers'),
+      authorizationPort: port
+        .default(8_446)
+        .describe('port of 127.0.0.1 where the node on this machine asks who may do what'),
+      nodes: z
+        .array(
+          z.strictObject({
+            name: z.string().regex(/^[a-z0-9_-]+@[A-Za-z0-9.-]+$/, 'must be as rabbit@one'),
+            host: hostName.describe('as its certificate says'),
+            mqttPort: port.default(8_883),
+            amqpPort: port.default(5_671),
+          }),
+        )
+        .min(1)
+        .describe('the nodes of the cluster, in the order in which terminals of this server try them'),
     }),
   ])
   .default({ kind: 'embedded' })
@@ -164,6 +185,6 @@ function brokerAt(broker: BrokerConfig, located: (name: string) => string): Brok
   return {
     ...broker,
     directory: located(broker.directory),
-    ...(broker.pidFile !== undefined && { pidFile: located(broker.pidFile) }),
+    ...(broker.kind === 'mosquitto' && broker.pidFile !== undefined && { pidFile: located(broker.pidFile) }),
   };
 }

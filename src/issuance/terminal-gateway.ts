@@ -9,6 +9,7 @@ import type { BusState, PublishOutcome } from '#ports/message-bus.ts';
 import { type AuthorityFiles, authorityFilesOf, type ServerCredentials } from './authority-files.ts';
 import { EmbeddedTerminalBroker } from './brokers/embedded-terminal-broker.ts';
 import { MosquittoTerminalBroker } from './brokers/mosquitto-terminal-broker.ts';
+import { RabbitTerminalBroker } from './brokers/rabbit-terminal-broker.ts';
 import type { TerminalBroker, TerminalBrokerParts } from './brokers/terminal-broker.ts';
 import { commandFeature } from './commands/command-feature.ts';
 import type { IssuanceConfig } from './config.ts';
@@ -114,6 +115,7 @@ export class TerminalGateway {
       config,
       credentials,
       shown: await this.#authorities.issuance(),
+      password: () => this.#authorities.brokerPassword(),
       own,
       admission: this.#admission,
       certificates: (id) => this.#certificatesOf(id),
@@ -266,9 +268,9 @@ export async function terminalCertificates(
 
 function terminalBroker(parts: TerminalBrokerParts): TerminalBroker {
   const { broker } = parts.config;
-  return broker.kind === 'mosquitto'
-    ? new MosquittoTerminalBroker(parts, broker)
-    : new EmbeddedTerminalBroker(parts);
+  if (broker.kind === 'mosquitto') return new MosquittoTerminalBroker(parts, broker);
+  if (broker.kind === 'rabbitmq') return new RabbitTerminalBroker(parts, broker);
+  return new EmbeddedTerminalBroker(parts);
 }
 
 /** Everything that is done for terminals, besides letting them in. */

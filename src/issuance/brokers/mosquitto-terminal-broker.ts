@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
+import { mosquittoAccess, mosquittoConfig } from '#adapters/broker/mosquitto-config.ts';
 import { MqttIntake } from '#adapters/mqtt/mqtt-intake.ts';
 import type { Intake } from '#ports/intake.ts';
-import { MosquittoFiles } from './mosquitto-files.ts';
+import { BrokerFolder } from './broker-folder.ts';
+import { BrokerLists } from './broker-lists.ts';
 import type { TerminalBroker, TerminalBrokerParts, TerminalsConfig } from './terminal-broker.ts';
 
 type MosquittoConfig = Extract<TerminalsConfig['broker'], { kind: 'mosquitto' }>;
@@ -10,16 +12,18 @@ type MosquittoConfig = Extract<TerminalsConfig['broker'], { kind: 'mosquitto' }>
 export class MosquittoTerminalBroker implements TerminalBroker {
   readonly #parts: TerminalBrokerParts;
   readonly #broker: MosquittoConfig;
-  #files: MosquittoFiles | undefined;
+  readonly #lists: BrokerLists;
+  readonly #folder: BrokerFolder;
 
   constructor(parts: TerminalBrokerParts, broker: MosquittoConfig) {
     this.#parts = parts;
     this.#broker = broker;
+    this.#lists = new BrokerLists(parts);
+    this.#folder = new BrokerFolder(broker);
   }
 
   async start(): Promise<Intake> {
     const { shown, own, clock, log, config } = this.#parts;
-    await this.#opened();
     return new MqttIntake({
       address: { host: own, port: config.brokerPort },
       credentials: async () => shown,
@@ -38,29 +42,38 @@ export class MosquittoTerminalBroker implements TerminalBroker {
   recheck(): void {}
 
   async look(organization: string, changed: boolean): Promise<void> {
-    const files = await this.#opened();
-    if (changed || files.isDue(organization)) await files.look(organization);
+    await this.#lists.look(organization, changed);
   }
 
   async tell(): Promise<void> {
-    const files = await this.#opened();
-    if (await files.writeLists()) await this.#reload();
+    const { certificates, privateKey, authorities } = this.#parts.credentials;
+    const lists = await this.#lists.lists();
+    const changed = await this.#folder.write({
+      'platform.pem': authorities,
+      'server.pem': certificates,
+      'server.key': privateKey,
+      'revoked.pem': lists.map(({ list }) => list).join(''),
+      access: mosquittoAccess(this.#lists.shut()),
+      'mosquitto.conf': this.#config(),
+    });
+    if (changed) await this.#reload();
   }
 
   async stop(): Promise<void> {}
 
-  async #opened(): Promise<MosquittoFiles> {
-    if (this.#files) return this.#files;
-    const { config, certificates, services, clock, credentials } = this.#parts;
-    const files = new MosquittoFiles({
-      config: { ...config, broker: this.#broker },
-      certificates,
-      services: await services(),
-      clock,
+  #config(): string {
+    const { listen, brokerPort } = this.#parts.config;
+    const { pidFile } = this.#broker;
+    return mosquittoConfig({
+      address: listen,
+      port: brokerPort,
+      certificates: this.#folder.at('server.pem'),
+      privateKey: this.#folder.at('server.key'),
+      authorities: this.#folder.at('platform.pem'),
+      revocationLists: this.#folder.at('revoked.pem'),
+      access: this.#folder.at('access'),
+      ...(pidFile !== undefined && { pidFile }),
     });
-    if (await files.writeConfig(credentials)) await this.#reload();
-    this.#files = files;
-    return files;
   }
 
   /** Where this process may: otherwise somebody watches the folder (docs/brokers.md). */

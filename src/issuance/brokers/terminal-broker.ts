@@ -36,13 +36,15 @@ export interface TerminalBrokerParts {
   /** what this server shows to terminals, and where; and what it shows to a broker that is not its own */
   readonly credentials: ServerCredentials;
   readonly shown: ServerCredentials;
+  /** what servers show to a broker where certificates are not enough */
+  readonly password: () => Promise<string>;
   /** a name or address by which this machine reaches what it listens at */
   readonly own: string;
   readonly admission: Admission;
   /** undefined where there is no such organization */
   readonly certificates: (organization: string) => Promise<TerminalCertificates | undefined>;
   /** what has certified this server */
-  readonly services: () => Promise<Pick<CertificateIssue, 'issueRevocationList'>>;
+  readonly services: () => Promise<Pick<CertificateIssue, 'issueRevocationList' | 'chain'>>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;

@@ -60,6 +60,12 @@ export class Manifests {
     return rows.map((row) => row.terminal_id);
   }
 
+  /** The version that a terminal is to have; undefined before its first. */
+  async version(terminal: string): Promise<number | undefined> {
+    const row = await this.#given().select('version').where('terminal_id', '=', terminal).executeTakeFirst();
+    return row?.version;
+  }
+
   /** Those of them that have something new to be told, and then those that were told nothing for minutes. */
   async due(nowMs: number): Promise<readonly string[]> {
     const rows = await this.#given()

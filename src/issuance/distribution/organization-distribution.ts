@@ -113,7 +113,8 @@ export class OrganizationDistribution {
       this.#words.delete(terminal);
       await this.#places.report(terminal, state.places);
       if (!signing || !state.policy) continue;
-      const { installed, reached } = state.policy;
+      const { installed, reached, fetching = 0 } = state.policy;
+      await this.#publisher.sendLater(terminal, Math.max(installed?.version ?? 0, fetching));
       const outcome = await this.#counters.follow(terminal, reached, signing.rootVersion);
       if (outcome !== 'known') this.#tellAhead(terminal, reached, outcome);
       // asked again, unless it has said something since

@@ -82,6 +82,16 @@ export class Publisher {
     }
   }
 
+  /**
+   * Sends a terminal that has `version` of its policy, or none (0), its manifest where that is a later one: not every broker
+   * keeps the last that was said to those who were away.
+   */
+  async sendLater(terminal: string, version: number): Promise<void> {
+    const signing = await this.#parts.signing();
+    const current = signing && (await this.#manifests.version(terminal));
+    if (signing && current !== undefined && current > version) await this.#sendSome([terminal], signing);
+  }
+
   async #sendRevoked(signing: RoleSigning): Promise<number | 'away'> {
     // before the first policy there is nothing to revoke: that has it all
     this.#revokedUpTo ??= await this.#revocations.oldest();

@@ -122,6 +122,11 @@ export class TerminalCertificates {
     return [plainBytes(certificate), ...this.#parts.authority.chain()];
   }
 
+  /** The certificate (DER) of the organization's authority. */
+  authority(): Uint8Array {
+    return this.#parts.authority.chain()[0] ?? new Uint8Array();
+  }
+
   /** What is revoked and would else still be good, by serial number. */
   async revoked(): Promise<readonly RevokedTerminalCertificate[]> {
     const rows = await this.#parts.ledger.db
