@@ -77,6 +77,11 @@ export class MqttLink {
   #failures = 0;
   /** how often in a row it was told that there are too many already */
   #refusals = 0;
+  /**
+   * The last connection ended between CONNECT and the answer to SUBSCRIBE, so that the next one asks for QoS 0. RabbitMQ
+   * (3.10) keeps what is told with QoS 1 in a queue at one node, and while that node is down nobody may have that queue.
+   */
+  #cutOff = false;
   /** numbers the tries, so that what an old one still says is not heard */
   #attempt = 0;
 
@@ -160,9 +165,13 @@ export class MqttLink {
     }, clientOptions(this.#options));
     const cancel = clock.after(connectWithinMs, () => failed(new Error('no answer in time')));
     client.on('error', failed);
+    const qos = this.#cutOff ? 0 : 1;
+    this.#cutOff = false;
     client.once('connect', () => {
-      client.subscribe(filter, { qos: 1 }, (error, granted) => {
-        if (error || granted?.[0]?.qos !== 1) return failed(error ?? new Error('subscription refused'));
+      this.#cutOff = qos === 1;
+      client.subscribe(filter, { qos }, (error, granted) => {
+        if (error || granted?.[0]?.qos !== qos) return failed(error ?? new Error('subscription refused'));
+        this.#cutOff = false;
         cancel();
         if (this.#client === client) this.#joined();
       });

@@ -20,7 +20,7 @@ export interface RabbitIntakeOptions {
   readonly clock: Pick<Clock, 'after'>;
   /** A batch was not committed: the broker gives it again, to this server or another. */
   readonly failed: (error: unknown) => void;
-  /** Where absent: a first try within 2 s, the later ones within 30 s. */
+  /** Where absent: a first try within half a second, the later ones within 15 s. */
   readonly retry?: { readonly firstMs: number; readonly mostMs: number };
 }
 
@@ -35,7 +35,8 @@ const giveBackAfterMs = 1_000;
 const connectWithinMs = 10_000;
 /** a connection that is silent for twice this is gone */
 const heartbeatS = 10;
-const usualRetry = { firstMs: 2_000, mostMs: 30_000 };
+/** there are few servers, and a terminal waits for each */
+const usualRetry = { firstMs: 500, mostMs: 15_000 };
 
 interface Waiting {
   readonly message: TakenMessage;

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { fromBase64, toBase64 } from '#core/bytes/base64.ts';
 import { fromHex } from '#core/bytes/bytes.ts';
+import { bucketOf } from '#core/sync/bucket.ts';
 import {
   type CertificateAnswer,
   enrolmentRequestSchema,
@@ -45,7 +46,7 @@ export function addTerminalRoutes(app: FastifyInstance, parts: TerminalRoutesPar
       return refuse(reply, 'refused');
     }
     request.log.info({ organization, terminal }, 'terminal enrolled');
-    return reply.send(answer(result, parts));
+    return reply.send(answer(result, inTurn(parts.brokers, terminal)));
   });
 
   app.post('/terminal/v1/renewal', { bodyLimit }, async (request, reply) => {
@@ -65,7 +66,7 @@ export function addTerminalRoutes(app: FastifyInstance, parts: TerminalRoutesPar
       if (result?.reason !== 'early') return refuse(reply, 'refused');
       return refuse(reply.header('retry-after', String(againAfterMs / 1_000)), 'early');
     }
-    return reply.send(answer(result, parts));
+    return reply.send(answer(result, inTurn(parts.brokers, terminal)));
   });
 }
 
@@ -83,9 +84,15 @@ function claimOf(sent: {
 
 function answer(
   { chain }: Extract<Certification, { kind: 'certified' }>,
-  { brokers }: TerminalRoutesParts,
+  brokers: CertificateAnswer['brokers'],
 ): CertificateAnswer {
   return { format: 1, certificates: chain.map(toBase64), brokers };
+}
+
+/** Each terminal begins at another broker, so that each has its share of them, and of those that another one lost. */
+function inTurn<T>(brokers: readonly T[], terminal: string): T[] {
+  const from = bucketOf(terminal, 16) % brokers.length;
+  return [...brokers.slice(from), ...brokers.slice(0, from)];
 }
 
 function refuse(reply: FastifyReply, name: keyof typeof refusals): FastifyReply {
