@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import type { FleetMember } from '#simulators/fleet/bulk-enrolment.ts';
 import { enrolFleet } from '#simulators/fleet/bulk-enrolment.ts';
 
 const main = fileURLToPath(new URL('../../src/issuance/main.ts', import.meta.url));
+const cli = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const actor = { id: 'bench', via: 'command-line' } as const;
 
 /** The server and its generator of load each have a core of their own, where the machine has two. */
@@ -24,15 +25,18 @@ export interface ServerFigures {
   readonly metrics: ReadonlyMap<string, number>;
 }
 
-/** The real issuance server with the embedded broker, in a folder and at ports of its own. */
+/** The real issuance server with the embedded broker, or with mosquitto beside it, in a folder and at ports of its own. */
 export class FleetServer {
   readonly #directory = mkdtempSync(join(tmpdir(), 'kazasu-fleet-'));
   readonly #most: number;
+  readonly #kind: 'embedded' | 'mosquitto';
+  #mosquitto: ChildProcess | undefined;
   #ports = { http: 0, terminals: 0, broker: 0, metrics: 0 };
   #child: ChildProcess | undefined;
 
-  constructor(parts: { readonly most: number }) {
+  constructor(parts: { readonly most: number; readonly broker?: 'embedded' | 'mosquitto' }) {
     this.#most = parts.most;
+    this.#kind = parts.broker ?? 'embedded';
   }
 
   /** Makes an organization with `count` terminals; `more` does what else is to be there before the server runs. */
@@ -52,7 +56,12 @@ export class FleetServer {
       `formatVersion: 1
 stateDirectory: ${join(this.#directory, 'state')}
 http: { port: ${http} }
-terminals: { listen: 127.0.0.1, port: ${terminals}, brokerPort: ${broker}, most: ${this.#most} }
+terminals:
+  listen: 127.0.0.1
+  port: ${terminals}
+  brokerPort: ${broker}
+  most: ${this.#most}
+  broker: { kind: ${this.#kind}${this.#kind === 'embedded' ? '' : `, directory: ${this.#folder()}`} }
 metrics: { port: ${metrics} }
 log: { level: warn }
 `,
@@ -68,8 +77,44 @@ log: { level: warn }
     }
   }
 
+  /** Kills the broker, with the server where it is in there, and starts it again at once. */
+  async restartBroker(): Promise<void> {
+    if (this.#kind === 'embedded') {
+      await this.end('SIGKILL');
+      return this.start();
+    }
+    await ended(this.#mosquitto, 'SIGKILL');
+    await this.#startMosquitto();
+  }
+
+  async #startMosquitto(): Promise<void> {
+    const config = join(this.#folder(), 'mosquitto.conf');
+    if (!existsSync(config)) {
+      const words = ['issuance', 'broker', 'config', '--config', this.#config()];
+      await once(
+        spawn(process.execPath, [cli, ...words], { stdio: ['ignore', 'ignore', 'inherit'] }),
+        'exit',
+      );
+    }
+    const own = join(this.#directory, 'mosquitto.conf');
+    // started by root it would become another user, who cannot read this folder
+    const user = process.getuid?.() === 0 ? 'user root\n' : '';
+    writeFileSync(own, `${readFileSync(config, 'utf8')}${user}`);
+    const child = spawn('mosquitto', ['-c', own], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#mosquitto = child;
+    let said = '';
+    await new Promise<void>((resolve, reject) => {
+      child.once('exit', () => reject(new Error(`mosquitto ended: ${said}`)));
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        said = (said + text).slice(-4_000);
+        if (/running/.test(said)) resolve();
+      });
+    });
+  }
+
   /** Resolves when it serves. */
   async start(): Promise<void> {
+    if (this.#kind === 'mosquitto' && !this.#mosquitto) await this.#startMosquitto();
     const words = [process.execPath, main, '--config', this.#config()];
     const [program = '', ...rest] = cores ? ['taskset', '-c', String(cores.server), ...words] : words;
     const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -89,14 +134,12 @@ log: { level: warn }
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (!child || child.exitCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    await ended;
+    await ended(child, signal);
   }
 
   async stop(): Promise<void> {
     await this.end('SIGTERM');
+    await ended(this.#mosquitto, 'SIGTERM');
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
@@ -130,9 +173,20 @@ log: { level: warn }
     };
   }
 
+  #folder(): string {
+    return join(this.#directory, 'mosquitto');
+  }
+
   #config(): string {
     return join(this.#directory, 'issuance.yaml');
   }
+}
+
+async function ended(child: ChildProcess | undefined, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  if (!child || child.exitCode !== null || child.signalCode !== null) return;
+  const over = once(child, 'exit');
+  child.kill(signal);
+  await over;
 }
 
 async function freePort(): Promise<number> {
