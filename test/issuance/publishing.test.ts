@@ -152,6 +152,20 @@ describe.each(databaseRigs)('what the server says to its terminals, on $name', (
     expect(await revocationsOf(taken())).toMatchObject([{ holders: ['a'] }]);
   });
 
+  it('sends a terminal its manifest where it has an older one, since not every broker keeps the last', async () => {
+    await put('a', card('A'));
+    await bring();
+    const [{ version } = { version: 0 }] = await manifestsOf(taken());
+    expect(version).toBeGreaterThan(0);
+    await distribution.publisher.sendLater('lobby', version);
+    await distribution.publisher.sendLater('elsewhere', 0);
+    expect(taken()).toEqual([]);
+    for (const older of [version - 1, 0]) {
+      await distribution.publisher.sendLater('lobby', older);
+      expect(await manifestsOf(taken())).toMatchObject([{ terminal: 'lobby', version }]);
+    }
+  });
+
   it('revokes a card that is taken off its holder, and none that somebody has still or again', async () => {
     await put('a', card('A'), card('A2', 'AA'), card('A3', '03'));
     await put('b', card('B'));
