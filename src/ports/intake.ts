@@ -11,7 +11,7 @@ export interface OutgoingMessage {
   readonly to: TerminalIdentity;
   readonly kind: DownKind;
   readonly payload: Uint8Array;
-  /** The broker keeps the last of its kind for a terminal that comes later, unless it is killed. */
+  /** A broker that can keeps the last of its kind for a terminal that comes later, unless it is killed; RabbitMQ keeps none. */
   readonly retain?: true;
 }
 
