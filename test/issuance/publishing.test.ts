@@ -260,7 +260,7 @@ describe.each(databaseRigs)('what the server says to its terminals, on $name', (
   it('counts on from what terminals have seen signed, after its database was put back', async () => {
     await put('a', card('A'));
     await bring();
-    const counters = new Counters({ ledger: city.ledger });
+    const counters = new Counters({ ledger: city.ledger, clock: city.clock });
     const own = await changeNumber();
     const reached = (version: number, change: number, rootVersion = 1) => ({
       version: { rootVersion, number: version },
@@ -285,6 +285,14 @@ describe.each(databaseRigs)('what the server says to its terminals, on $name', (
     expect(manifest?.version).toBeGreaterThan(57);
     expect(manifest?.changeNumber).toBeGreaterThan(own + 120);
     expect(await counters.follow('lobby', reached(57, own + 120), 1)).toBe('known');
+
+    // whoever makes up numbers again and again fills no record with them
+    const often = await changeNumber();
+    expect(await counters.follow('lobby', reached(57, often + 120), 1)).toBe('raised');
+    expect(await changeNumber()).toBe(often);
+    city.clock.advance(60_000);
+    expect(await counters.follow('lobby', reached(57, often + 120), 1)).toBe('raised');
+    expect(await changeNumber()).toBe(often + 121);
 
     const before = await changeNumber();
     await counters.leap(admin.actor);

@@ -22,7 +22,7 @@ describe.each(links)('the building, cards read %s', (_name, cardLink, kind) => {
   beforeAll(async () => {
     dataDirectory = await mkdtemp(join(tmpdir(), 'kazasu-data-'));
     await start();
-  });
+  }, 120_000);
   afterAll(async () => {
     await site.stop();
     await rm(dataDirectory, { recursive: true });

@@ -16,7 +16,7 @@ beforeAll(async () => {
   dataDirectory = await mkdtemp(join(tmpdir(), 'kazasu-data-'));
   site = await startSite({ dataDirectory, pagesDirectory, port: 0, cardLink: 'any' });
   browser = await launchBrowser();
-});
+}, 120_000);
 afterAll(async () => {
   await browser.close();
   await site.stop();

@@ -142,7 +142,7 @@ async function verified(manifest: BackupManifest, actor: Actor, issuance: Issuan
       await ledger.change(actor, ({ audit }) =>
         audit({ action: 'backup-restored', body: { madeAtMs: manifest.madeAtMs } }),
       );
-      await new Counters({ ledger }).leap(actor);
+      await new Counters({ ledger, clock: issuance.clock }).leap(actor);
     }
     return entries + platform.entries;
   } finally {

@@ -1,9 +1,11 @@
 import type { PolicyStatus } from '#core/sync/presence.ts';
+import type { Clock } from '#ports/clock.ts';
 import type { Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 
 /** Further ahead of this server no copy of its database is: such a number was made up, or signed with a stolen key. */
 const furthest = 1_000_000;
+const raisedEveryMs = 60_000;
 
 /**
  * Numbers of changes and of policies, by which terminals know what is later. A server whose database was put back, or
@@ -12,9 +14,13 @@ const furthest = 1_000_000;
  */
 export class Counters {
   readonly #ledger: Ledger<PermissionsTables>;
+  readonly #clock: Pick<Clock, 'utcMs'>;
+  /** milliseconds UTC */
+  readonly #raisedAtMs = new Map<string, number>();
 
-  constructor(parts: { readonly ledger: Ledger<PermissionsTables> }) {
+  constructor(parts: { readonly ledger: Ledger<PermissionsTables>; readonly clock: Pick<Clock, 'utcMs'> }) {
     this.#ledger = parts.ledger;
+    this.#clock = parts.clock;
   }
 
   /**
@@ -35,8 +41,18 @@ export class Counters {
     if (Math.max(changesBehind, policyBehind ?? 0) > furthest) return 'implausible';
     // a policy of a later version that has fewer changes would be older to the terminal
     const isReady = own.policy !== undefined && own.policy.changeNumber >= reached.changeNumber;
-    if (changesBehind > 0 || isReady) await this.#raise(terminal, reached);
+    if ((changesBehind > 0 || isReady) && this.#isTime(`${terminal} ${changesBehind > 0}`))
+      await this.#raise(terminal, reached);
     return 'raised';
+  }
+
+  /** A terminal that makes up numbers fills no record with them. */
+  #isTime(what: string): boolean {
+    const nowMs = this.#clock.utcMs();
+    const sinceMs = nowMs - (this.#raisedAtMs.get(what) ?? Number.NEGATIVE_INFINITY);
+    if (sinceMs >= 0 && sinceMs < raisedEveryMs) return false;
+    this.#raisedAtMs.set(what, nowMs);
+    return true;
   }
 
   /** Goes beyond everything that may have been signed since the copy from which this database was restored. */

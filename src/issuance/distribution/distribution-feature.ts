@@ -1,3 +1,4 @@
+import { isFault } from '#core/fault.ts';
 import { readTerminalState } from '#core/sync/presence.ts';
 import type { TakenMessage } from '#ports/intake.ts';
 import type { GatewayContext, TerminalFeature } from '../terminals/terminal-feature.ts';
@@ -29,7 +30,14 @@ export function distribution(context: GatewayContext): TerminalFeature {
   const hear = async (messages: readonly TakenMessage[]): Promise<void> => {
     for (const { from, payload } of messages) {
       const state = readTerminalState(payload);
-      if (state?.presence === 'here') (await of(from.organization))?.heard(from.terminal, state);
+      if (state?.presence !== 'here') continue;
+      try {
+        (await of(from.organization))?.heard(from.terminal, state);
+      } catch (error) {
+        // it says so again within a minute
+        if (!isFault(error)) throw error;
+        context.log.warn({ ...from, fault: error.code }, error.message);
+      }
     }
   };
   const each = async (action: (one: OrganizationDistribution) => unknown): Promise<void> => {

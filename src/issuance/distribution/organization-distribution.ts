@@ -1,3 +1,4 @@
+import { isFault } from '#core/fault.ts';
 import type { TerminalState } from '#core/sync/presence.ts';
 import { Repeated } from '../repeated.ts';
 import type { Lease } from '../storage/lease.ts';
@@ -14,6 +15,8 @@ export type PresentState = Extract<TerminalState, { presence: 'here' }>;
 
 /** how often it is looked what another process has changed, and what is to be said again */
 const lookEveryMs = 1_000;
+/** one terminal that says a lot keeps nobody else waiting */
+const answeredEveryMs = 900;
 
 export interface OrganizationDistributionParts {
   readonly organization: string;
@@ -35,6 +38,7 @@ export class OrganizationDistribution {
   readonly #answers: Repeated;
   /** the last word of each terminal that was not looked at yet */
   readonly #words = new Map<string, PresentState>();
+  readonly #answeredAtMs = new Map<string, number>();
   /** everything that had changed by then is sent; undefined before that, and where another process publishes */
   #publishedMs: number | undefined;
   /** why it does not publish, as it was told last */
@@ -47,7 +51,7 @@ export class OrganizationDistribution {
     this.trust = trust;
     this.shelf = new ChunkShelf({ db: ledger.db });
     this.#places = new Places({ ledger, clock });
-    this.#counters = new Counters({ ledger });
+    this.#counters = new Counters({ ledger, clock });
     this.#lease = context.leases(ledger.db, 'publisher');
     const signing = () => trust.signing('policy');
     this.#publisher = new Publisher({ organization, db: ledger.db, clock, publish, signing });
@@ -86,7 +90,10 @@ export class OrganizationDistribution {
 
   async stop(): Promise<void> {
     await Promise.all([this.#rounds.stop(), this.#answers.stop()]);
-    await this.#lease.release();
+    // where the database does not answer, it runs out by itself
+    await this.#lease.release().catch((error: unknown) => {
+      if (!isFault(error)) throw error;
+    });
   }
 
   async #round(): Promise<void> {
@@ -108,8 +115,12 @@ export class OrganizationDistribution {
   }
 
   async #answer(): Promise<void> {
+    const { context } = this.#parts;
     const signing = await this.trust.signing('policy');
     for (const [terminal, state] of [...this.#words]) {
+      const sinceMs = context.clock.utcMs() - (this.#answeredAtMs.get(terminal) ?? Number.NEGATIVE_INFINITY);
+      if (sinceMs >= 0 && sinceMs < answeredEveryMs) continue;
+      this.#answeredAtMs.set(terminal, context.clock.utcMs());
       this.#words.delete(terminal);
       await this.#places.report(terminal, state.places);
       if (!signing || !state.policy) continue;
