@@ -1,12 +1,11 @@
-import { access, link, open, rm } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
 import { toHex } from '#core/bytes/bytes.ts';
-import { Fault } from '#core/fault.ts';
 import { parseEntry } from '#core/journal/entry.ts';
 import { exportEnd, exportHeader, exportItem } from '#core/journal/export.ts';
 import type { JournalHead } from '#core/journal/record.ts';
 import { counted } from './counted.ts';
+import { writeEvidence } from './evidence-file.ts';
 import { createOutput } from './output.ts';
 
 const linesAtOnce = 500;
@@ -49,26 +48,9 @@ async function exportJournal(
 ): Promise<{ entries: number; head: JournalHead | undefined }> {
   const reader = new JournalReader({ file: database });
   await reader.start();
-  const unfinished = `${out}.unfinished`;
   try {
-    await access(out).then(
-      () => Promise.reject(refused(out, 'EEXIST')),
-      () => undefined,
-    );
-    const handle = await open(unfinished, 'w', 0o600);
-    try {
-      const written = await writeItems(reader, personal, (text) => handle.appendFile(text));
-      await handle.sync();
-      await link(unfinished, out);
-      return written;
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw code === undefined || error instanceof Fault ? error : refused(out, code, error);
+    return await writeEvidence(out, (write) => writeItems(reader, personal, write));
   } finally {
-    await rm(unfinished, { force: true });
     await reader.stop();
   }
 }
@@ -104,13 +86,4 @@ function headOf(last: { raw: Uint8Array; hash: Uint8Array }): JournalHead | unde
   if (!entry) return undefined;
   const { terminal, incarnation, sequence } = entry;
   return { terminal, incarnation, sequence, hash: toHex(last.hash) };
-}
-
-/** An export is evidence: one that is there is never written over. */
-function refused(out: string, code: string, cause?: unknown): Fault {
-  const why =
-    code === 'EEXIST'
-      ? 'exists already; name another file'
-      : `cannot be written${code === 'ENOENT' ? ': its folder does not exist' : ''} (${code})`;
-  return new Fault('argument-invalid', `${out} ${why}`, { cause });
 }

@@ -116,7 +116,8 @@ async function readPublicKey(file: string): Promise<string> {
   return text;
 }
 
-function reportText(report: VerifyReport, keyGiven: boolean): string {
+/** A report for people; `keyGiven`: signatures were checked with keys from outside the journal. */
+export function reportText(report: VerifyReport, keyGiven: boolean): string {
   const lines = [
     `${counted(report.entries, 'entry', 'entries')}, ${counted(report.checkpoints, 'checkpoint')}`,
   ];

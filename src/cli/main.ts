@@ -66,6 +66,7 @@ const commands: readonly (readonly [group: string, name: string, load: () => Pro
   ['issuance', 'command', async () => (await import('./issuance-command.ts')).registerIssuanceCommand],
   ['issuance', 'backup', async () => (await import('./issuance-backup.ts')).registerIssuanceBackup],
   ['issuance', 'restore', async () => (await import('./issuance-backup.ts')).registerIssuanceRestore],
+  ['issuance', 'journal', async () => (await import('./issuance-journal.ts')).registerIssuanceJournal],
   ['issuance', 'audit', async () => (await import('./issuance-audit.ts')).registerIssuanceAudit],
   ['door', 'lock', async () => (await import('./door-lock.ts')).registerDoorLock],
   ['door', 'unlock', async () => (await import('./door-commands.ts')).registerDoorUnlock],

@@ -42,6 +42,7 @@ const commands = [
   'issuance organization',
   'issuance administrator',
   'issuance audit',
+  'issuance journal',
   'issuance terminal',
   'issuance holder suspend',
   'issuance holder resume',

@@ -163,6 +163,23 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
     expect(await rawsOf(device)).toEqual([]);
   });
 
+  it('stores what comes at the very moment at which nothing was left', async () => {
+    const device = newDevice().append(60);
+    const sent: OutgoingMessage[] = [];
+    let first = 1;
+    const { consume } = ingestion(async (outgoing) => {
+      sent.push(outgoing);
+      return 'taken';
+    });
+    // each next message some turns of the microtask queue later than the one before
+    for (let turns = 0; first <= 60; first += 1, turns += 1) {
+      const taken = consume([message(device, first, first)]);
+      await taken;
+      for (let turn = 0; turn < turns % 12; turn += 1) await Promise.resolve();
+    }
+    expect(told(sent).at(-1)).toMatchObject({ position: device.position(60) });
+  });
+
   it('commits what unpacks to much in parts, and acknowledges each', async () => {
     const device = newDevice();
     // each batch is some KB packed and almost 4 MiB unpacked

@@ -1,5 +1,5 @@
-import { concat, toHex } from '#core/bytes/bytes.ts';
-import { digest } from '#core/crypto/digest.ts';
+import { concat } from '#core/bytes/bytes.ts';
+import { digest, sha256Text } from '#core/crypto/digest.ts';
 import { finite, objectOf, optional, ordinal, recordOf, shapeOf, text } from '#core/shape.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { type JournalPosition, type JournalRecord, type JsonValue, journalFormatVersion } from './record.ts';
@@ -25,6 +25,10 @@ export interface StoredEntry {
   readonly hash: Uint8Array;
   readonly personal: readonly PersonalValue[];
 }
+
+// each costs as much to make as an entry to read
+const encoder = new TextEncoder();
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 const hash = shapeOf((value) => typeof value === 'string' && /^[0-9A-F]{64}$/.test(value));
 
@@ -93,20 +97,20 @@ export function chainEntry(
   };
   if (record.tapId !== undefined) members.tapId = record.tapId;
   if (personal.length > 0) members.personal = hashes;
-  const raw = new TextEncoder().encode(canonicalJson(members));
+  const raw = encoder.encode(canonicalJson(members));
   return { raw, hash: digest('sha-256', raw), personal };
 }
 
 /** Salted hash of a personal value, upper-case hexadecimal: SHA-256(salt || canonical JSON of [field, value]). */
 export function personalHash({ field, salt, value }: PersonalValue): string {
-  return toHex(digest('sha-256', concat(salt, new TextEncoder().encode(canonicalJson([field, value])))));
+  return sha256Text(concat(salt, encoder.encode(`[${JSON.stringify(field)},${JSON.stringify(value)}]`)));
 }
 
 /** What the raw bytes of an entry say; undefined when they are no entry of a known format, or too many. */
 export function parseEntry(raw: Uint8Array): JournalEntry | undefined {
   if (raw.length > maximumEntryBytes) return undefined;
   try {
-    const parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw)) as JournalEntry;
+    const parsed = JSON.parse(utf8.decode(raw)) as JournalEntry;
     return entryShape(parsed).length === 0 && parsed.format <= journalFormatVersion ? parsed : undefined;
   } catch {
     return undefined;

@@ -95,7 +95,12 @@ export function decodeJournalBatch(payload: Uint8Array, from: TerminalIdentity):
   if (payload.length > maxPayloadBytes) return refused('oversize');
   const bytes = unpack(payload, maximumUnpackedBytes);
   if (!bytes) return refused('malformed');
-  const read = readDocument(bytes, { schema, format: batchFormat, maximumBytes: maximumUnpackedBytes });
+  const read = readDocument(bytes, {
+    schema,
+    format: batchFormat,
+    maximumBytes: maximumUnpackedBytes,
+    anyWriting: true,
+  });
   if (read.kind === 'refused') return read;
   const { organization, terminal, incarnation, first, oldestKept, after } = read.value;
   if (organization !== from.organization) return refused('other-organization');
@@ -108,9 +113,11 @@ export function decodeJournalBatch(payload: Uint8Array, from: TerminalIdentity):
   return accepted({ organization, terminal, incarnation, first, oldestKept, after, entries, checkpoints });
 }
 
+const encoder = new TextEncoder();
+
 function readEntry(written: z.output<typeof entry>): BatchEntry {
   const values = written.personal.map(({ field, salt, value }) => ({ field, salt: fromHex(salt), value }));
-  const raw = 'text' in written ? new TextEncoder().encode(written.text) : bytesOf(written.bytes);
+  const raw = 'text' in written ? encoder.encode(written.text) : bytesOf(written.bytes);
   return { raw, personal: values };
 }
 

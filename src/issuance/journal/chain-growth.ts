@@ -53,7 +53,7 @@ export function grow(
       // what comes too early comes again, unless the terminal has nothing that is earlier
       if (batch.oldestKept !== sequence) break;
       found.push({ kind: 'entries-missing', fromSequence: head.sequence + 1, toSequence: sequence - 1 });
-    } else if (entry.entry && entry.entry.previous !== head.hash) {
+    } else if (entry.previous !== undefined && entry.previous !== head.hash) {
       found.push({ kind: 'chain-broken', fromSequence: Math.max(1, sequence - 1), toSequence: sequence });
     }
     found.push(...entry.wrong);

@@ -1,11 +1,12 @@
-import { toHex } from '#core/bytes/bytes.ts';
 import { type DevicePublicKey, isSignedBy } from '#core/crypto/device-signature.ts';
-import { digest } from '#core/crypto/digest.ts';
+import { sha256Text } from '#core/crypto/digest.ts';
 import { parseCheckpoint, type StoredCheckpoint } from '#core/journal/checkpoint.ts';
-import { type JournalEntry, type PersonalValue, parseEntry, personalHash } from '#core/journal/entry.ts';
+import { type PersonalValue, parseEntry, personalHash } from '#core/journal/entry.ts';
 import { type Erasure, erasureOf, mostErasedRanges } from '#core/journal/erasure.ts';
 import type { BatchEntry, JournalBatch } from '#core/sync/journal-batch.ts';
 import type { JournalAlarmKind } from '../storage/journal-tables.ts';
+
+const longestName = 64;
 
 /** Something wrong with entries of one incarnation, both inclusive. */
 export interface Wrong {
@@ -14,15 +15,18 @@ export interface Wrong {
   readonly toSequence: number;
 }
 
-/** An entry as it came, and what is wrong with it by itself. */
+/** An entry as it came, what of it is looked for, and what is wrong with it by itself. */
 export interface CheckedEntry {
   readonly sequence: number;
   readonly raw: Uint8Array;
-  readonly hash: Uint8Array;
   /** upper-case hexadecimal */
   readonly hashText: string;
-  /** what the bytes say; undefined where they are no entry */
-  readonly entry: JournalEntry | undefined;
+  /** hash of the entry before, as the bytes name it; undefined where they are no entry. So are the others. */
+  readonly previous: string | undefined;
+  readonly atMs: number | undefined;
+  readonly kind: string | undefined;
+  readonly tapId: string | undefined;
+  readonly door: string | undefined;
   /** those whose hash is in the entry */
   readonly personal: readonly PersonalValue[];
   /** what it says was erased at the terminal */
@@ -72,11 +76,13 @@ function bearable(entries: readonly CheckedEntry[]): readonly CheckedEntry[] {
 }
 
 function checkEntry({ raw, personal }: BatchEntry, incarnation: string, sequence: number): CheckedEntry {
-  const hash = digest('sha-256', raw);
   const entry = parseEntry(raw);
   const hashes = entry?.personal ?? {};
-  const given = new Map(personal.map((value) => [value.field, value]));
-  const sound = [...given.values()].filter((value) => hashes[value.field] === personalHash(value));
+  const sound = personal.filter(
+    (value, index) =>
+      hashes[value.field] === personalHash(value) &&
+      personal.findIndex(({ field }) => field === value.field) === index,
+  );
   const kinds: JournalAlarmKind[] = [];
   if (!entry) kinds.push('entry-malformed');
   // the name of the terminal may have changed since; an incarnation is of one device alone
@@ -86,16 +92,27 @@ function checkEntry({ raw, personal }: BatchEntry, incarnation: string, sequence
   if (!erasure && entry?.kind === 'terminal' && entry.body.event === 'personal-erased') {
     kinds.push('entry-malformed');
   }
+  const door = entry?.body.door;
   return {
     sequence,
     raw,
-    hash,
-    hashText: toHex(hash),
-    entry,
+    hashText: sha256Text(raw),
+    previous: entry?.previous,
+    atMs: entry?.atMs,
+    kind: nameOf(entry?.kind),
+    tapId: nameOf(entry?.tapId),
+    door: nameOf(door),
     personal: sound,
     erasure,
     wrong: kinds.map((kind) => at(kind, sequence)),
   };
+}
+
+/** What can be looked for: a terminal that makes names up that no column holds has them in its bytes alone. */
+function nameOf(value: unknown): string | undefined {
+  const fits =
+    typeof value === 'string' && value.length <= longestName && value.isWellFormed() && !value.includes('\0');
+  return fits ? value : undefined;
 }
 
 function checkCheckpoint(

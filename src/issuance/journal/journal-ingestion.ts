@@ -72,7 +72,7 @@ export class JournalIngestion {
 
   #storeAll(organization: string): void {
     if (this.#storing.has(organization)) return;
-    const storing = this.#storeWaiting(organization).finally(() => this.#storing.delete(organization));
+    const storing = Promise.resolve().then(() => this.#storeWaiting(organization));
     this.#storing.set(organization, storing);
   }
 
@@ -80,7 +80,11 @@ export class JournalIngestion {
     const { store, committed, failed, patience } = this.#parts;
     for (;;) {
       const taken = this.#queue.take(organization, handedOver);
-      if (taken.length === 0) return;
+      if (taken.length === 0) {
+        // in the same breath: whatever comes from now on begins anew
+        this.#storing.delete(organization);
+        return;
+      }
       const batches = taken.map(({ message }) => ({
         terminal: message.from.terminal,
         payload: message.payload,

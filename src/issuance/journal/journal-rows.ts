@@ -1,7 +1,8 @@
 import type { Transaction } from 'kysely';
-import { toHex } from '#core/bytes/bytes.ts';
+import { fromHex, toHex } from '#core/bytes/bytes.ts';
 import { merged, type SequenceRange } from '#core/journal/erasure.ts';
 import type { JournalTables } from '../storage/journal-tables.ts';
+import { RowInsertion } from '../storage/row-insertion.ts';
 import type { ChainGrowth } from './chain-growth.ts';
 import type { RegisteredChain } from './chain-register.ts';
 import type { CheckedBatch, CheckedEntry } from './checked-batch.ts';
@@ -10,7 +11,6 @@ import type { CheckedBatch, CheckedEntry } from './checked-batch.ts';
 const mostRows = 500;
 const mostRanges = 100;
 const latestMs = 8_640_000_000_000_000;
-const longestName = 64;
 
 /** A personal value as its column holds it: a JSON string, which holds every text. */
 export function valueText(value: string): string {
@@ -46,28 +46,20 @@ export async function writeEntries(
   { chain }: RegisteredChain,
   { added, checkpoints, atMs }: Pick<ChainGrowth, 'added' | 'checkpoints'> & { readonly atMs: number },
 ): Promise<void> {
-  for (const some of pagesOf(added)) {
-    await db
-      .insertInto('entries')
-      .values(some.map((entry) => entryRow(chain, entry, atMs)))
-      .execute();
-  }
-  const personal = added.flatMap(({ sequence, personal: values }) =>
-    values.map(({ field, salt, value }) => ({ chain, sequence, field, salt, value: valueText(value) })),
+  await entryInsertion.insert(
+    db,
+    added.map((entry) => entryRow(chain, entry, atMs)),
   );
-  for (const some of pagesOf(personal))
-    await db
-      .insertInto('personal')
-      .values([...some])
-      .execute();
-  const signed = checkpoints.map(({ sequence, raw, signature }) => ({ chain, sequence, raw, signature }));
-  for (const some of pagesOf(signed)) {
-    await db
-      .insertInto('checkpoints')
-      .values([...some])
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-  }
+  await personalInsertion.insert(
+    db,
+    added.flatMap(({ sequence, personal }) =>
+      personal.map(({ field, salt, value }) => [chain, sequence, field, salt, valueText(value)]),
+    ),
+  );
+  await checkpointInsertion.insert(
+    db,
+    checkpoints.map(({ sequence, raw, signature }) => [chain, sequence, raw, signature]),
+  );
 }
 
 /** Keeps what contradicts the entries stored; resolves to the entries, in order, for which there was no other before. */
@@ -145,29 +137,43 @@ export async function erasePersonal(
   return values;
 }
 
-function entryRow(
-  chain: number,
-  { sequence, raw, hash, entry }: CheckedEntry,
-  received_at_ms: number,
-): JournalTables['entries'] {
-  return {
-    chain,
-    sequence,
-    raw,
-    hash,
-    kind: nameOf(entry?.kind) ?? '',
-    at_ms: Math.trunc(Math.max(-latestMs, Math.min(latestMs, entry?.atMs ?? received_at_ms))),
-    tap_id: nameOf(entry?.tapId),
-    door: nameOf(entry?.body.door),
-    received_at_ms,
-  };
-}
+const entryInsertion = new RowInsertion({
+  table: 'entries',
+  columns: {
+    chain: 'bigint',
+    sequence: 'bigint',
+    raw: 'bytea',
+    hash: 'bytea',
+    kind: 'text',
+    at_ms: 'bigint',
+    tap_id: 'text',
+    door: 'text',
+    received_at_ms: 'bigint',
+  },
+});
+const personalInsertion = new RowInsertion({
+  table: 'personal',
+  columns: { chain: 'bigint', sequence: 'bigint', field: 'text', salt: 'bytea', value: 'text' },
+});
+const checkpointInsertion = new RowInsertion({
+  table: 'checkpoints',
+  columns: { chain: 'bigint', sequence: 'bigint', raw: 'bytea', signature: 'bytea' },
+  unlessThere: true,
+});
 
-/** What can be looked for: a terminal that makes names up that no column holds has them in its bytes alone. */
-function nameOf(value: unknown): string | null {
-  const fits =
-    typeof value === 'string' && value.length <= longestName && value.isWellFormed() && !value.includes('\0');
-  return fits ? value : null;
+/** In the order of the columns. */
+function entryRow(chain: number, entry: CheckedEntry, receivedAtMs: number) {
+  return [
+    chain,
+    entry.sequence,
+    entry.raw,
+    fromHex(entry.hashText),
+    entry.kind ?? '',
+    Math.trunc(Math.max(-latestMs, Math.min(latestMs, entry.atMs ?? receivedAtMs))),
+    entry.tapId ?? null,
+    entry.door ?? null,
+    receivedAtMs,
+  ];
 }
 
 function* pagesOf<T>(items: readonly T[], size = mostRows): Iterable<readonly T[]> {

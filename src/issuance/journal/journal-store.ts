@@ -178,10 +178,8 @@ interface Taken {
 
 function tapsIn({ batch }: CheckedBatch, added: readonly CheckedEntry[]): readonly StoredTap[] {
   const { terminal, incarnation } = batch;
-  return added.flatMap(({ sequence, entry }) =>
-    entry?.tapId === undefined
-      ? []
-      : [{ terminal, incarnation, sequence, kind: entry.kind, tapId: entry.tapId }],
+  return added.flatMap(({ sequence, kind = '', tapId }) =>
+    tapId === undefined ? [] : [{ terminal, incarnation, sequence, kind, tapId }],
   );
 }
 
