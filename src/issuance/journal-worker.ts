@@ -8,6 +8,7 @@ import { BatchStoring, type OrganizationJournal } from './journal/batch-storing.
 import { deviceKeysOf } from './journal/device-keys.ts';
 import { JournalStore } from './journal/journal-store.ts';
 import { LettingGo } from './journal/letting-go.ts';
+import { JournalChecker } from './journal-checker.ts';
 import type { JournalResult, JournalTask, JournalWorkerData } from './journal-work.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { Databases } from './storage/databases.ts';
@@ -24,7 +25,9 @@ const clock = new SystemClock();
 const entropy = new SystemEntropy();
 const databases = new Databases({ source: await databaseSource(config) });
 const organizations = new Organizations({ databases, clock, entropy });
-const storing = new BatchStoring({ journalOf, clock });
+const checker = new JournalChecker();
+checker.start();
+const storing = new BatchStoring({ journalOf, clock, check: checker.check });
 let stopping = false;
 const underWay = new Set<Promise<void>>();
 
@@ -93,7 +96,10 @@ port.on('message', (task: JournalTask) => {
     stopping = true;
     clearInterval(timer);
     port.close();
-    void Promise.allSettled([...underWay, lettingGo]).then(() => databases.stop());
+    void Promise.allSettled([...underWay, lettingGo]).then(async () => {
+      await checker.stop();
+      await databases.stop();
+    });
     return;
   }
   const working = work(task);

@@ -63,7 +63,8 @@ async function measure(name: string, { config, raw }: Started): Promise<void> {
     ...{ config, traced: false, letGo: () => undefined },
     onFault: (_, fault) => done.reject(fault),
   });
-  work.start();
+  // the threads are there, and the databases open
+  await work.store('city', [], () => undefined);
   const ingestion = new JournalIngestion({
     store: (...given) => work.store(...given),
     publish: async ({ to, payload }) => {

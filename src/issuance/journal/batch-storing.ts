@@ -1,13 +1,15 @@
-import { setImmediate } from 'node:timers/promises';
+import { lengthUnpacked } from '#core/compression/packing.ts';
 import type { DevicePublicKey } from '#core/crypto/device-signature.ts';
 import type { DocumentRefusal } from '#core/sync/document.ts';
-import { decodeJournalBatch, type JournalBatch } from '#core/sync/journal-batch.ts';
 import type { Clock } from '#ports/clock.ts';
-import { type CheckedBatch, checkBatch } from './checked-batch.ts';
+import { type CheckResult, type CheckSent, checkHere } from './batch-checking.ts';
+import type { CheckedBatch } from './checked-batch.ts';
 import type { JournalStore, StoredBatches } from './journal-store.ts';
 
 /** of entries, in bytes, that one commit stores: what is unpacked at a time, but for the last batch */
 const commitBytes = 8 * 1_048_576;
+/** of what is checked ahead of its commit, as the batches say themselves */
+const aheadBytes = 16 * 1_048_576;
 
 /** What the journals of one organization need. */
 export interface OrganizationJournal {
@@ -33,14 +35,17 @@ export interface Committed extends StoredBatches {
 export class BatchStoring {
   readonly #journalOf: (organization: string) => Promise<OrganizationJournal | undefined>;
   readonly #clock: Pick<Clock, 'monotonicUs'>;
+  readonly #check: CheckSent;
 
-  /** `journalOf` resolves to undefined for an organization that is not here. */
+  /** `journalOf` resolves to undefined for an organization that is not here; `check` may be done elsewhere. */
   constructor(parts: {
     readonly journalOf: (organization: string) => Promise<OrganizationJournal | undefined>;
     readonly clock: Pick<Clock, 'monotonicUs'>;
+    readonly check?: CheckSent;
   }) {
     this.#journalOf = parts.journalOf;
     this.#clock = parts.clock;
+    this.#check = parts.check ?? checkHere;
   }
 
   /**
@@ -50,18 +55,14 @@ export class BatchStoring {
   async *store(organization: string, sent: readonly SentBatch[]): AsyncGenerator<Committed> {
     const journal = await this.#journalOf(organization);
     if (!journal) return;
-    const keys = new Map<string, ReadonlyMap<string, DevicePublicKey>>();
     let group = new Group();
     let committing: Promise<Committed> | undefined;
-    for (const { terminal, payload } of sent) {
-      const read = decodeJournalBatch(payload, { organization, terminal });
-      if (read.kind === 'refused') {
-        group.refusals.push({ terminal, reason: read.reason });
+    for await (const { terminal, result } of this.#checked(organization, sent, journal)) {
+      if (result.kind === 'refused') {
+        group.refusals.push({ terminal, reason: result.reason });
         continue;
       }
-      const own = keys.get(terminal) ?? (await journal.deviceKeys(terminal));
-      keys.set(terminal, own);
-      group.take(checkBatch(read.value, own), read.value);
+      group.take(result.checked);
       if (group.bytes >= commitBytes) {
         // a database in another process works on one group while the next is checked
         if (committing) yield await committing;
@@ -70,10 +71,36 @@ export class BatchStoring {
         committing.catch(() => undefined);
         group = new Group();
       }
-      await setImmediate();
     }
     if (committing) yield await committing;
     if (group.checked.length > 0 || group.refusals.length > 0) yield await this.#commit(journal.store, group);
+  }
+
+  /** Batches in their order, of which some are checked ahead: elsewhere, while those before are stored here. */
+  async *#checked(
+    organization: string,
+    sent: readonly SentBatch[],
+    { deviceKeys }: OrganizationJournal,
+  ): AsyncGenerator<{ readonly terminal: string; readonly result: CheckResult }> {
+    const keys = new Map<string, ReadonlyMap<string, DevicePublicKey>>();
+    const ahead: { terminal: string; bytes: number; result: Promise<CheckResult> }[] = [];
+    let bytesAhead = 0;
+    let next = 0;
+    for (;;) {
+      for (let one = sent[next]; one && bytesAhead < aheadBytes; one = sent[next]) {
+        next += 1;
+        const { terminal, payload } = one;
+        const own = keys.get(terminal) ?? (await deviceKeys(terminal));
+        keys.set(terminal, own);
+        const bytes = lengthUnpacked(payload);
+        bytesAhead += bytes;
+        ahead.push({ terminal, bytes, result: this.#check({ organization, terminal }, payload, own) });
+      }
+      const first = ahead.shift();
+      if (!first) return;
+      yield { terminal: first.terminal, result: await first.result };
+      bytesAhead -= first.bytes;
+    }
   }
 
   async #commit(store: JournalStore, { checked, refusals }: Group): Promise<Committed> {
@@ -88,8 +115,8 @@ class Group {
   readonly refusals: { terminal: string; reason: DocumentRefusal }[] = [];
   bytes = 0;
 
-  take(checked: CheckedBatch, { entries }: JournalBatch): void {
+  take(checked: CheckedBatch): void {
     this.checked.push(checked);
-    for (const { raw } of entries) this.bytes += raw.length;
+    for (const { raw } of checked.entries) this.bytes += raw.length;
   }
 }

@@ -1,5 +1,5 @@
 import type { Transaction } from 'kysely';
-import { fromHex, toHex } from '#core/bytes/bytes.ts';
+import { toHex } from '#core/bytes/bytes.ts';
 import { merged, type SequenceRange } from '#core/journal/erasure.ts';
 import type { JournalTables } from '../storage/journal-tables.ts';
 import { RowInsertion } from '../storage/row-insertion.ts';
@@ -167,7 +167,7 @@ function entryRow(chain: number, entry: CheckedEntry, receivedAtMs: number) {
     chain,
     entry.sequence,
     entry.raw,
-    fromHex(entry.hashText),
+    Buffer.from(entry.hashText, 'hex'),
     entry.kind ?? '',
     Math.trunc(Math.max(-latestMs, Math.min(latestMs, entry.atMs ?? receivedAtMs))),
     entry.tapId ?? null,

@@ -4,8 +4,8 @@ type Value = string | number | Uint8Array | null;
 /** a type of a column, of which an array can be made on PostgreSQL */
 type ColumnType = 'text' | 'bigint' | 'bytea';
 
-/** of one statement on SQLite, whose text is then always the same */
-const rowsOfStatement = 40;
+/** of one statement on SQLite, of which there are then as many texts */
+const rowsOfStatements = [100, 10, 1];
 /** of one statement on PostgreSQL */
 const mostRows = 5_000;
 
@@ -38,10 +38,9 @@ export class RowInsertion {
       return;
     }
     let at = 0;
-    for (; at + rowsOfStatement <= rows.length; at += rowsOfStatement) {
-      await this.#values(db, rows.slice(at, at + rowsOfStatement));
+    for (const count of rowsOfStatements) {
+      for (; at + count <= rows.length; at += count) await this.#values(db, rows.slice(at, at + count));
     }
-    for (; at < rows.length; at += 1) await this.#values(db, rows.slice(at, at + 1));
   }
 
   async #values<T>(db: Kysely<T>, rows: readonly (readonly Value[])[]): Promise<void> {
