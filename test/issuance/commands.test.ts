@@ -320,6 +320,40 @@ describe.each(databaseRigs)('commands of the server on $name', ({ start }) => {
     expect((await standing(ended))?.length).toBe(2);
   });
 
+  it('an end that comes too late is signed anew with what was declared since, in order', async () => {
+    const end = await give({ kind: 'end-lockdown' }, { terminals: ['lobby'] });
+    await city.clock.advanceAsync(3_600_000);
+    const declared = await give({ kind: 'lockdown', zones: ['lab'] }, { terminals: ['lobby'] });
+    const other = await give({ kind: 'evacuation' }, { terminals: ['lobby'] });
+    await dispatch.heard('lobby');
+    await dispatch.round();
+    for (const command of commandsSent())
+      await answer(command, command.action.kind === 'end-lockdown' ? 'expired' : 'done');
+    expect(await standing(other)).toEqual([['lobby', 'answered', 'done']]);
+    await dispatch.round();
+    const again = commandsSent();
+    expect(again.map(({ action }) => action.kind)).toEqual(['end-lockdown', 'lockdown']);
+    expect(again[1]?.issuedAtMs, 'brought first, it stands').toBeGreaterThan(
+      again[0]?.issuedAtMs ?? Infinity,
+    );
+    for (const command of again) await answer(command, 'done');
+    expect([await standing(end), await standing(declared)]).toEqual([
+      [['lobby', 'answered', 'done']],
+      [['lobby', 'answered', 'done']],
+    ]);
+  });
+
+  it('zones that are declared or ended later take the place of what waits for no others', async () => {
+    const gone = await give({ kind: 'end-lockdown', zones: ['lab'] }, { terminals: ['lobby', 'gate'] });
+    const wider = await give({ kind: 'end-lockdown', zones: ['lab', 'hall'] }, { terminals: ['lobby'] });
+    await give({ kind: 'lockdown', zones: ['lab', 'roof'] }, { terminals: ['lobby'] });
+    expect(await standing(gone)).toEqual([
+      ['gate', 'waiting', undefined],
+      ['lobby', 'superseded', undefined],
+    ]);
+    expect(await standing(wider)).toEqual([['lobby', 'waiting', undefined]]);
+  });
+
   it('a terminal that is enrolled later is told of what holds everywhere, once', async () => {
     await give(lockdown, { all: true });
     await give({ kind: 'end-lockdown' }, { all: true });

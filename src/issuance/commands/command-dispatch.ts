@@ -5,10 +5,10 @@ import { readCommandResult } from '#core/sync/command-message.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { Intake } from '#ports/intake.ts';
-import type { Actor, Ledger } from '../storage/ledger.ts';
+import type { Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
-import { isWhole, newCommand, orderOf } from './command-orders.ts';
-import { type CommandKeys, signCommand } from './command-signing.ts';
+import type { CommandKeys } from './command-signing.ts';
+import { ConditionRenewal } from './condition-renewal.ts';
 
 export interface CommandDispatchParts {
   readonly organization: string;
@@ -28,7 +28,6 @@ type Waiting = Pick<
 
 type Result = { readonly terminal: string; readonly result: CommandResult };
 
-const server: Actor = { id: 'server', via: 'server' };
 /** how soon a command without a result is sent again, in milliseconds; twice as late each time, up to the last */
 const firstAgainMs = 2_000;
 const lastAgainMs = 60_000;
@@ -46,12 +45,12 @@ export class CommandDispatch {
   readonly #parts: CommandDispatchParts;
   /** by the id: when it is sent next, and how long after that again */
   readonly #due = new Map<string, { atMs: number; everyMs: number }>();
-  /** by terminal: the last condition declared everywhere that it was told of */
-  readonly #told = new Map<string, string>();
+  readonly #renewal: ConditionRenewal;
   #cleanedAtMs = 0;
 
   constructor(parts: CommandDispatchParts) {
     this.#parts = parts;
+    this.#renewal = new ConditionRenewal(parts);
   }
 
   /** The broker may have forgotten what it was given. */
@@ -64,10 +63,10 @@ export class CommandDispatch {
     const waiting = await this.#waiting(terminal);
     const nowMs = this.#parts.clock.utcMs();
     for (const one of waiting) {
-      if (one.condition !== '' && nowMs >= one.expires_at_ms + rememberedMs) await this.#renew(one);
+      if (one.condition !== '' && nowMs >= one.expires_at_ms + rememberedMs) await this.#renewal.renew(one);
       else this.#due.delete(one.command_id);
     }
-    await this.#tellConditions(terminal);
+    await this.#renewal.tellConditions(terminal);
   }
 
   /** Sends what is due. To be called again and again, one after another. Rejects with database faults. */
@@ -114,7 +113,7 @@ export class CommandDispatch {
     if (row.condition !== '' && row.state === 'waiting' && againFor.includes(outcome)) {
       // a clock that is not known to be right stays so for a while
       if (outcome === 'time-unknown' && nowMs < row.issued_at_ms + renewEveryMs) return;
-      await this.#renew(row);
+      await this.#renewal.renew(row);
       return;
     }
     await ledger.db
@@ -174,77 +173,6 @@ export class CommandDispatch {
       .where('terminal_id', '=', terminal_id)
       .where('state', '=', 'waiting')
       .execute();
-  }
-
-  /** Signs a condition anew for a terminal that did not take it in time. */
-  async #renew({ order_id, terminal_id, command_id }: Waiting): Promise<void> {
-    const { organization, ledger, clock, entropy, keys: find } = this.#parts;
-    const keys = await find();
-    if (!keys) return;
-    const order = await ledger.db
-      .selectFrom('command_orders')
-      .selectAll()
-      .where('order_id', '=', order_id)
-      .executeTakeFirst();
-    if (!order) return;
-    const at = { nowMs: clock.utcMs(), keys, entropy };
-    const signed = await signCommand(orderOf(order), { organization, terminal: terminal_id }, at);
-    await ledger.change(server, async ({ db, audit, abandon }) => {
-      const renewed = await db
-        .updateTable('commands')
-        .set(signed)
-        .where('order_id', '=', order_id)
-        .where('terminal_id', '=', terminal_id)
-        .where('command_id', '=', command_id)
-        .where('state', '=', 'waiting')
-        .executeTakeFirst();
-      if (renewed.numUpdatedRows === 0n) return abandon(undefined);
-      await audit({ action: 'command-renewed', body: { order: order_id, terminal: terminal_id } });
-    });
-    this.#due.delete(command_id);
-  }
-
-  /** A terminal that was enrolled after a condition was declared everywhere is told of it, too. */
-  async #tellConditions(terminal: string): Promise<void> {
-    const { db } = this.#parts.ledger;
-    const everywhere = db
-      .selectFrom('command_orders')
-      .where('condition', '<>', '')
-      .where('everywhere', '=', 1);
-    const { last } = await everywhere
-      .select((of) => of.fn.max('order_id').as('last'))
-      .executeTakeFirstOrThrow();
-    if (last === null || this.#told.get(terminal) === last) return;
-    const orders = await everywhere.selectAll().orderBy('order_id').execute();
-    for (const same of Map.groupBy(orders, ({ condition }) => condition).values()) {
-      const from = same.findLastIndex((order) => isWhole(orderOf(order).action));
-      for (const order of same.slice(Math.max(from, 0))) await this.#tellOf(order, terminal);
-    }
-    this.#told.set(terminal, last);
-  }
-
-  async #tellOf(order: PermissionsTables['command_orders'], terminal: string): Promise<void> {
-    const { organization, ledger, clock, entropy, keys: find } = this.#parts;
-    const { order_id } = order;
-    const known = await ledger.db
-      .selectFrom('commands')
-      .select('state')
-      .where('order_id', '=', order_id)
-      .where('terminal_id', '=', terminal)
-      .executeTakeFirst();
-    const keys = known ? undefined : await find();
-    if (!keys) return;
-    const at = { nowMs: clock.utcMs(), keys, entropy };
-    const signed = await signCommand(orderOf(order), { organization, terminal }, at);
-    await ledger.change(server, async ({ db, audit, abandon }) => {
-      const made = await db
-        .insertInto('commands')
-        .values(newCommand(order_id, terminal, signed))
-        .onConflict((at) => at.columns(['order_id', 'terminal_id']).doNothing())
-        .executeTakeFirst();
-      if (made.numInsertedOrUpdatedRows === 0n) return abandon(undefined);
-      await audit({ action: 'command-renewed', body: { order: order_id, terminal } });
-    });
   }
 
   /** Forgets what is long over, and waits no more for terminals that were shut out. */

@@ -1,3 +1,4 @@
+import type { Kysely } from 'kysely';
 import { Fault } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import {
@@ -16,6 +17,7 @@ import type { Actor, KeyReused, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { type CommandContent, type CommandKeys, type SignedCommand, signCommand } from './command-signing.ts';
 import { type CommandTargets, type TargetRefusal, terminalsMeant } from './command-targets.ts';
+import { takesPlaceOf } from './conditions.ts';
 
 export interface CommandRequest {
   readonly action: CommandAction;
@@ -155,22 +157,18 @@ export class CommandOrders {
     const { action } = orderOf(row);
     return ledger.change<OrderOutcome | KeyReused>(actor, async ({ db, changeNumber, audit }) => {
       const order = { ...row, order_id: String(changeNumber).padStart(15, '0') };
+      const replaced = await this.#replaced(db, row);
       await db.insertInto('command_orders').values(order).execute();
       for (let at = 0; at < signed.length; at += rowsAtOnce) {
         const some = signed.slice(at, at + rowsAtOnce);
-        if (isWhole(action)) {
+        const terminals = some.map(({ terminal }) => terminal);
+        for (const order_id of replaced) {
           await db
             .updateTable('commands')
             .set({ state: 'superseded' })
+            .where('order_id', '=', order_id)
             .where('state', '=', 'waiting')
-            .where(
-              'terminal_id',
-              'in',
-              some.map(({ terminal }) => terminal),
-            )
-            .where('order_id', 'in', (of) =>
-              of.selectFrom('command_orders').select('order_id').where('condition', '=', order.condition),
-            )
+            .where('terminal_id', 'in', terminals)
             .execute();
         }
         const rows = some.map(({ terminal, signed }) => newCommand(order.order_id, terminal, signed));
@@ -191,6 +189,26 @@ export class CommandOrders {
       });
       return { kind: 'given', id: order.order_id };
     });
+  }
+
+  /** What some terminal still waits for, and nothing of which counts from this order on. */
+  async #replaced(
+    db: Kysely<PermissionsTables>,
+    order: Omit<OrderRow, 'order_id'>,
+  ): Promise<readonly string[]> {
+    if (order.condition === '') return [];
+    const { action } = orderOf(order);
+    const waiting = await db
+      .selectFrom('command_orders')
+      .selectAll()
+      .where('condition', '=', order.condition)
+      .where('order_id', 'in', (of) =>
+        of.selectFrom('commands').select('order_id').where('state', '=', 'waiting'),
+      )
+      .execute();
+    return waiting
+      .filter((earlier) => takesPlaceOf(action, orderOf(earlier).action))
+      .map(({ order_id }) => order_id);
   }
 
   /** Orders before `before`, the last one first, without results; of terminals not `reached` nothing is said. */
@@ -256,11 +274,6 @@ export function newCommand(order_id: string, terminal_id: string, signed: Signed
 /** What an order says of its commands. */
 export function orderOf({ action, issued_by, reason, valid_ms }: Omit<OrderRow, 'order_id'>): CommandContent {
   return { action: JSON.parse(action) as CommandAction, issuedBy: issued_by, reason, validMs: valid_ms };
-}
-
-/** Whether nothing that was declared or ended of the same before counts any more. */
-export function isWhole(action: CommandAction): boolean {
-  return isSiteAction(action) && (action.kind === 'threat-level' || action.zones === undefined);
 }
 
 function mayBeOfSeveral(action: CommandAction): boolean {
