@@ -300,6 +300,24 @@ describe.each(databaseRigs)('commands of the server on $name', ({ start }) => {
     expect(await standing(id)).toEqual([['lobby', 'answered', 'done']]);
   });
 
+  it('a condition that a terminal calls late by its clock alone is signed anew now and then', async () => {
+    await give(lockdown, { terminals: ['lobby'] });
+    let renewals = 0;
+    let last: string | undefined;
+    for (let seconds = 0; seconds < 1_200; seconds += 10) {
+      await dispatch.round();
+      for (const command of commandsSent()) {
+        if (command.id !== last) renewals += 1;
+        last = command.id;
+        expect(command.expiresAtMs - command.issuedAtMs).toBe(15 * minute);
+        await answer(command, 'expired');
+      }
+      await city.clock.advanceAsync(10_000);
+    }
+    expect(renewals).toBeGreaterThan(2);
+    expect(renewals).toBeLessThanOrEqual(4);
+  });
+
   it('a condition of the whole site takes the place of what waits of it, zones follow one another', async () => {
     const declared = await give(lockdown, { all: true });
     const zone = await give({ kind: 'lockdown', zones: ['lab'] }, { terminals: ['lobby'] });

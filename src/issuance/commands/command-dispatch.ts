@@ -36,7 +36,7 @@ const rememberedMs = 86_400_000;
 /** what was asked and answered is kept this long; the audit journal and those of the terminals have it longer */
 const keptMs = 90 * 86_400_000;
 const cleanEveryMs = 3_600_000;
-/** a condition that a terminal could not take for its clock, or not in time, is signed anew */
+/** a condition that a terminal could not take for its clock, or not in time, is signed anew; for clocks not so soon */
 const againFor: readonly (CommandOutcome | undefined)[] = ['expired', 'time-unknown'];
 const renewEveryMs = 300_000;
 
@@ -46,6 +46,8 @@ export class CommandDispatch {
   /** by the id: when it is sent next, and how long after that again */
   readonly #due = new Map<string, { atMs: number; everyMs: number }>();
   readonly #renewal: ConditionRenewal;
+  /** terminals of which that was said */
+  readonly #clocksDiffer = new Set<string>();
   #cleanedAtMs = 0;
 
   constructor(parts: CommandDispatchParts) {
@@ -111,8 +113,10 @@ export class CommandDispatch {
     // it came of the command when it came first; without that nobody knows
     const outcome = result.outcome === 'replayed' ? (result.first ?? 'replayed') : result.outcome;
     if (row.condition !== '' && row.state === 'waiting' && againFor.includes(outcome)) {
-      // a clock that is not known to be right stays so for a while
-      if (outcome === 'time-unknown' && nowMs < row.issued_at_ms + renewEveryMs) return;
+      const isLate = outcome === 'expired' && nowMs >= row.expires_at_ms;
+      if (!isLate) this.#differs(terminal);
+      // a clock that is wrong, there or here, stays so for a while
+      if (!isLate && nowMs < row.issued_at_ms + renewEveryMs) return;
       await this.#renewal.renew(row);
       return;
     }
@@ -125,6 +129,17 @@ export class CommandDispatch {
       .execute();
     this.#due.delete(result.id);
     log.info({ organization, terminal, order: row.order_id, outcome }, 'a command was answered');
+  }
+
+  /** Says once of each terminal that it does not take for the present what this server does. */
+  #differs(terminal: string): void {
+    const { organization, log } = this.#parts;
+    if (this.#clocksDiffer.has(terminal)) return;
+    this.#clocksDiffer.add(terminal);
+    log.warn(
+      { organization, terminal },
+      'a condition was not taken for the clock of the terminal, or that of this server',
+    );
   }
 
   #pending(db: Kysely<PermissionsTables>) {

@@ -3,6 +3,7 @@ import { Fault } from '#core/fault.ts';
 import type { Command, CommandAction } from '#core/sync/command.ts';
 import { commandBytes, longestCommandBytes } from '#core/sync/command-message.ts';
 import { encodeSigned, type Signer, signDocument } from '#core/sync/signed.ts';
+import { isSiteAction } from '#core/sync/site-command.ts';
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
 import type { Entropy } from '#ports/entropy.ts';
 
@@ -27,6 +28,9 @@ export interface SignedCommand {
   readonly expires_at_ms: number;
 }
 
+/** a condition is to hold also where clocks differ by some minutes, and harms nobody when it comes a little late */
+const conditionValidityMs = 15 * 60_000;
+
 /**
  * Signs a command for one terminal, under a number used once.
  *
@@ -43,7 +47,7 @@ export async function signCommand(
     id: toHex(entropy.bytes(16)).toLowerCase(),
     ...{ terminal, issuedBy, reason, action },
     issuedAtMs: nowMs,
-    expiresAtMs: nowMs + validMs,
+    expiresAtMs: nowMs + (isSiteAction(action) ? Math.max(validMs, conditionValidityMs) : validMs),
   };
   const raw = commandBytes(organization, command);
   if (raw.length > longestCommandBytes) throw new Fault('argument-invalid', 'the command is too long');
