@@ -17,9 +17,10 @@ export interface OutgoingMessage {
 
 export interface IntakeHandlers {
   /**
-   * Commits a batch: messages in the order each terminal sent them, one batch after another. While it runs, brokers
-   * are slowed down and not served from memory. What it rejects with stays unacknowledged where the broker waits for
-   * that (a quorum queue), and is lost elsewhere: terminals send again what they got no acknowledgement of.
+   * Commits a batch: messages in the order each terminal sent them, one batch of an organization after another. While
+   * it runs, brokers are slowed down and not served from memory. What it rejects with a fault comes again some times
+   * where the broker keeps it (a quorum queue), in parts and with what was committed of it, and is lost elsewhere:
+   * terminals send again what they got no answer to.
    */
   readonly consume: (batch: readonly TakenMessage[]) => Promise<void>;
   /** Each change. At `connected` the broker may have forgotten everything retained. */

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TerminalBus } from '#adapters/mqtt/terminal-bus.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
+import { Fault } from '#core/fault.ts';
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
+import type { TakenMessage } from '#ports/intake.ts';
 import type { BusState } from '#ports/message-bus.ts';
 import { makePki, type TestPki, terminalCredentials } from '../trust/test-pki.ts';
 import { describeMessageBus } from './message-bus.ts';
@@ -54,7 +56,7 @@ it('gives what was not committed to another server, and again to this one', asyn
     consume: async (batch) => {
       for (const { payload } of batch) seen.add(Buffer.from(payload).toString());
       // as where the disk is full, or the machine about to die
-      throw new Error('not committed');
+      throw new Fault('database-unavailable', 'not committed');
     },
     changed: up.add,
   });
@@ -73,3 +75,67 @@ it('gives what was not committed to another server, and again to this one', asyn
   expect(again.all).toEqual(['batch']);
   await Promise.all([bus.stop(), other.stop()]);
 });
+
+it('lets go of what cannot be kept, and keeps what came with it and after it', async () => {
+  await broker.empty();
+  const buses = await Promise.all(
+    ['city', 'ward'].map(async (organization) => {
+      const bus = busOf({ organization, terminal: 'lobby' });
+      const states = new Seen<BusState>();
+      await bus.start({ received: async () => undefined, changed: states.add });
+      await states.atLeast(1);
+      return { organization, bus };
+    }),
+  );
+  const [given, kept] = [new Seen<string>(), new Seen<string>()];
+  let poisoned = 0;
+  const consume = async (batch: readonly TakenMessage[]): Promise<void> => {
+    const told = batch.map(({ payload }) => Buffer.from(payload).toString());
+    if (told.includes('city poison')) {
+      poisoned += 1;
+      throw new TypeError('a bug');
+    }
+    // each time it is given it is tried once without what others sent
+    if (told.every((one) => one.startsWith('ward'))) for (const one of told) given.add(one);
+    if (told.some((one) => one.startsWith('ward'))) throw new Fault('database-newer', 'not migrated');
+    for (const one of told) kept.add(one);
+  };
+  const send = async (...words: readonly string[]): Promise<void> => {
+    for (const word of words)
+      for (const { organization, bus } of buses)
+        expect(await bus.publish({ kind: 'state', payload: Buffer.from(`${organization} ${word}`) })).toBe(
+          'taken',
+        );
+  };
+  // the first server makes the queue; what waits in it comes to the next one as one batch
+  const first = broker.intake();
+  const made = new Seen<BusState>();
+  await first.start({ consume, changed: made.add });
+  await made.atLeast(1);
+  await first.stop();
+  await send('one', 'poison', 'two');
+  const server = broker.intake();
+  const up = new Seen<BusState>();
+  await server.start({ consume, changed: up.add });
+  await kept.atLeast(2);
+  await send('three');
+  await kept.atLeast(3);
+  expect(kept.all).toEqual(['city one', 'city two', 'city three']);
+  // in the whole batch, among what its organization sent, and alone
+  expect(poisoned).toBeLessThanOrEqual(3);
+  const words = ['one', 'poison', 'two', 'three'].map((word) => `ward ${word}`);
+  await given.until((all) => words.every((word) => all.filter((one) => one === word).length === 5));
+  await server.stop();
+  const other = broker.intake();
+  const left = new Seen<string>();
+  await other.start({
+    consume: async (batch) => {
+      for (const { payload } of batch) left.add(Buffer.from(payload).toString());
+    },
+    changed: () => undefined,
+  });
+  await send('last');
+  await left.until((all) => all.includes('city last') && all.includes('ward last'));
+  expect(left.all.toSorted()).toEqual(['city last', 'ward last']);
+  await Promise.all([other.stop(), ...buses.map(({ bus }) => bus.stop())]);
+}, 30_000);

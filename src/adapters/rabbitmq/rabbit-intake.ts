@@ -1,5 +1,5 @@
 import { Connection, type Consumer, ConsumerStatus, type Publisher } from 'rabbitmq-client';
-import { Fault, toFaultRecord } from '#core/fault.ts';
+import { Fault, isFault, toFaultRecord } from '#core/fault.ts';
 import { issuanceUsername } from '#core/sync/terminal-identity.ts';
 import { downTopic, maxPayloadBytes, parseUpTopic } from '#core/sync/topics.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
@@ -18,7 +18,7 @@ export interface RabbitIntakeOptions {
   };
   readonly password: string;
   readonly clock: Pick<Clock, 'after'>;
-  /** A batch was not committed: the broker gives it again, to this server or another. */
+  /** Messages were not committed. After a fault the broker gives them again, to this server or another, some times. */
   readonly failed: (error: unknown) => void;
   /** Where absent: a first try within half a second, the later ones within 15 s. */
   readonly retry?: { readonly firstMs: number; readonly mostMs: number };
@@ -32,6 +32,11 @@ const mostOutgoing = 10_000;
 const mostQueuedBytes = 8 * 1_073_741_824;
 /** A batch that could not be committed is given back after this, so that a database that is away is not run against. */
 const giveBackAfterMs = 1_000;
+/**
+ * What was given back so often is let go of, so that what cannot be kept holds up nothing behind it for ever: terminals
+ * say again what they got no answer to.
+ */
+const mostGivenBack = 4;
 const connectWithinMs = 10_000;
 /** a connection that is silent for twice this is gone */
 const heartbeatS = 10;
@@ -40,6 +45,8 @@ const usualRetry = { firstMs: 500, mostMs: 15_000 };
 
 interface Waiting {
   readonly message: TakenMessage;
+  /** how often it was given back before */
+  readonly givenBack: number;
   readonly settle: (status: ConsumerStatus) => void;
 }
 
@@ -82,7 +89,8 @@ export class RabbitIntake implements Intake {
         queueBindings: [{ exchange, routingKey: upBinding }],
         qos: { prefetchCount: mostInBatch },
       },
-      ({ routingKey, body }) => this.#received(routingKey, body),
+      ({ routingKey, body, headers }) =>
+        this.#received({ routingKey, body, givenBack: Number(headers?.['x-delivery-count'] ?? 0) }),
     );
     this.#consumer = consumer;
     consumer.on('ready', () => this.#changed());
@@ -158,13 +166,21 @@ export class RabbitIntake implements Intake {
   }
 
   /** Resolves, with what the broker is told of it, when the batch it is in is committed. */
-  #received(routingKey: string, body: unknown): Promise<ConsumerStatus> | ConsumerStatus {
+  #received({
+    routingKey,
+    body,
+    givenBack,
+  }: {
+    readonly routingKey: string;
+    readonly body: unknown;
+    readonly givenBack: number;
+  }): Promise<ConsumerStatus> | ConsumerStatus {
     const told = parseUpTopic(toTopic(routingKey));
     // nothing that a terminal sends: it would come again for ever
     if (!told || !Buffer.isBuffer(body)) return ConsumerStatus.DROP;
     if (!this.#handlers) return ConsumerStatus.REQUEUE;
     const { promise, resolve } = Promise.withResolvers<ConsumerStatus>();
-    this.#waiting.push({ message: { ...told, payload: new Uint8Array(body) }, settle: resolve });
+    this.#waiting.push({ message: { ...told, payload: new Uint8Array(body) }, givenBack, settle: resolve });
     this.#taking ??= this.#takeAll();
     return promise;
   }
@@ -173,25 +189,42 @@ export class RabbitIntake implements Intake {
     // what came together is one batch
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0 && this.#handlers) {
-      const batch = this.#waiting.splice(0, mostInBatch);
-      const status = await this.#commit(
-        batch.map(({ message }) => message),
-        this.#handlers,
-      );
-      for (const { settle } of batch) settle(status);
+      await this.#commit(this.#waiting.splice(0, mostInBatch), this.#handlers);
     }
     this.#taking = undefined;
   }
 
-  async #commit(batch: readonly TakenMessage[], { consume }: IntakeHandlers): Promise<ConsumerStatus> {
+  /** Settles each message of the batch. */
+  async #commit(batch: readonly Waiting[], handlers: IntakeHandlers): Promise<void> {
     try {
-      await consume(batch);
-      return ConsumerStatus.ACK;
+      await handlers.consume(batch.map(({ message }) => message));
+      for (const { settle } of batch) settle(ConsumerStatus.ACK);
     } catch (error) {
+      await this.#notCommitted(batch, { error, handlers });
+    }
+  }
+
+  async #notCommitted(
+    batch: readonly Waiting[],
+    { error, handlers }: { readonly error: unknown; readonly handlers: IntakeHandlers },
+  ): Promise<void> {
+    const own = [...Map.groupBy(batch, ({ message }) => message.from.organization).values()];
+    // what cannot be kept of one organization keeps nothing of another from being kept
+    if (own.length > 1) return void (await Promise.all(own.map((part) => this.#commit(part, handlers))));
+    if (isFault(error)) {
       this.#options.failed(error);
       await this.#delay(giveBackAfterMs);
-      return ConsumerStatus.REQUEUE;
+      for (const { settle, givenBack } of batch)
+        settle(givenBack < mostGivenBack ? ConsumerStatus.REQUEUE : ConsumerStatus.DROP);
+      return;
     }
+    // a bug: what meets it would meet it again
+    if (batch.length > 1) {
+      for (const one of batch) await this.#commit([one], handlers);
+      return;
+    }
+    this.#options.failed(error);
+    for (const { settle } of batch) settle(ConsumerStatus.DROP);
   }
 
   async #delay(ms: number): Promise<void> {

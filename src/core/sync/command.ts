@@ -3,6 +3,7 @@ import { id as named } from '#core/access/rule-config.ts';
 
 /** Version of the form that commands and their results are sent and stored in. */
 const commandFormat = 1;
+const numberOnce = z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 lower-case hexadecimal digits');
 
 /** how long a command may be valid at most, in milliseconds: its id is remembered until nobody could believe it */
 export const longestValidityMs = 86_400_000;
@@ -100,7 +101,7 @@ export type CommandKind = CommandAction['kind'];
 const commandBase = z.strictObject({
   format: z.literal(commandFormat),
   /** a number used once, 32 hexadecimal digits: the same again does nothing */
-  id: z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 lower-case hexadecimal digits'),
+  id: numberOnce,
   /** who, and why */
   issuedBy: words(100),
   reason: words(500),
@@ -208,7 +209,7 @@ export type Diagnostics = z.output<typeof diagnosticsSchema>;
 /** The answer to a command, for whoever gave it; the journal has its outcome alone. */
 export const commandResultSchema = z.strictObject({
   format: z.literal(commandFormat),
-  id: z.string(),
+  id: numberOnce,
   outcome: z.enum(commandOutcomes),
   /** of `replayed`: what came of it the first time; absent where that is going on, or was cut off */
   first: z.enum(commandOutcomes).optional(),

@@ -12,10 +12,17 @@ export const longestGroupFacts = 180_000;
 export const factsAtOnce = 400;
 
 const json: z.ZodType<JsonValue> = z.json();
+/** what a column of every database holds as it is */
+const text = (length: number) =>
+  z
+    .string()
+    .min(1)
+    .max(length)
+    .refine((value) => value.isWellFormed() && !value.includes('\0'));
 const fact = {
-  key: z.string().min(1).max(256),
+  key: text(256),
   /** absent: of the terminals as a whole */
-  holder: z.string().min(1).max(256).exactOptional(),
+  holder: text(256).exactOptional(),
   /** absent: forgotten */
   value: json.exactOptional(),
 };
@@ -24,9 +31,9 @@ const count = z.int().min(0);
 /** How far a terminal has heard what the others of its groups know: a number that one server counted, for one scope. */
 const cursorSchema = z.strictObject({
   /** another one each time a server may have forgotten something */
-  server: z.string().min(1).max(64),
+  server: text(64),
   /** of what the rules let this terminal share */
-  scope: z.string().min(1).max(64),
+  scope: text(64),
   number: count,
 });
 export type GroupCursor = z.output<typeof cursorSchema>;
@@ -34,7 +41,7 @@ export type GroupCursor = z.output<typeof cursorSchema>;
 const reportSchema = z.strictObject({
   type: z.literal('group-report'),
   format: z.literal(format),
-  incarnation: z.string().min(1).max(64),
+  incarnation: text(64),
   /** comes back with the answer */
   ask: count,
   heard: cursorSchema.exactOptional(),
@@ -76,7 +83,7 @@ const factsSchema = z.strictObject({
   organization: partyId,
   terminal: partyId,
   /** of the report that this answers; absent for what is told unasked */
-  answers: z.strictObject({ incarnation: z.string().min(1).max(64), ask: count }).exactOptional(),
+  answers: z.strictObject({ incarnation: text(64), ask: count }).exactOptional(),
   /** everything after this number, and up to that of `upTo`, is here */
   from: count,
   upTo: cursorSchema,
@@ -87,7 +94,7 @@ const factsSchema = z.strictObject({
       z.strictObject({
         ...fact,
         /** the last change of this terminal that is in it */
-        own: z.strictObject({ incarnation: z.string().min(1).max(64), n: z.int().min(1) }).exactOptional(),
+        own: z.strictObject({ incarnation: text(64), n: z.int().min(1) }).exactOptional(),
       }),
     )
     .max(factsAtOnce),

@@ -55,7 +55,7 @@ export class RabbitTerminalBroker implements TerminalBroker {
       credentials: shown,
       password,
       clock,
-      failed: (error) => log.error({ err: error }, 'what terminals told was not stored, and comes again'),
+      failed: (error) => log.error({ err: error }, 'what terminals told was not stored'),
     });
   }
 

@@ -84,6 +84,8 @@ describe('the result of a command', () => {
   it('is read as it was written', () => {
     expect(readCommandResult(commandResultBytes(result))).toEqual(result);
     expect(readCommandResult(new TextEncoder().encode('{"type":"command-result"}'))).toBeUndefined();
+    // an id that no command has, and that no database could look for
+    expect(readCommandResult(commandResultBytes({ ...result, id: '\0' }))).toBeUndefined();
     expect(readCommandResult(new Uint8Array([0xff, 0x7b]))).toBeUndefined();
     expect(readCommandResult(new Uint8Array(maxPayloadBytes + 1))).toBeUndefined();
   });
@@ -98,7 +100,8 @@ describe('the result of a command', () => {
     expect(bytes.length).toBeLessThanOrEqual(maxPayloadBytes);
     const read = readCommandResult(bytes);
     const told = read?.rollCall?.flatMap((zone) => zone.holders) ?? [];
-    expect(told).toEqual(holders.slice(0, told.length));
+    const those = new Set(told.map(({ holder }) => holder));
+    expect(told).toEqual(holders.filter(({ holder }) => those.has(holder)));
     expect(told.length).toBeGreaterThan(2_000);
     expect(read?.omitted).toBe(20_000 - told.length);
   });
