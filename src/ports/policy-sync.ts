@@ -64,6 +64,9 @@ export interface PolicySync {
   revoked(): Promise<readonly RevokedRecords[]>;
   /** Verifies some of what is in force, beginning with bucket `from`. */
   walk(manifest: Manifest, from: number): Promise<WalkStep>;
-  /** Throws away what is in force and every part that was changed, so that it is put together anew. */
+  /**
+   * Throws away what is in force and every part that was changed, so that it is put together anew. A database of which
+   * some cannot be read is put aside, and begun anew; what is revoked stays, where it can be read.
+   */
   repair(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { Fault } from '#core/fault.ts';
+import { Fault, isFault } from '#core/fault.ts';
 import type { Manifest } from '#core/sync/manifest.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { PolicySync } from '#ports/policy-sync.ts';
@@ -10,7 +10,8 @@ const walkEveryMs = 10_000;
 
 /**
  * Verifies the policy in force a little at a time, so that what was changed on the device is found before somebody's tap
- * finds it, and says once that it was and once that it is mended.
+ * finds it, and says once that it was and once that it is mended. `found` is told `policy-altered`, or `database-invalid`
+ * where some of it cannot be read.
  */
 export class IntegrityWatch {
   readonly #sync: Pick<PolicySync, 'walk'>;
@@ -78,7 +79,8 @@ export class IntegrityWatch {
       this.#walkedTo = next ?? 0;
       if (altered) this.#found(new Fault('policy-altered', 'a part of the policy was changed'));
     } catch (error) {
-      if (this.#cancel) this.#log.warn({ err: error }, 'the policy could not be verified');
+      if (this.#manifest === manifest && isFault(error, 'database-invalid')) this.#found(error);
+      else if (this.#cancel) this.#log.warn({ err: error }, 'the policy could not be verified');
     }
   }
 }

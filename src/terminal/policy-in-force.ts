@@ -28,7 +28,8 @@ export interface PolicyInForceParts extends PolicySyncParts {
 
 /**
  * The policy in force, and the next one on its way: one that comes meanwhile takes its place, and what was fetched for
- * both is kept. What fails is tried again, later each time; what is found changed on the device is put together anew.
+ * both is kept. What fails is tried again, later each time; what is found changed or damaged on the device is put together
+ * anew.
  */
 export class PolicyInForce {
   readonly #parts: PolicyInForceParts;
@@ -40,6 +41,8 @@ export class PolicyInForce {
   #cancelPause: (() => void) | undefined;
   #failures = 0;
   #started = false;
+  /** some of what is in force cannot be read, and is thrown away once there is something to take its place */
+  #damaged = false;
 
   constructor(parts: PolicyInForceParts) {
     this.#parts = parts;
@@ -114,6 +117,7 @@ export class PolicyInForce {
 
   /** Whether there is nothing left to do for it. */
   async #bring(pending: Pending): Promise<boolean> {
+    if (this.#damaged) await this.#throwAway();
     const isCurrent = () => this.#started && this.#pending === pending;
     const fetched = await this.#fetch.fetch(pending, isCurrent);
     if (fetched.kind === 'superseded') return false;
@@ -134,7 +138,7 @@ export class PolicyInForce {
       return true;
     }
     if (outcome.kind === 'incomplete') {
-      await this.#parts.sync.repair();
+      await this.#throwAway();
       await this.#later('incomplete');
       return false;
     }
@@ -147,7 +151,7 @@ export class PolicyInForce {
     const before = this.#installed?.manifest;
     this.#installed = { document, manifest };
     this.#watch.follow(manifest);
-    this.#watch.setAltered(false);
+    if (!this.#damaged) this.#watch.setAltered(false);
     await follow({ document, manifest });
     changed();
     const { rootVersion, version, changeNumber, issuedAtMs, holders } = manifest;
@@ -162,19 +166,23 @@ export class PolicyInForce {
     });
   }
 
-  /** What went wrong is tried again after a while; what was found changed on the device is thrown away first. */
+  /** What went wrong is tried again after a while; what was found changed or damaged on the device is thrown away first. */
   async #recover(error: unknown): Promise<void> {
-    const { sync, log } = this.#parts;
+    if (isFault(error, 'database-invalid')) this.#foundDamaged(error);
     try {
-      if (isFault(error, 'policy-altered')) await sync.repair();
-      if (isFault(error, 'database-invalid')) {
-        await sync.stop();
-        await sync.start();
-      }
+      if (isFault(error, 'policy-altered', 'database-invalid')) await this.#throwAway();
     } catch (again) {
-      log.error({ err: again }, 'the policy database cannot be mended yet');
+      this.#parts.log.error({ err: again }, 'the policy database cannot be mended yet');
     }
     await this.#later(isFault(error) ? error.code : String(error));
+  }
+
+  /** Of what is in force nothing is left after this. */
+  async #throwAway(): Promise<void> {
+    await this.#parts.sync.repair();
+    this.#damaged = false;
+    this.#installed = undefined;
+    this.#watch.follow(undefined);
   }
 
   async #later(why: string): Promise<void> {
@@ -211,9 +219,16 @@ export class PolicyInForce {
     }
   }
 
+  #foundDamaged(fault: Fault): void {
+    this.#damaged = true;
+    this.#watch.setAltered(true, fault);
+  }
+
   /** It opens nothing any more where it was changed; all of it is put together anew, from the manifest last in force. */
   #foundAltered(fault: Fault): void {
     if (!this.#started) return;
+    // whom its other parts let in need not wait for a server that is away: the next manifest says that it is there
+    if (isFault(fault, 'database-invalid')) return this.#foundDamaged(fault);
     this.#watch.setAltered(true, fault);
     const installed = this.#installed;
     // an older one is not brought in force again: the server sends the newest at each connection

@@ -1,4 +1,13 @@
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -595,6 +604,58 @@ describe('a policy changed on the device', () => {
   });
 });
 
+describe('a policy of which a page of the memory card is lost', () => {
+  /** The policy is in force, one holder is revoked ahead of the next, and then the page is lost. */
+  async function damaged(): Promise<SyncDevice> {
+    const one = await inForce();
+    one.syncing.revocationReceived(await issuer.revoke(['h6']));
+    await settled();
+    await one.die();
+    devices = [];
+    losePage('bucket_cards');
+    return device();
+  }
+  const aside = () => join(kept.directory, 'policy.sqlite.damaged');
+
+  it('is found by the walk and told, and begun anew as soon as the server says the next', async () => {
+    const one = await damaged();
+    await clock.advanceAsync(60_000, settled);
+    expect(one.events('policy-altered')).toMatchObject([{ body: { on: true } }]);
+    expect([one.version(), existsSync(aside())], 'what can be read still serves').toEqual([1, false]);
+    await send(one, await issuer.issue(clock.utcMs(), { changeNumber: 60 }));
+    expect(existsSync(aside())).toBe(true);
+    expect(one.events('policy-altered')).toMatchObject([{ body: { on: true } }, { body: { on: false } }]);
+    const again = await restarted(one);
+    expect([again.statusOf(5), again.statusOf(6)], 'and forgets nobody revoked').toEqual([
+      'active',
+      'suspended',
+    ]);
+    await clock.advanceAsync(60_000, settled);
+    expect(again.syncing.status().altered).toBe(false);
+  });
+
+  it('takes the next that comes before anything was found', async () => {
+    const one = await damaged();
+    issuer.put(holder(5, { status: 'ended' }));
+    await send(one, await issuer.issue(clock.utcMs() + 1));
+    await clock.advanceAsync(2_000, settled);
+    expect([one.version(), one.statusOf(5), one.statusOf(7)]).toEqual([2, 'ended', 'active']);
+    expect(one.syncing.status().altered).toBe(false);
+  });
+
+  it('is begun anew later where that is not possible at first', async () => {
+    const one = await damaged();
+    mkdirSync(join(aside(), 'in the way'), { recursive: true });
+    issuer.put(holder(5, { status: 'ended' }));
+    await send(one, await issuer.issue(clock.utcMs() + 1));
+    await clock.advanceAsync(20_000, settled);
+    expect(one.syncing.status()).toMatchObject({ altered: true, fetching: 2 });
+    rmSync(aside(), { recursive: true });
+    await clock.advanceAsync(60_000, settled);
+    expect([one.version(), one.statusOf(5), one.syncing.status().altered]).toEqual([2, 'ended', false]);
+  });
+});
+
 describe('a terminal without its roots of trust', () => {
   it('goes on, says so once, and is in order as soon as they are there', async () => {
     fill(20);
@@ -739,4 +800,16 @@ function edit(sql: string): void {
   const db = new Database(file);
   db.prepare(sql).run();
   db.close();
+}
+
+/** Overwrites the first page of a table. */
+function losePage(table: string): void {
+  const file = join(kept.directory, 'policy.sqlite');
+  const db = new Database(file);
+  const size = Number(db.pragma('page_size', { simple: true }));
+  const root = Number(db.prepare('SELECT rootpage FROM sqlite_schema WHERE name = ?').pluck().get(table));
+  db.close();
+  const opened = openSync(file, 'r+');
+  writeSync(opened, Buffer.alloc(size, 0xff), 0, size, (root - 1) * size);
+  closeSync(opened);
 }

@@ -16,63 +16,81 @@ import { DistributedPolicy } from './distributed-policy.ts';
 import { enrol, openPolicyForWriting } from './policy-format.ts';
 import { walkPolicy } from './policy-walk.ts';
 
+interface Open {
+  readonly db: Sqlite;
+  readonly policy: DistributedPolicy;
+}
+
 /** The database of a distributed policy; it waits for the disk on the thread it runs on. */
 export class PolicySyncFile {
   readonly #file: string;
-  readonly #db: Sqlite;
-  readonly #policy: DistributedPolicy;
+  /** none while a new file could not be begun */
+  #open: Open | undefined;
 
-  /** A file that is no database any more is put aside: the server has all that was in it. Throws database faults. */
+  /** A file that cannot be read any more is put aside: the server has all that was in it. Throws database faults. */
   constructor(file: string) {
     this.#file = file;
-    this.#db = opened(file);
-    this.#policy = new DistributedPolicy(this.#db);
-    this.#use(() => enrol(this.#db));
+    this.#use(() => undefined);
   }
 
   close(): void {
-    this.#db.close();
+    this.#open?.db.close();
+    this.#open = undefined;
   }
 
   installed(): Uint8Array | undefined {
-    return this.#use(() => this.#policy.installed());
+    return this.#use(({ policy }) => policy.installed());
   }
 
   missing(target: SyncTarget, changes: readonly BucketChange[]): readonly WantedChunk[] {
-    return this.#use(() => this.#policy.missing(target, changes));
+    return this.#use(({ policy }) => policy.missing(target, changes));
   }
 
   stage(target: SyncTarget, chunks: readonly FetchedChunk[]): StageOutcome {
-    return this.#use(() => this.#policy.stage(target, chunks));
+    return this.#use(({ policy }) => policy.stage(target, chunks));
   }
 
   install(target: SyncTarget, nowMs: number): InstallOutcome {
-    const outcome = this.#use(() => this.#policy.install(target, nowMs));
+    const outcome = this.#use(({ policy }) => policy.install(target, nowMs));
     // it is in force already: where a look-up is under way, the next install does this
-    this.#use(() => this.#db.pragma('wal_checkpoint(TRUNCATE)'));
+    this.#use(({ db }) => db.pragma('wal_checkpoint(TRUNCATE)'));
     return outcome;
   }
 
   revoke(revoked: RevokedRecords): void {
-    this.#use(() => this.#policy.revoke(revoked));
+    this.#use(({ policy }) => policy.revoke(revoked));
   }
 
   revoked(): readonly RevokedRecords[] {
-    return this.#use(() => this.#policy.revoked());
+    return this.#use(({ policy }) => policy.revoked());
   }
 
   walk(manifest: Manifest, from: number): WalkStep {
-    return this.#use(() => walkPolicy(this.#db, manifest, from));
+    return this.#use(({ db }) => walkPolicy(db, manifest, from));
   }
 
   repair(): void {
-    this.#use(() => this.#policy.repair());
+    this.#use((open) => {
+      if (isSound(this.#file, open.db)) open.policy.repair();
+      else this.#beginAnew(open.policy);
+    });
+  }
+
+  #beginAnew(damaged: DistributedPolicy): void {
+    const revoked = stillReadable(damaged);
+    this.close();
+    putAside(this.#file);
+    this.#open = opened(this.#file);
+    for (const one of revoked) this.#open.policy.revoke(one);
   }
 
   /** What the disk refuses is a fault, and changed nothing. */
-  #use<T>(action: () => T): T {
+  #use<T>(action: (open: Open) => T): T {
     try {
-      return guarded(this.#file, action);
+      return guarded(this.#file, () => {
+        this.#open ??= opened(this.#file);
+        return action(this.#open);
+      });
     } catch (error) {
       const code = sqliteCode(error);
       if (code === undefined || isFault(error)) throw error;
@@ -81,14 +99,58 @@ export class PolicySyncFile {
   }
 }
 
-function opened(file: string): Sqlite {
+function opened(file: string): Open {
   try {
-    return openPolicyForWriting(file);
+    return openedAsItIs(file);
   } catch (error) {
     if (!isFault(error, 'database-invalid')) throw error;
+    putAside(file);
+    return openedAsItIs(file);
+  }
+}
+
+function openedAsItIs(file: string): Open {
+  const db = openPolicyForWriting(file);
+  try {
+    return guarded(file, () => {
+      enrol(db);
+      const policy = new DistributedPolicy(db);
+      // without these no terminal could begin with what lies there
+      policy.installed();
+      policy.revoked();
+      return { db, policy };
+    });
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function putAside(file: string): void {
+  try {
     for (const end of ['', '-wal', '-shm']) {
       if (existsSync(file + end)) renameSync(file + end, `${file}.damaged${end}`);
     }
-    return openPolicyForWriting(file);
+  } catch (cause) {
+    throw new Fault('policy-unwritable', `${file} is damaged and cannot be put aside`, { cause });
+  }
+}
+
+/** Whether SQLite can read all of it: what one page of a bad memory card has lost, no write to the others brings back. */
+function isSound(file: string, db: Sqlite): boolean {
+  try {
+    return guarded(file, () => db.pragma('integrity_check(1)', { simple: true })) === 'ok';
+  } catch (error) {
+    if (isFault(error, 'database-invalid')) return false;
+    throw error;
+  }
+}
+
+/** What is revoked there; where that is lost as well, it counts until a restart, and then nothing opens without it. */
+function stillReadable(damaged: DistributedPolicy): readonly RevokedRecords[] {
+  try {
+    return damaged.revoked();
+  } catch {
+    return [];
   }
 }
