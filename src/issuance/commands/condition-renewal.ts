@@ -4,7 +4,7 @@ import type { Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { newCommand, orderOf } from './command-orders.ts';
 import { type CommandKeys, signCommand } from './command-signing.ts';
-import { isWhole } from './conditions.ts';
+import { standing } from './conditions.ts';
 
 export interface ConditionRenewalParts {
   readonly organization: string;
@@ -97,10 +97,7 @@ export class ConditionRenewal {
       .executeTakeFirstOrThrow();
     if (last === null || this.#told.get(terminal) === last) return;
     const orders = await everywhere.selectAll().orderBy('order_id').execute();
-    for (const same of Map.groupBy(orders, ({ condition }) => condition).values()) {
-      const from = same.findLastIndex((order) => isWhole(orderOf(order).action));
-      for (const order of same.slice(Math.max(from, 0))) await this.#tellOf(order, terminal);
-    }
+    for (const order of standing(orders)) await this.#tellOf(order, terminal);
     this.#told.set(terminal, last);
   }
 

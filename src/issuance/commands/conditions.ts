@@ -1,8 +1,12 @@
 import type { CommandAction } from '#core/sync/command.ts';
 import { isSiteAction } from '#core/sync/site-command.ts';
+import type { Change } from '../storage/ledger.ts';
+import type { PermissionsTables } from '../storage/permissions-tables.ts';
+
+type Declared = Pick<PermissionsTables['command_orders'], 'action' | 'condition'>;
 
 /** Whether nothing that was declared or ended of the same before counts any more. */
-export function isWhole(action: CommandAction): boolean {
+function isWhole(action: CommandAction): boolean {
   return isSiteAction(action) && (action.kind === 'threat-level' || action.zones === undefined);
 }
 
@@ -11,6 +15,45 @@ export function takesPlaceOf(later: CommandAction, earlier: CommandAction): bool
   if (isWhole(later)) return true;
   const zones = new Set(zonesOf(later));
   return !isWhole(earlier) && zonesOf(earlier).every((zone) => zones.has(zone));
+}
+
+/** Of orders in the order they were given, those that still say something, in the same order. */
+export function standing<O extends Declared>(orders: readonly O[]): readonly O[] {
+  const kept = new Set<O>();
+  for (const same of Map.groupBy(orders, ({ condition }) => condition).values()) {
+    const later = new Set<string>();
+    for (const order of same.toReversed()) {
+      const action = JSON.parse(order.action) as CommandAction;
+      const zones = zonesOf(action);
+      if (isWhole(action) || !zones.every((zone) => later.has(zone))) kept.add(order);
+      if (isWhole(action)) break;
+      for (const zone of zones) later.add(zone);
+    }
+  }
+  return orders.filter((order) => kept.has(order));
+}
+
+/** Has a terminal told anew of all conditions that it was told of and that still say something: its device is another one. */
+export async function tellAgain(
+  { db }: Pick<Change<PermissionsTables>, 'db'>,
+  terminal: string,
+): Promise<void> {
+  const orders = await db
+    .selectFrom('commands')
+    .innerJoin('command_orders', 'command_orders.order_id', 'commands.order_id')
+    .select(['commands.order_id', 'condition', 'action'])
+    .where('terminal_id', '=', terminal)
+    .where('condition', '<>', '')
+    .where('state', '<>', 'superseded')
+    .orderBy('commands.order_id')
+    .execute();
+  for (const { order_id } of standing(orders))
+    await db
+      .updateTable('commands')
+      .set({ state: 'waiting', outcome: null, result: null, answered_at_ms: null })
+      .where('order_id', '=', order_id)
+      .where('terminal_id', '=', terminal)
+      .execute();
 }
 
 function zonesOf(action: CommandAction): readonly string[] {
