@@ -2,10 +2,10 @@ import { expect, it } from 'vitest';
 import { runSystemKills } from './system-kill-run.ts';
 
 /** The short form; `node test/faults/system-kill-run.ts --kills 300 --backend mosquitto` is the long one. */
-it.each(['embedded', 'mosquitto'] as const)(
+it.each(['embedded', 'mosquitto', 'rabbitmq'] as const)(
   'nothing is lost and nothing doubled, whatever is killed, on %s',
   async (backend) => {
-    const report = await runSystemKills(backend, 8, {
+    const report = await runSystemKills(backend, 6, {
       seed: Number(process.env.FC_SEED ?? 1),
       reserveMiB: 8,
     });

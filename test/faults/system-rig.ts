@@ -1,4 +1,5 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,12 +8,13 @@ import { createInterface } from 'node:readline';
 import { NetworkFaults } from '#simulators/fleet/network-faults.ts';
 import { profileFile } from '../contracts/deck.ts';
 import { freePort } from '../contracts/mosquitto-rig.ts';
+import { Epmd, RabbitNode } from '../contracts/rabbitmq-rig.ts';
 import { type PostgresCluster, startPostgres } from '../issuance/postgres-cluster.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
 
-/** What a site stands on: everything in one process and SQLite, or mosquitto and PostgreSQL. */
-export type Backend = 'embedded' | 'mosquitto';
+/** What a site stands on: everything in one process and SQLite, or another broker and PostgreSQL. */
+export type Backend = 'embedded' | 'mosquitto' | 'rabbitmq';
 
 /** A site of real programs, each of which can be killed and started again, and the network between them. */
 export class SystemRig {
@@ -23,6 +25,7 @@ export class SystemRig {
   /** by the port that stands behind each */
   readonly #networks = new Map<number, { readonly network: NetworkFaults; readonly port: number }>();
   #cluster: PostgresCluster | undefined;
+  #rabbit: { readonly epmd: Epmd; readonly node: RabbitNode } | undefined;
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -37,7 +40,7 @@ export class SystemRig {
 
   /** What there is to be killed. */
   get parts(): readonly string[] {
-    const behind = this.#backend === 'mosquitto' ? ['broker', 'database'] : [];
+    const behind = this.#backend === 'embedded' ? [] : ['broker', 'database'];
     return [
       'server',
       ...behind,
@@ -52,7 +55,7 @@ export class SystemRig {
   /** Makes the site: the server runs, `terminals` are enrolled. `enter` gives it people and rules. */
   async start(terminals: readonly string[], enter: () => Promise<void>, reserveMiB: number): Promise<void> {
     const ports = [await freePort(), await freePort()] as const;
-    const [database, broker] = await this.#behind();
+    const [database, broker] = await this.#behind(ports[1]);
     writeFileSync(
       this.config,
       `formatVersion: 1
@@ -63,7 +66,7 @@ terminals: { listen: 127.0.0.1, port: ${ports[0]}, brokerPort: ${ports[1]}, brok
 `,
     );
     await this.#done('issuance', 'organization', 'city', '--config', this.config);
-    if (this.#backend === 'mosquitto')
+    if (this.#backend !== 'embedded')
       await this.#done('issuance', 'broker', 'config', '--config', this.config);
     await this.revive('broker');
     await this.revive('server');
@@ -81,6 +84,8 @@ terminals: { listen: 127.0.0.1, port: ${ports[0]}, brokerPort: ${ports[1]}, brok
   async stop(): Promise<void> {
     for (const name of [...this.#children.keys()]) await this.kill(name);
     for (const network of this.networks) await network.stop();
+    await this.#rabbit?.node.kill();
+    await this.#rabbit?.epmd.stop();
     await this.#cluster?.stop();
     rmSync(this.#folder, { recursive: true });
   }
@@ -88,6 +93,7 @@ terminals: { listen: 127.0.0.1, port: ${ports[0]}, brokerPort: ${ports[1]}, brok
   /** Ends a part as a power cut does. */
   async kill(part: string): Promise<void> {
     if (part === 'database') return this.#cluster?.crash();
+    if (part === 'broker' && this.#rabbit) return this.#rabbit.node.kill();
     const child = this.#children.get(part);
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const over = once(child, 'exit');
@@ -100,6 +106,7 @@ terminals: { listen: 127.0.0.1, port: ${ports[0]}, brokerPort: ${ports[1]}, brok
     if (part === 'database') return this.#cluster?.restart();
     if (part === 'broker') {
       if (this.#backend === 'embedded') return;
+      if (this.#rabbit) return this.#rabbit.node.start();
       const file = join(this.#folder, 'mosquitto/mosquitto.conf');
       return this.#run(part, spawn('mosquitto', ['-c', file]), 'running');
     }
@@ -134,18 +141,34 @@ terminals: { listen: 127.0.0.1, port: ${ports[0]}, brokerPort: ${ports[1]}, brok
     throw new Error(`there is no ${terminal}`);
   }
 
-  async #behind(): Promise<readonly [database: string, broker: string]> {
+  async #behind(brokerPort: number): Promise<readonly [database: string, broker: string]> {
     if (this.#backend === 'embedded') return ['{ kind: sqlite }', '{ kind: embedded }'];
     this.#cluster = await startPostgres();
     const { access } = this.#cluster;
     const password = join(this.#folder, 'database.password');
     writeFileSync(password, await access.password(), { mode: 0o600 });
-    const directory = join(this.#folder, 'mosquitto');
-    await this.#ended(spawn('bash', ['-c', `install -d -g mosquitto -m 2750 '${directory}'`]));
+    const directory = join(this.#folder, this.#backend);
+    const broker =
+      this.#backend === 'rabbitmq'
+        ? await this.#besideRabbit(directory, brokerPort)
+        : `directory: ${directory}`;
+    if (this.#backend === 'mosquitto')
+      await this.#ended(spawn('bash', ['-c', `install -d -g mosquitto -m 2750 '${directory}'`]));
     return [
       `{ kind: postgres, host: ${access.host}, port: ${access.port}, user: ${access.user}, database: ${access.database}, passwordFile: ${password} }`,
-      `{ kind: mosquitto, directory: ${directory} }`,
+      `{ kind: ${this.#backend}, ${broker} }`,
     ];
+  }
+
+  async #besideRabbit(folder: string, mqttPort: number): Promise<string> {
+    mkdirSync(folder);
+    const [amqpPort, authorizationPort] = [await freePort(), await freePort()];
+    const name = 'n1@localhost';
+    const epmd = await Epmd.start();
+    const cookie = randomBytes(16).toString('hex');
+    this.#rabbit = { epmd, node: new RabbitNode({ folder, name, epmdPort: epmd.port, cookie }) };
+    const node = `{ name: ${name}, host: localhost, mqttPort: ${mqttPort}, amqpPort: ${amqpPort} }`;
+    return `directory: ${folder}, amqpPort: ${amqpPort}, authorizationPort: ${authorizationPort}, nodes: [${node}]`;
   }
 
   async #enrol(name: string): Promise<void> {
