@@ -15,6 +15,7 @@ import { commandPrincipal } from '#cli/organization-services.ts';
 import { makeBackup, removeOldBackups } from '#issuance/backup/backup.ts';
 import { backupAge } from '#issuance/backup/last-backup.ts';
 import { type RestoreParts, readBackup, restoreBackup, tryBackup } from '#issuance/backup/restore.ts';
+import { newCommand } from '#issuance/commands/command-orders.ts';
 import type { IssuanceConfig } from '#issuance/config.ts';
 import { databaseSource } from '#issuance/database-source.ts';
 import { type Issuance, openConfigured, readIssuanceConfig } from '#issuance/main.ts';
@@ -100,6 +101,36 @@ describe.each(databaseRigs)('a backup on $name', ({ start, name }) => {
     // what was signed last is still followed by what came since
     expect(await city?.audit.seal({ ...issuance, heads: issuance.sealedHeads })).toBe(true);
     expect(await city?.audit.verify([issuance.signing.publicKey()])).toMatchObject({ sound: true });
+  }, 120_000);
+
+  it('has conditions told no more that waited for a terminal', async () => {
+    const place = { id: 'city', number: 1 };
+    const order = { everywhere: 1, issued_by: 'tanaka', reason: '訓練', valid_ms: 60_000, made_at_ms: 0 };
+    const signed = { document: new Uint8Array(), issued_at_ms: 0, expires_at_ms: 60_000 };
+    const db = await issuance.databases.permissions(place);
+    const rows = [
+      { order_id: '000000000000001', condition: 'lockdown', action: '{"kind":"lockdown"}' },
+      { order_id: '000000000000002', condition: '', action: '{"kind":"diagnostics"}' },
+    ];
+    for (const row of rows) {
+      await db
+        .insertInto('command_orders')
+        .values({ ...order, ...row })
+        .execute();
+      await db
+        .insertInto('commands')
+        .values(newCommand(row.order_id, 'lobby', { ...signed, command_id: row.order_id }))
+        .execute();
+    }
+    const made = await backup();
+    await wipe();
+    await restoreBackup(made, commissioner, parts);
+    issuance = await open(config);
+    const restored = await issuance.databases.permissions(place);
+    expect(await restored.selectFrom('commands').select('state').orderBy('order_id').execute()).toEqual([
+      { state: 'unanswered' },
+      { state: 'waiting' },
+    ]);
   }, 120_000);
 
   it('is of one moment of each database, while changes go on', async () => {

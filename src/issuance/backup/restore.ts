@@ -5,6 +5,7 @@ import { giveToOwnerOf, makeFolder } from '#adapters/process/ownership.ts';
 import { Fault } from '#core/fault.ts';
 import { unreadable } from '#core/file-fault.ts';
 import type { DatabasePlace } from '#ports/database-place.ts';
+import { tellNoMore } from '../commands/conditions.ts';
 import type { IssuanceConfig } from '../config.ts';
 import { Counters } from '../distribution/counters.ts';
 import type { Issuance } from '../main.ts';
@@ -49,7 +50,8 @@ export async function readBackup(folder: string): Promise<BackupManifest> {
 
 /**
  * Brings the backup in `folder` back where the configuration says, where nothing may be yet. All of it is verified
- * before it takes its place; numbers of changes and policies then go beyond what terminals may know. Rejects with
+ * before it takes its place; numbers of changes and policies then go beyond what terminals may know, and
+ * conditions that waited for a terminal are told no more. Rejects with
  * `backup-invalid`, `argument-invalid` where something is there already, and faults of the databases.
  */
 export async function restoreBackup(folder: string, actor: Actor, parts: RestoreParts): Promise<Restored> {
@@ -139,9 +141,10 @@ async function verified(manifest: BackupManifest, actor: Actor, issuance: Issuan
         throw new Fault('backup-invalid', `the databases of ${organization.id} are missing in the backup`);
       await databases.journal(organization);
       const ledger = await organizations.ledger(organization);
-      await ledger.change(actor, ({ audit }) =>
-        audit({ action: 'backup-restored', body: { madeAtMs: manifest.madeAtMs } }),
-      );
+      await ledger.change(actor, async ({ db, audit }) => {
+        await tellNoMore({ db });
+        await audit({ action: 'backup-restored', body: { madeAtMs: manifest.madeAtMs } });
+      });
       await new Counters({ ledger, clock: issuance.clock }).leap(actor);
     }
     return entries + platform.entries;

@@ -56,6 +56,18 @@ export async function tellAgain(
       .execute();
 }
 
+/** Has nothing more done of conditions that wait: what became of them since is not known here. */
+export async function tellNoMore({ db }: Pick<Change<PermissionsTables>, 'db'>): Promise<void> {
+  await db
+    .updateTable('commands')
+    .set({ state: 'unanswered' })
+    .where('state', '=', 'waiting')
+    .where('order_id', 'in', (of) =>
+      of.selectFrom('command_orders').select('order_id').where('condition', '<>', ''),
+    )
+    .execute();
+}
+
 function zonesOf(action: CommandAction): readonly string[] {
   return 'zones' in action ? (action.zones ?? []) : [];
 }
