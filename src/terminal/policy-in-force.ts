@@ -11,6 +11,9 @@ import type { PolicySyncParts } from './policy-distribution.ts';
 import { PolicyFetch } from './policy-fetch.ts';
 import type { RefusalLog } from './refusal-log.ts';
 
+/** how often a part is asked for that the server has no more: one that another of its processes has just made may come yet */
+const triesForGone = 3;
+
 /** A manifest that is believed and not in force yet. */
 interface Pending extends SyncTarget {
   readonly message: ManifestMessage;
@@ -124,7 +127,8 @@ export class PolicyInForce {
     if (fetched.kind === 'refused') this.#parts.refusals.add('chunk', fetched.reason);
     if (fetched.kind !== 'complete') {
       await this.#later(fetched.kind);
-      return false;
+      // or else it would keep out, as older, what a server says that was put back to before it
+      return fetched.kind === 'gone' && !pending.anew && this.#failures >= triesForGone;
     }
     const nowMs = this.#parts.nowMs();
     // it took long to come, or the clock was put right

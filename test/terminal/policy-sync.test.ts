@@ -248,6 +248,24 @@ describe('a policy that a server distributes', () => {
     expect(one.statusOf(5)).toBe('active');
   });
 
+  it('is given up where the server has it no more, and keeps nothing out that a server put back says', async () => {
+    const one = await inForce();
+    issuer.put(holder(5, { status: 'ended' }));
+    const { answer } = issuer;
+    issuer.answer = () => ({ kind: 'gone' });
+    const lost = await issuer.issue(nowMs + 2, { version: 9 });
+    one.syncing.manifestReceived(issuer.bare(lost));
+    await settled();
+    expect(one.syncing.status().fetching).toBe(9);
+    await clock.advanceAsync(minuteMs, settled);
+    expect([one.version(), one.syncing.status().fetching]).toEqual([1, undefined]);
+    expect(issuer.asked).toHaveLength(3);
+    issuer.answer = answer;
+    issuer.put(holder(6, { status: 'ended' }));
+    await send(one, await issuer.issue(clock.utcMs(), { version: 2 }));
+    expect([one.version(), one.statusOf(6)]).toEqual([2, 'ended']);
+  });
+
   it('waits as long as the server asks it to', async () => {
     fill(60);
     const one = await device();
