@@ -6,6 +6,7 @@ import type { KeptFacts } from '#core/access/kept-facts.ts';
 import { forgetPosition, positionOf, recount, resetZone } from '#core/access/rules/position.ts';
 import { type SiteRules, siteRulesSchema } from '#core/access/site-rules.ts';
 import type { JsonValue } from '#core/journal/record.ts';
+import { maxPayloadBytes } from '#core/sync/topics.ts';
 import type { TrustRoot } from '#core/sync/trust.ts';
 import { GroupStore } from '#issuance/groups/group-store.ts';
 import { OrganizationGroups } from '#issuance/groups/organization-groups.ts';
@@ -249,6 +250,7 @@ export class GroupBench {
       rules: async () => groupRules,
       keys: async () => ({ signers: testKeys.policy.slice(0, 1) }),
       publish: async ({ to, payload }) => {
+        if (payload.length > maxPayloadBytes) throw new TypeError(`a payload of ${payload.length} bytes`);
         this.wire.push({ from: 'server', to: to.terminal, payload });
         return 'taken';
       },

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { groupReportBytes } from '#core/sync/group-message.ts';
 import type { TrustRoot } from '#core/sync/trust.ts';
 import { pinnedRoot } from '../core/sync/keys.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
@@ -194,6 +195,31 @@ describe.each(databaseRigs)('terminals that count together on $name', ({ name, s
     await bench.calm(2);
     expect(zoneOf('west', 'sato')).toBe(null);
     expect(bench.terminal('west').entries - before).toBeLessThanOrEqual(1);
+  });
+
+  it('what fits no message is told to nobody, and keeps nothing else from being told', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    const since = { terminal: 'east', utcMs: 1, trusted: true, monotonicMs: 0, bootId: 'b' };
+    const at = { zone: null, epoch: 0, since };
+    const change = { atMs: 1, heard: 0, key: 'at' };
+    const changes = [
+      { ...change, holder: 'sato', n: 1, value: { ...at, zone: 'a'.repeat(200_000) } },
+      // three bytes each as they are sent
+      ...Array.from({ length: 80 }, (_, index) => ({
+        ...{ ...change, n: index + 2, value: { ...at, since: { ...since, bootId: '字'.repeat(500) } } },
+        holder: `${index}${'字'.repeat(250)}`,
+      })),
+      { ...change, holder: 'abe', n: 90, value: 'nowhere' },
+      { ...change, key: 'at/x', holder: 'abe', n: 91, value: 'nowhere' },
+    ];
+    for (const part of [changes.slice(0, 1), changes.slice(1)])
+      await bench.groups.take('east', groupReportBytes({ incarnation: 'first', ask: 99, changes: part }));
+    await bench.terminal('east').enter('ito', 'hall');
+    await bench.calm(6);
+    expect(zoneOf('west', 'ito')).toBe('hall');
+    for (const holder of ['sato', 'abe']) expect(bench.terminal('west').facts.has(holder)).toBe(false);
+    expect(bench.terminal('west').facts.size).toBeGreaterThan(80);
   });
 
   it('who is a holder no more is forgotten at the server', async () => {

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { canonicalJson } from '#core/journal/canonical-json.ts';
 import type { JsonValue } from '#core/journal/record.ts';
+import { isFault } from '../fault.ts';
 import { type AccessState, type Facts, factOf, type StateChange } from './access-state.ts';
 import { counted, joinParts, type Parts, total } from './counting.ts';
 import { type Moment, momentSchema } from './moment.ts';
@@ -123,6 +124,19 @@ const kinds: readonly FactKind[] = [
  */
 export function joinFacts(key: string, a: JsonValue, b: JsonValue): JsonValue | undefined {
   return kindOf(key)?.join(a, b, key);
+}
+
+/** Whether this is a fact of a kind that terminals tell each other, and its value as its rule writes it. */
+export function canBeJoined(key: string, value: JsonValue): boolean {
+  const kind = kindOf(key);
+  if (!kind) return false;
+  try {
+    kind.join(value, value, key);
+    return true;
+  } catch (error) {
+    if (isFault(error, 'database-invalid')) return false;
+    throw error;
+  }
 }
 
 /**

@@ -32,11 +32,17 @@ export interface FoundConflict {
 }
 
 /** Facts for one terminal after a number, and up to another. */
-export type FactsAfter = Pick<GroupFacts, 'facts' | 'more'> & { readonly upTo: number };
+export type FactsAfter = Pick<GroupFacts, 'facts' | 'more'> & {
+  readonly upTo: number;
+  /** keys of facts that fit no message, and are told to nobody */
+  readonly tooLarge: readonly string[];
+};
 
 const conflictsKeptMs = 90 * 86_400_000;
-/** bytes of facts that go into one message */
+/** bytes of facts that go into one message; a single fact may be larger */
 const mostBytes = 100_000;
+/** of a single fact: with what stands around it, it fits `longestGroupFacts` */
+const mostFactBytes = 170_000;
 
 /** What the terminals of one organization that count together know, as each of them says, and joined. */
 export class GroupStore {
@@ -99,18 +105,23 @@ export class GroupStore {
       .limit(factsAtOnce)
       .execute();
     const facts: GroupFacts['facts'] = [];
+    const tooLarge: string[] = [];
     let bytes = 0;
     let reached = number;
     for (const { holder_id, key, number } of changed) {
       const among = sharers(key, terminal, rules);
       const fact = among.size > 1 ? await joined(db, { holder_id, key }, { terminal, among }) : undefined;
-      bytes += fact ? JSON.stringify(fact).length : 0;
-      if (bytes > mostBytes && facts.length > 0) return { facts, more: true, upTo: reached };
-      if (fact) facts.push(fact);
+      const size = fact ? Buffer.byteLength(JSON.stringify(fact)) : 0;
+      if (size > mostFactBytes) tooLarge.push(key);
+      else if (fact) {
+        bytes += size;
+        if (bytes > mostBytes && facts.length > 0) return { facts, tooLarge, more: true, upTo: reached };
+        facts.push(fact);
+      }
       reached = Number(number);
     }
     const more = changed.length === factsAtOnce;
-    return { facts, more, upTo: more ? reached : Math.max(upTo, reached) };
+    return { facts, tooLarge, more, upTo: more ? reached : Math.max(upTo, reached) };
   }
 
   /** Forgets those who are holders no more, and conflicts of long ago. */

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { canBeJoined } from '#core/access/fact-kinds.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import { digest } from '#core/crypto/digest.ts';
@@ -52,7 +53,11 @@ export class OrganizationGroups {
     const rules = await this.#rules();
     const scope = rules && scopeOf(terminal, rules);
     if (!rules || scope === undefined) return;
-    const taken = await store.take(terminal, report, { rules, nowMs: clock.utcMs() });
+    // one that no rule writes would be told to all, and could be joined with nothing
+    const changes = report.changes.filter(({ key, value }) => value === undefined || canBeJoined(key, value));
+    const refused = report.changes.length - changes.length;
+    if (refused > 0) log.warn({ organization, terminal, refused }, 'facts of a group that are none');
+    const taken = await store.take(terminal, { ...report, changes }, { rules, nowMs: clock.utcMs() });
     if (!taken) return log.warn({ organization, terminal }, 'a device that another has taken the place of');
     for (const { kind, key, terminal: one, other } of taken.conflicts)
       log.error(
@@ -113,10 +118,12 @@ export class OrganizationGroups {
       readonly answers?: NonNullable<GroupFacts['answers']>;
     },
   ): Promise<void> {
-    const { organization, store, publish, keys: find } = this.#parts;
+    const { organization, store, publish, log, keys: find } = this.#parts;
     const keys = await find();
     if (!keys) return;
-    const { facts, more, upTo: number }: FactsAfter = await store.after(terminal, from, rules);
+    const { facts, tooLarge, more, upTo: number }: FactsAfter = await store.after(terminal, from, rules);
+    if (tooLarge.length > 0)
+      log.error({ organization, terminal, keys: tooLarge }, 'facts of a group that fit no message');
     const upTo = { server, scope, number };
     const content = { organization, terminal, from, upTo, more, facts, ...(answers && { answers }) };
     if (facts.length > 0 || answers) {
