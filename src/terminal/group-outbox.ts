@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { factOf, type StateChange } from '#core/access/access-state.ts';
 import { nameOf } from '#core/access/kept-facts.ts';
 import type { JsonValue } from '#core/journal/record.ts';
-import type { GroupChange } from '#core/sync/group-message.ts';
+import { factsAtOnce, type GroupChange } from '#core/sync/group-message.ts';
+import { maxPayloadBytes } from '#core/sync/topics.ts';
 
 /** A change of a fact that the server may not have yet, as it stands on the disk beside the fact. */
 const json: z.ZodType<JsonValue> = z.json();
@@ -17,6 +18,8 @@ const outgoingSchema = z.strictObject({
 const prefix = 'out/';
 /** a report without an answer for this long may be lost: what it told is told again */
 const lostAfterUs = 5_000_000;
+/** of the changes in one report: what is around them fits beside */
+const mostBytes = maxPayloadBytes - 4_096;
 
 /** A fact; without a holder about the terminals as a whole. */
 export interface OwnedFact {
@@ -103,28 +106,33 @@ export class GroupOutbox {
     return this.#waiting.get(name);
   }
 
-  /** Changes for the report `ask`, the oldest first; those of reports that were lost again. */
-  take(
-    ask: number,
-    limit: number,
-    { nowUs, server }: { nowUs: number; server: string },
-  ): readonly GroupChange[] {
+  /**
+   * Changes for the report `ask`, as many as fit one message, those first that wait longest; those of reports that were
+   * lost again. What is larger than a message goes alone.
+   */
+  take(ask: number, { nowUs, server }: { nowUs: number; server: string }): readonly GroupChange[] {
     for (const [before, { atUs, told }] of this.#asked) {
       if (nowUs - atUs < lostAfterUs) continue;
       this.#asked.delete(before);
       for (const [name] of told) if (this.#waiting.has(name)) this.#unsent.add(name);
     }
-    const taken = [...this.#unsent]
-      .flatMap((name) => this.#waiting.get(name) ?? [])
-      .toSorted((a, b) => a.n - b.n)
-      .slice(0, limit);
-    const told = taken.map((change) => [nameOfChange(change), change.n] as const);
-    for (const [name] of told) this.#unsent.delete(name);
+    const taken: GroupChange[] = [];
+    const told: [name: string, n: number][] = [];
+    let bytes = 0;
+    for (const name of this.#unsent) {
+      const waiting = this.#waiting.get(name);
+      if (!waiting) continue;
+      const { kept: _, server: of, ...change } = waiting;
+      // the count of a server that has forgotten something says nothing to it
+      if (of !== server) change.heard = 0;
+      bytes += Buffer.byteLength(JSON.stringify(change)) + 1;
+      if (taken.length === factsAtOnce || (bytes > mostBytes && taken.length > 0)) break;
+      taken.push(change);
+      told.push([name, change.n]);
+      this.#unsent.delete(name);
+    }
     this.#asked.set(ask, { atUs: nowUs, told });
-    // the count of a server that has forgotten something says nothing to it
-    return taken.map(({ kept: _, server: of, ...change }) =>
-      of === server ? change : { ...change, heard: 0 },
-    );
+    return taken;
   }
 
   /** The server has what the report `ask` told. Whether that is known. */

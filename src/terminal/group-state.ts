@@ -9,7 +9,6 @@ import { canonicalJson } from '#core/journal/canonical-json.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import {
   checkGroupFacts,
-  factsAtOnce,
   type GroupCursor,
   type GroupFacts,
   groupReportBytes,
@@ -186,14 +185,18 @@ export class GroupState {
   #soon(ms: number): void {
     if (!this.#connected || this.#stopped) return;
     this.#next?.();
-    this.#next = this.#parts.clock.after(ms, () => void this.#report());
+    this.#next = this.#parts.clock.after(ms, () => {
+      this.#report().catch((error: unknown) => {
+        this.#parts.log.error({ err: error }, 'the group could not be told');
+      });
+    });
   }
 
   async #report(): Promise<void> {
     const head = this.#parts.journal.head();
     if (!this.#connected || this.#stopped || !head || !this.#link || !this.#loaded) return;
     this.#ask += 1;
-    const changes = this.#outbox.take(this.#ask, factsAtOnce, {
+    const changes = this.#outbox.take(this.#ask, {
       nowUs: this.#parts.clock.monotonicUs(),
       server: this.#heard?.server ?? '',
     });

@@ -103,6 +103,7 @@ export class GroupedTerminal {
     state.join({
       root: () => this.#root,
       publish: async ({ payload }) => {
+        if (payload.length > maxPayloadBytes) throw new TypeError(`a payload of ${payload.length} bytes`);
         if (this.state === state && this.connected) this.#send({ from: this.name, payload });
       },
     });

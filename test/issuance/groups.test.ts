@@ -222,6 +222,24 @@ describe.each(databaseRigs)('terminals that count together on $name', ({ name, s
     expect(bench.terminal('west').facts.size).toBeGreaterThan(80);
   });
 
+  it('tell as much at once as a message holds, and all in the end', async () => {
+    const parts = Array.from({ length: 20 }, (_, at) => ({
+      terminal: `terminal-${10 + at}`,
+      n: 1_000,
+      v: 1_000,
+    }));
+    const { facts } = bench.terminal('east');
+    for (let at = 0; at < 400; at += 1)
+      facts.set(`佐藤-${at}`, new Map([['uses/taxi/day', { period: '2026-04-01', parts }]]));
+    bench.connectAll();
+    await bench.calm(3);
+    expect(bench.terminal('east').state.apart('all')).toBe(true);
+    await bench.calm(12);
+    expect(bench.terminal('west').facts.get('佐藤-399')).toEqual(facts.get('佐藤-399'));
+    expect(bench.terminal('west').shared()).toEqual(bench.terminal('east').shared());
+    for (const { state } of bench.terminals.values()) expect(state.apart('all')).toBe(false);
+  });
+
   it('who is a holder no more is forgotten at the server', async () => {
     bench.connectAll();
     await bench.calm(3);
