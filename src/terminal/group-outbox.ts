@@ -135,6 +135,11 @@ export class GroupOutbox {
     return taken;
   }
 
+  /** Whether the report `ask` is under way. */
+  awaits(ask: number): boolean {
+    return this.#asked.has(ask);
+  }
+
   /** The server has what the report `ask` told. Whether that is known. */
   answered(ask: number): boolean {
     const asked = this.#asked.get(ask);

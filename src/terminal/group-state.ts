@@ -4,6 +4,7 @@ import type { AccessMemory } from '#core/access/access-memory.ts';
 import { factOf, type StateChange } from '#core/access/access-state.ts';
 import { type GroupRules, sharers } from '#core/access/group-facts.ts';
 import { nameOf } from '#core/access/kept-facts.ts';
+import { toHex } from '#core/bytes/bytes.ts';
 import { isFault } from '#core/fault.ts';
 import { canonicalJson } from '#core/journal/canonical-json.ts';
 import type { JsonValue } from '#core/journal/record.ts';
@@ -16,6 +17,7 @@ import {
 import { decodeSigned } from '#core/sync/signed.ts';
 import type { TrustRoot } from '#core/sync/trust.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
+import type { Entropy } from '#ports/entropy.ts';
 import type { FactQuery, HolderFacts } from '#ports/holder-facts.ts';
 import type { UpMessage } from '#ports/message-bus.ts';
 import { GroupOutbox, type OwnedFact } from './group-outbox.ts';
@@ -37,6 +39,7 @@ export interface GroupLink {
   /** Whom this terminal believes; throws `policy-altered` while that cannot be read. */
   readonly root: () => TrustRoot;
   readonly publish: (message: UpMessage) => Promise<unknown>;
+  readonly entropy: Entropy;
 }
 
 /** changes that come together are told together, in milliseconds */
@@ -48,6 +51,8 @@ const apartAfterMs = 25_000;
 /** what the server has is forgotten here with the next entry, or this many together */
 const clearedAtOnce = 200;
 const clearEveryMs = 60_000;
+/** as many as JSON can say of a number without loss */
+const askBytes = 6;
 const heardKey = 'group/heard';
 const numberKey = 'group/n';
 const numberSchema = z.int().min(0);
@@ -70,7 +75,6 @@ export class GroupState {
   #heard: GroupCursor | undefined;
   /** a cursor that counts on the disk only when everything was told anew */
   #telling = false;
-  #ask = 0;
   #answeredUs: number | undefined;
   #clearedUs = 0;
   #connected = false;
@@ -195,14 +199,15 @@ export class GroupState {
   async #report(): Promise<void> {
     const head = this.#parts.journal.head();
     if (!this.#connected || this.#stopped || !head || !this.#link || !this.#loaded) return;
-    this.#ask += 1;
-    const changes = this.#outbox.take(this.#ask, {
+    // known to nobody before: no answer to another report, of this run or an earlier one, is taken for one to this
+    const ask = Number.parseInt(toHex(this.#link.entropy.bytes(askBytes)), 16);
+    const changes = this.#outbox.take(ask, {
       nowUs: this.#parts.clock.monotonicUs(),
       server: this.#heard?.server ?? '',
     });
     const payload = groupReportBytes({
       incarnation: head.incarnation,
-      ask: this.#ask,
+      ask,
       ...(this.#heard && { heard: this.#heard }),
       changes: [...changes],
     });
@@ -215,11 +220,12 @@ export class GroupState {
     if (this.#stopped) return;
     const { clock } = this.#parts;
     const { answers, from, upTo, more } = told;
-    const mine = answers && answers.incarnation === this.#parts.journal.head()?.incarnation;
+    const awaited = answers && this.#outbox.awaits(answers.ask);
+    const mine = awaited && answers.incarnation === this.#parts.journal.head()?.incarnation;
     const known = this.#heard;
     const follows = known !== undefined && upTo.server === known.server && upTo.scope === known.scope;
-    // something between was lost: it is asked for by what was heard last
-    if (follows ? from > known.number : from > 0) return this.#soon(0);
+    // something between was lost, or whoever carries it says again what held by another count: it is asked for
+    if (follows ? from > known.number : from > 0 || !mine) return this.#soon(0);
     if (!follows) await this.#tellAll();
     if (!follows || upTo.number > known.number) await this.#take(told);
     if (mine && this.#outbox.answered(answers.ask)) {

@@ -4,6 +4,7 @@ import { HttpsChunkSource } from '#adapters/https/chunk-source.ts';
 import { IdentityFiles, identityFolder } from '#adapters/keyfile/identity-files.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { TrustFile } from '#adapters/keyfile/trust-file.ts';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { JournalOutboxStore } from '#adapters/sqlite/journal-outbox-store.ts';
 import { PolicySyncStore } from '#adapters/sqlite/policy-sync-store.ts';
 import { certificatePem } from '#adapters/x509/pem.ts';
@@ -198,7 +199,11 @@ function dealings(
   }
   handlers.set('ack', (payload) => transfer.acknowledged(payload));
   if (!policySync || !group) return { handlers, participants: transfer.participants() };
-  group.join({ root: () => policySync.root(), publish: (message) => bus.publish(message) });
+  group.join({
+    root: () => policySync.root(),
+    publish: (message) => bus.publish(message),
+    entropy: new SystemEntropy(),
+  });
   handlers.set('group', (payload) => group.received(payload));
   return { handlers, participants: [...transfer.participants(), group] };
 }

@@ -102,6 +102,7 @@ export class GroupedTerminal {
     await state.follow();
     state.join({
       root: () => this.#root,
+      entropy: new SystemEntropy(),
       publish: async ({ payload }) => {
         if (payload.length > maxPayloadBytes) throw new TypeError(`a payload of ${payload.length} bytes`);
         if (this.state === state && this.connected) this.#send({ from: this.name, payload });
@@ -308,6 +309,16 @@ export class GroupBench {
       await this.terminal(to).state.received(payload);
     }
     await this.settle();
+  }
+
+  /** What is on its way to `to` arrives. */
+  async carry(to: string): Promise<void> {
+    for (let message = this.#next(to); message; message = this.#next(to)) await this.deliver(message);
+  }
+
+  #next(to: string): Message | undefined {
+    const at = this.wire.findIndex((message) => message.to === to);
+    return at < 0 ? undefined : this.wire.splice(at, 1)[0];
   }
 
   /** Lets everything happen that needs no time. */

@@ -240,6 +240,49 @@ describe.each(databaseRigs)('terminals that count together on $name', ({ name, s
     for (const { state } of bench.terminals.values()) expect(state.apart('all')).toBe(false);
   });
 
+  it('what was said by the count of a server before a restoration moves nobody when it comes again', async () => {
+    bench.terminal('east').connect(true);
+    await bench.calm(3);
+    const restore = await bench.backup();
+    await bench.terminal('east').enter('sato', 'hall');
+    await bench.calm(1);
+    bench.terminal('west').connect(true);
+    await bench.pass(30);
+    await bench.carry('server');
+    const old = bench.wire.find(({ to }) => to === 'west');
+    if (!old) throw new Error('nothing told');
+    await bench.calm(3);
+    expect(zoneOf('west', 'sato')).toBe('hall');
+    await restore();
+    await bench.calm(6);
+    await bench.terminal('west').forget('sato');
+    await bench.calm(2);
+    const { entries } = bench.terminal('west');
+    await bench.deliver(old);
+    expect(zoneOf('west', 'sato')).toBe(undefined);
+    expect(bench.terminal('west').entries).toBe(entries);
+    expect(bench.terminal('west').state.apart('all')).toBe(false);
+  });
+
+  it('an answer to a report of an earlier run is none to one of this', async () => {
+    bench.connectAll();
+    await bench.pass(30);
+    await bench.carry('server');
+    const old = bench.wire.find(({ to }) => to === 'west');
+    if (!old) throw new Error('nothing told');
+    await bench.calm(3);
+    bench.terminal('west').connect(false);
+    await bench.terminal('west').enter('sato', 'hall');
+    await bench.terminal('west').crash();
+    bench.terminal('west').connect(true);
+    await bench.pass(30);
+    bench.wire.length = 0;
+    await bench.deliver(old);
+    expect(bench.terminal('west').state.apart('all')).toBe(true);
+    await bench.calm(3);
+    expect(zoneOf('east', 'sato')).toBe('hall');
+  });
+
   it('who is a holder no more is forgotten at the server', async () => {
     bench.connectAll();
     await bench.calm(3);
