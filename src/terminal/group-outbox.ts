@@ -50,6 +50,8 @@ export class GroupOutbox {
   readonly #asked = new Map<number, Asked>();
   /** those on the disk that the server has */
   readonly #cleared = new Map<string, GroupChange>();
+  /** how many that wait are told anew */
+  #anew = 0;
   #n = 0;
 
   /** Numbers up to `n` are taken. */
@@ -97,6 +99,7 @@ export class GroupOutbox {
     const name = nameOfChange(change);
     const known = this.#waiting.get(name);
     if (known && known.n >= change.n && known.kept) return;
+    this.#anew += (change.kept ? 0 : 1) - (known?.kept === false ? 1 : 0);
     this.#waiting.set(name, change);
     this.#unsent.add(name);
     this.#cleared.delete(name);
@@ -151,6 +154,7 @@ export class GroupOutbox {
       this.#waiting.delete(name);
       this.#unsent.delete(name);
       if (change.kept) this.#cleared.set(name, change);
+      else this.#anew -= 1;
     }
     return true;
   }
@@ -163,7 +167,7 @@ export class GroupOutbox {
 
   /** Whether what is told anew is told. */
   hasToldAll(): boolean {
-    return [...this.#waiting.values()].every(({ kept }) => kept);
+    return this.#anew === 0;
   }
 
   hasUnsent(): boolean {

@@ -275,11 +275,12 @@ export class GroupState {
 
   /** Forgets what the server has, now and then, or with what is taken. */
   async #clear(): Promise<void> {
+    if (!this.#heard || this.#telling) return;
     const { journal, memory, clock } = this.#parts;
     const cleared = this.#outbox.cleared();
     const nowUs = clock.monotonicUs();
     const due = nowUs - this.#clearedUs > clearEveryMs * 1_000 || cleared.length >= clearedAtOnce;
-    if (cleared.length === 0 || !due || !this.#heard || this.#telling) return;
+    if (cleared.length === 0 || !due) return;
     const view = memory.view({ holderId: undefined, facts: new Map(), asked: memory.asked() });
     if (!view || view.unsettled(cleared)) return;
     this.#clearedUs = nowUs;
