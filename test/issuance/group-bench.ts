@@ -19,7 +19,7 @@ const log = pino({ level: 'silent' });
 const scope = { group: 'all', apart: 'grant' } as const;
 
 /** Two zones whose people three terminals count together, and one that is each terminal's own business. */
-export const groupRules: SiteRules = siteRulesSchema.parse({
+export const writtenRules = {
   formatVersion: 1,
   organization: 'city',
   profiles: [{ id: 'a', userNumberFormat: { alphabet: 'digits', minimumLength: 8, maximumLength: 8 } }],
@@ -35,7 +35,8 @@ export const groupRules: SiteRules = siteRulesSchema.parse({
     { id: 'own', kind: 'once' },
   ],
   terminalGroups: [{ id: 'all', terminals: ['east', 'west', 'north'] }],
-});
+};
+export const groupRules: SiteRules = siteRulesSchema.parse(writtenRules);
 
 interface Message {
   readonly from: string;
@@ -226,6 +227,8 @@ export class GroupBench {
   readonly wire: Message[] = [];
   readonly terminals: ReadonlyMap<string, GroupedTerminal>;
   readonly store: GroupStore;
+  /** as the server has them */
+  rules = groupRules;
   readonly #ledger: Awaited<ReturnType<typeof makeOrganization>>['ledger'];
   groups: OrganizationGroups;
 
@@ -249,7 +252,7 @@ export class GroupBench {
   #serve(): OrganizationGroups {
     return new OrganizationGroups({
       ...{ organization: 'city', store: this.store, clock: this.clock, log },
-      rules: async () => groupRules,
+      rules: async () => this.rules,
       keys: async () => ({ signers: testKeys.policy.slice(0, 1) }),
       publish: async ({ to, payload }) => {
         if (payload.length > maxPayloadBytes) throw new TypeError(`a payload of ${payload.length} bytes`);

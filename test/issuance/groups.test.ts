@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { siteRulesSchema } from '#core/access/site-rules.ts';
 import { groupReportBytes } from '#core/sync/group-message.ts';
 import type { TrustRoot } from '#core/sync/trust.ts';
 import { pinnedRoot } from '../core/sync/keys.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
-import { GroupBench, groupRules } from './group-bench.ts';
+import { GroupBench, groupRules, writtenRules } from './group-bench.ts';
 import { makeOrganization } from './organization-bench.ts';
 
 describe.each(databaseRigs)('terminals that count together on $name', ({ name, start }) => {
@@ -238,6 +239,29 @@ describe.each(databaseRigs)('terminals that count together on $name', ({ name, s
     expect(bench.terminal('west').facts.get('佐藤-399')).toEqual(facts.get('佐藤-399'));
     expect(bench.terminal('west').shared()).toEqual(bench.terminal('east').shared());
     for (const { state } of bench.terminals.values()) expect(state.apart('all')).toBe(false);
+  });
+
+  it('rules that share nothing more or less have nothing told anew', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    const entries = () => [...bench.terminals.values()].map((one) => one.entries);
+    const before = entries();
+    const elsewhere = { group: 'others', apart: 'deny' } as const;
+    const { zones, doors, services, terminalGroups } = writtenRules;
+    const more = { id: 'kiosk', kind: 'once', scope: elsewhere };
+    bench.rules = siteRulesSchema.parse({
+      ...writtenRules,
+      zones: [{ id: 'annex', occupancy: { limit: 9, scope: elsewhere } }, ...zones],
+      doors: [{ id: 'back' }, ...doors],
+      services: [more, ...services],
+      terminalGroups: [...terminalGroups, { id: 'others', terminals: ['far', 'away'] }],
+    });
+    await bench.calm(2);
+    expect(entries()).toEqual(before);
+    bench.rules = { ...groupRules, services: groupRules.services.filter(({ id }) => id !== 'gift') };
+    await bench.pass(10_000);
+    await bench.calm(2);
+    expect(entries()).toEqual(before.map((count) => count + 2));
   });
 
   it('what was said by the count of a server before a restoration moves nobody when it comes again', async () => {
