@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import type { Command, CommandAction, CommandResult } from '#core/sync/command.ts';
 import { checkCommand, commandResultBytes } from '#core/sync/command-message.ts';
@@ -23,7 +23,8 @@ async function makeBench(rig: StartedRig) {
   const bench = await makeOrganization(rig, 'city');
   const { ledger, clock } = bench;
   const sent: OutgoingMessage[] = [];
-  const state = { reached: true, keys: true };
+  const publishing = (): Promise<void> => Promise.resolve();
+  const state = { reached: true, keys: true, publishing };
   const keys = async () => (state.keys ? { signers: testKeys.command } : undefined);
   const parts = { organization: 'city', ledger, clock, entropy, keys };
   const dispatch = () =>
@@ -32,6 +33,7 @@ async function makeBench(rig: StartedRig) {
       log: pino({ level: 'silent' }),
       publish: async (message) => {
         if (!state.reached) return 'away';
+        await state.publishing();
         sent.push(message);
         return 'taken';
       },
@@ -261,6 +263,36 @@ describe.each(databaseRigs)('commands of the server on $name', ({ start }) => {
     expect(commandsSent(), 'after a restart of the server').toHaveLength(1);
   });
 
+  it('go to many terminals at once, and what was given since before the rest', async () => {
+    for (let n = 10; n < 80; n += 1) await city.enrol(`z-${n}`);
+    const first = await give(lockdown, { all: true });
+    await give(unlock, { terminals: ['z-79'] });
+    const released = Promise.withResolvers<void>();
+    let going = 0;
+    city.state.publishing = () => {
+      going += 1;
+      return released.promise;
+    };
+    const round = dispatch.round();
+    await vi.waitFor(() => expect(going).toBe(64));
+    await give({ kind: 'evacuation' }, { terminals: ['z-78'] });
+    dispatch.changed();
+    released.resolve();
+    await round;
+    const before = commandsSent();
+    expect(new Set(before.map(({ terminal }) => terminal)).size).toBe(64);
+    const newest = before.filter(({ terminal }) => terminal === 'z-79').map(({ action }) => action.kind);
+    expect(newest, 'in the order they were given').toEqual(['lockdown', 'unlock-once']);
+    await dispatch.round();
+    const after = commandsSent();
+    const last = after.filter(({ terminal }) => terminal === 'z-78').map(({ action }) => action.kind);
+    expect(last).toEqual(['lockdown', 'evacuation']);
+    const told = [...before, ...after].filter(({ action }) => action.kind === 'lockdown');
+    expect(told.map(({ terminal }) => terminal).sort()).toEqual(
+      (await standing(first))?.map(([terminal]) => terminal),
+    );
+  });
+
   it('a condition is signed anew for a terminal that was away, whether hours or days', async () => {
     const id = await give(lockdown, { terminals: ['lobby'] });
     await dispatch.round();
@@ -330,9 +362,13 @@ describe.each(databaseRigs)('commands of the server on $name', ({ start }) => {
     ]);
     expect(await standing(zone)).toEqual([['lobby', 'superseded', undefined]]);
     await dispatch.round();
-    expect(commandsSent().map(({ terminal, action }) => [terminal, action.kind])).toEqual([
-      ['lab', 'lockdown'],
+    expect(
+      commandsSent()
+        .map(({ terminal, action }) => [terminal, action.kind])
+        .sort(),
+    ).toEqual([
       ['gate', 'end-lockdown'],
+      ['lab', 'lockdown'],
       ['lobby', 'end-lockdown'],
     ]);
     expect((await standing(ended))?.length).toBe(2);

@@ -31,6 +31,8 @@ type Result = { readonly terminal: string; readonly result: CommandResult };
 /** how soon a command without a result is sent again, in milliseconds; twice as late each time, up to the last */
 const firstAgainMs = 2_000;
 const lastAgainMs = 60_000;
+/** terminals that are sent what they wait for at once, after which it is looked whether something newer was given */
+const terminalsAtOnce = 64;
 /** a terminal remembers a command until a day after its end, and can be asked that long what came of it */
 const rememberedMs = 86_400_000;
 /** what was asked and answered is kept this long; the audit journal and those of the terminals have it longer */
@@ -48,6 +50,7 @@ export class CommandDispatch {
   readonly #renewal: ConditionRenewal;
   /** terminals of which that was said */
   readonly #clocksDiffer = new Set<string>();
+  #isOutdated = false;
   #cleanedAtMs = 0;
 
   constructor(parts: CommandDispatchParts) {
@@ -71,24 +74,51 @@ export class CommandDispatch {
     await this.#renewal.tellConditions(terminal);
   }
 
-  /** Sends what is due. To be called again and again, one after another. Rejects with database faults. */
+  /** Something was given, or is over: what goes on goes by it. */
+  changed(): void {
+    this.#isOutdated = true;
+  }
+
+  /** Sends what is due. To be called again and again, and once {@link changed}; one after another. Rejects with database faults. */
   async round(): Promise<void> {
+    this.#isOutdated = false;
     const nowMs = this.#parts.clock.utcMs();
+    const due = await this.#dueAt(nowMs);
+    for (let at = 0; at < due.length; at += terminalsAtOnce) {
+      const some = due.slice(at, at + terminalsAtOnce);
+      const taken = await Promise.all(some.map((own) => this.#sendAll(own)));
+      if (taken.includes(false) || this.#isOutdated) return;
+    }
+    await this.#clean(nowMs);
+  }
+
+  /** By terminal, in the order they were given; first whose newest was never sent, the newest before all. */
+  async #dueAt(nowMs: number): Promise<readonly (readonly Waiting[])[]> {
     const waiting = await this.#waiting();
     const known = new Set(waiting.map(({ command_id }) => command_id));
     for (const id of this.#due.keys()) if (!known.has(id)) this.#due.delete(id);
+    const due: Waiting[] = [];
     for (const one of waiting) {
-      if (one.condition === '' && nowMs >= one.expires_at_ms + rememberedMs) {
-        await this.#end(one);
-        continue;
-      }
-      const due = this.#due.get(one.command_id);
-      if (due && nowMs < due.atMs) continue;
-      const everyMs = due ? Math.min(2 * due.everyMs, lastAgainMs) : firstAgainMs;
-      if (!(await this.#send(one))) return;
-      this.#due.set(one.command_id, { atMs: nowMs + everyMs, everyMs });
+      if (one.condition === '' && nowMs >= one.expires_at_ms + rememberedMs) await this.#end(one);
+      else if (nowMs >= (this.#due.get(one.command_id)?.atMs ?? 0)) due.push(one);
     }
-    await this.#clean(nowMs);
+    const newest = (own: readonly Waiting[]) =>
+      own.findLast(({ command_id }) => !this.#due.has(command_id))?.order_id ?? '';
+    return [...Map.groupBy(due, ({ terminal_id }) => terminal_id).values()]
+      .map((own) => ({ own, newest: newest(own) }))
+      .sort((one, other) => (one.newest === other.newest ? 0 : one.newest < other.newest ? 1 : -1))
+      .map(({ own }) => own);
+  }
+
+  /** Sends one terminal what it waits for, one after another. Whether the broker took it. */
+  async #sendAll(own: readonly Waiting[]): Promise<boolean> {
+    for (const one of own) {
+      const before = this.#due.get(one.command_id);
+      const everyMs = before ? Math.min(2 * before.everyMs, lastAgainMs) : firstAgainMs;
+      if (!(await this.#send(one))) return false;
+      this.#due.set(one.command_id, { atMs: this.#parts.clock.utcMs() + everyMs, everyMs });
+    }
+    return true;
   }
 
   /** Takes what terminals answered. Rejects with database faults. */

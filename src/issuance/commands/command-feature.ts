@@ -77,6 +77,7 @@ export function commandFeature(context: GatewayContext, entropy: Entropy): Termi
     },
     changed: async (id) => {
       const one = await of(id);
+      one?.dispatch.changed();
       if (connected) one?.rounds.look();
     },
     connected: () => {
