@@ -163,6 +163,23 @@ describe('boundaries between organizations on PostgreSQL', () => {
     await silent.end().catch(() => undefined);
   }, 40_000);
 
+  it('is told where its change was ended for that of another', async () => {
+    const began = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+    const tables = ['server_state', 'group_state'] as const;
+    const change = (mine: 0 | 1) =>
+      ours.transaction().execute(async (db) => {
+        await sql`update ${sql.table(tables[mine])} set one = one`.execute(db);
+        began[mine].resolve();
+        const others = mine === 0 ? 1 : 0;
+        await began[others].promise;
+        await sql`update ${sql.table(tables[others])} set one = one`.execute(db);
+      });
+    const ended = await Promise.allSettled([change(0), change(1)]);
+    expect(ended.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))).toMatchObject([
+      { code: 'database-unavailable' },
+    ]);
+  });
+
   it('is told where it was silent for too long within a change itself', async () => {
     const idle = ours.transaction().execute(async (db) => {
       await sql`set local idle_in_transaction_session_timeout = '50ms'`.execute(db);

@@ -229,13 +229,13 @@ function guardedClient(client: pg.PoolClient): PostgresPoolClient {
 }
 
 /**
- * A server that is away, refuses the account, is a standby (25006) or took too long (25P03, 55P03, 57014) is a fault;
- * an error in a statement is a bug and stays what it is.
+ * A server that is away, refuses the account, is a standby (25006), took too long (25P03, 55P03, 57014) or ended this
+ * change for that of another (40001, 40P01) is a fault; an error in a statement is a bug and stays what it is.
  */
 function faultOf(error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const away =
-    /^(08|28|53|57P|57014|55P03|25P03|25006)/.test(code) ||
+    /^(08|28|53|57P|57014|55P03|25P03|25006|40001|40P01)/.test(code) ||
     /^E[A-Z]+$/.test(code) ||
     (error instanceof Error &&
       !(error instanceof pg.DatabaseError) &&

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
+import { isFault } from '#core/fault.ts';
 import { canonicalJson } from '#core/journal/canonical-json.ts';
 import type { JsonValue } from '#core/journal/record.ts';
-import { isFault } from '../fault.ts';
 import { type AccessState, type Facts, factOf, type StateChange } from './access-state.ts';
 import { counted, joinParts, type Parts, total } from './counting.ts';
 import { type Moment, momentSchema } from './moment.ts';

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { compare } from '#core/sync/bucket.ts';
 import { offlineFromMs, readTerminalState, type TerminalState } from '#core/sync/presence.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { TakenMessage } from '#ports/intake.ts';
@@ -32,8 +33,10 @@ export class Presence {
     const ledger = await find(organization);
     if (!ledger) return;
     const atMs = clock.utcMs();
+    // each server in one order: none waits for a row of another that waits for its own
+    const ordered = messages.toSorted((a, b) => compare(a.from.terminal, b.from.terminal));
     await ledger.db.transaction().execute(async (db) => {
-      for (const { from, payload } of messages) {
+      for (const { from, payload } of ordered) {
         const state = readTerminalState(payload);
         if (state) await keep(db, from.terminal, state, atMs);
         else log.warn({ organization, terminal: from.terminal }, 'a state that is none');
