@@ -170,7 +170,6 @@ async function settled(rig: SystemRig): Promise<Compared> {
 }
 
 async function compare(rig: SystemRig): Promise<Compared> {
-  const own = new Map(names.flatMap((name) => entriesOf(rig.directory(name), name)));
   const stored = new Map<string, string>();
   const repeated: string[] = [];
   let sound = true;
@@ -192,6 +191,8 @@ async function compare(rig: SystemRig): Promise<Compared> {
       stored.set(key, Buffer.from(raw).toString('base64'));
     }
   });
+  // after what the server has: a terminal records first
+  const own = new Map(names.flatMap((name) => entriesOf(rig.directory(name), name)));
   const taken = new Set<string>();
   for (const [key, raw] of own) {
     const entry = parseEntry(Buffer.from(raw, 'base64'));
