@@ -203,7 +203,15 @@ class Exchange {
   }
 }
 
-async function certify(ledger: CityLedger): Promise<void> {
+/** One terminal that was told nothing yet. */
+async function begin(ledger: CityLedger): Promise<void> {
+  for (const table of ['commands', 'command_orders', 'terminals'] as const)
+    await ledger.db.deleteFrom(table).execute();
+  await ledger.db
+    .insertInto('terminals')
+    .values({ terminal_id: 'test', name: 'test', made_at_ms: 0 })
+    .onConflict((at) => at.doNothing())
+    .execute();
   const row = {
     serial_number: '1',
     terminal_id: 'test',
@@ -227,14 +235,7 @@ it('no command acts twice, and each gets a result, whatever is lost, doubled, la
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
       const city = await makeOrganization(rig, 'city');
-      for (const table of ['commands', 'command_orders', 'terminals'] as const)
-        await city.ledger.db.deleteFrom(table).execute();
-      await city.ledger.db
-        .insertInto('terminals')
-        .values({ terminal_id: 'test', name: 'test', made_at_ms: 0 })
-        .onConflict((at) => at.doNothing())
-        .execute();
-      await certify(city.ledger);
+      await begin(city.ledger);
       const exchange = new Exchange(city.ledger);
       await exchange.start();
       for (const one of steps) await exchange.step(one);
@@ -256,3 +257,29 @@ it('no command acts twice, and each gets a result, whatever is lost, doubled, la
   );
   expect(dones).toBeGreaterThan(10);
 }, 60_000);
+
+it.each<CommandAction>([{ kind: 'end-lockdown' }, { kind: 'end-lockdown', zones: ['hall'] }])(
+  'an end that comes late lifts no lockdown that was declared since: %o',
+  async (end) => {
+    const city = await makeOrganization(rig, 'city');
+    await begin(city.ledger);
+    const exchange = new Exchange(city.ledger);
+    await exchange.start();
+    const give = (action: CommandAction) =>
+      exchange.orders.give(
+        { action, reason: 'test', to: { terminals: ['test'] } },
+        { actor: { id: 'tanaka', via: 'session' } },
+      );
+    await give(end);
+    await exchange.pass(3_600_000);
+    await give({ kind: 'lockdown', zones: ['hall'] });
+    await exchange.calm();
+    await give(unlock);
+    await exchange.calm();
+    const outcomes = (await exchange.orders.page('', 100)).map(({ terminals }) => terminals[0]?.outcome);
+    await exchange.end();
+    await city.databases.stop();
+    expect(outcomes.slice(0, 2)).toEqual(['lockdown', 'done']);
+    expect(exchange.acted).toEqual([]);
+  },
+);
