@@ -3,6 +3,7 @@ import type { Command } from '#core/sync/command.ts';
 import { checkCommand, commandResultBytes } from '#core/sync/command-message.ts';
 import type { Checked } from '#core/sync/document.ts';
 import { decodeSigned, type SignedDocument } from '#core/sync/signed.ts';
+import { isSiteAction } from '#core/sync/site-command.ts';
 import type { TrustRoot } from '#core/sync/trust.ts';
 import type { PublishOutcome, UpMessage } from '#ports/message-bus.ts';
 import type { CommandExecution } from './commands.ts';
@@ -18,7 +19,10 @@ export interface ServerCommandsParts {
   readonly log: Logger;
 }
 
-/** more at once nobody means: what comes meanwhile is sent again */
+/**
+ * more at once nobody means: what comes meanwhile is sent again. What is declared of the site never waits for them, for a
+ * lockdown is carried out at once while everything else may wait for the disk.
+ */
 const mostRunning = 32;
 /** results that are told again when their command comes again, before the terminal was restarted */
 const resultsKept = 64;
@@ -57,8 +61,14 @@ export class ServerCommands {
     const command = checked.value;
     const known = this.#results.get(command.id);
     if (known) this.#behind(this.#tell(known));
-    else if (!this.#running.has(command.id) && this.#running.size < mostRunning)
+    else if (this.#running.has(command.id)) return;
+    else if (this.#running.size < mostRunning || isSiteAction(command.action))
       this.#behind(this.#execute(command));
+    else
+      this.#parts.log.warn(
+        { command: command.action.kind, id: command.id },
+        'a command was not taken: too many are being carried out',
+      );
   }
 
   /** Nothing that comes from outside may end this terminal. */

@@ -179,6 +179,35 @@ it('a flood of commands that came before, too late or forged fills no journal', 
   expect(unlocks()).toBe(1);
 });
 
+describe('while more commands wait for the disk than anybody means', () => {
+  let free: () => void;
+  beforeEach(async () => {
+    ({ promise: bench.journal.gate, resolve: free } = Promise.withResolvers<void>());
+    for (let count = 0; count < 32; count += 1)
+      await link.received(await documentOf(commands.command(unlock)));
+    await bench.settle();
+  });
+  afterEach(() => free());
+
+  it('a lockdown is carried out at once', async () => {
+    const lockdown = commands.command({ kind: 'lockdown' });
+    await send(await documentOf(lockdown));
+    expect(results).toEqual([{ format: 1, id: lockdown.id, outcome: 'done' }]);
+  });
+
+  it('another is not taken until it comes again', async () => {
+    const another = commands.command(unlock);
+    const document = await documentOf(another);
+    await send(document);
+    free();
+    await bench.settle();
+    const told = () => results.filter(({ id }) => id === another.id);
+    expect([results.length, told()]).toEqual([32, []]);
+    await send(document);
+    expect(told()).toMatchObject([{ outcome: 'done' }]);
+  });
+});
+
 describe('conditions', () => {
   const lockdown: CommandAction = { kind: 'lockdown' };
   const end: CommandAction = { kind: 'end-lockdown' };
