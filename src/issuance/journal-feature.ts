@@ -21,6 +21,8 @@ export function journalFeature(
     traced,
     letGo: (organization, { entries, values }) =>
       log.info({ organization, entries, values }, 'entries older than the rule were let go of'),
+    clockMoved: () =>
+      log.error('the clock was set to another time: for a day nothing is let go of that the rules call old'),
     onFault: (organization, fault) => log.error({ organization, fault: fault.code }, fault.message),
   });
   const stopping = new AbortController();

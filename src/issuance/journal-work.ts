@@ -9,6 +9,8 @@ import type { ErasedPersonal } from './journal/letting-go.ts';
 export interface JournalWorkParts extends JournalWorkerData {
   /** what was older than the rule of an organization is gone */
   readonly letGo: (organization: string, gone: ErasedPersonal) => void;
+  /** nothing was let go of: the clock of this machine was set to another time within the last day */
+  readonly clockMoved: () => void;
   readonly onFault: (organization: string, fault: Fault) => void;
 }
 
@@ -27,6 +29,7 @@ export type JournalResult =
   | { readonly id: number; readonly kind: 'committed'; readonly committed: Committed }
   | { readonly id: number; readonly kind: 'ended'; readonly fault?: FaultRecord }
   | ({ readonly kind: 'let-go'; readonly organization: string } & ErasedPersonal)
+  | { readonly kind: 'clock-moved' }
   | { readonly kind: 'not-let-go'; readonly organization: string; readonly fault: FaultRecord };
 
 interface Waiting {
@@ -101,7 +104,8 @@ export class JournalWork {
   }
 
   #take(result: JournalResult): void {
-    const { letGo, onFault } = this.#parts;
+    const { letGo, clockMoved, onFault } = this.#parts;
+    if (result.kind === 'clock-moved') return clockMoved();
     if (result.kind === 'let-go') return letGo(result.organization, result);
     if (result.kind === 'not-let-go') return onFault(result.organization, fromFaultRecord(result.fault));
     const waiting = this.#waiting.get(result.id);

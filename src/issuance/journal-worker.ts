@@ -3,13 +3,16 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { isFault, toFaultRecord } from '#core/fault.ts';
+import type { OrganizationPlace } from '#ports/database-place.ts';
 import { databaseSource } from './database-source.ts';
 import { BatchStoring, type OrganizationJournal } from './journal/batch-storing.ts';
 import { deviceKeysOf } from './journal/device-keys.ts';
 import { JournalStore } from './journal/journal-store.ts';
 import { LettingGo } from './journal/letting-go.ts';
+import { SteadyClock } from './journal/steady-clock.ts';
 import { JournalChecker } from './journal-checker.ts';
 import type { JournalResult, JournalTask, JournalWorkerData } from './journal-work.ts';
+import { OrganizationFaults } from './organizations/organization-faults.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { Databases } from './storage/databases.ts';
 
@@ -28,6 +31,10 @@ const organizations = new Organizations({ databases, clock, entropy });
 const checker = new JournalChecker();
 checker.start();
 const storing = new BatchStoring({ journalOf, clock, check: checker.check });
+const steady = new SteadyClock({ clock });
+const faults = new OrganizationFaults({
+  tell: (organization, fault) => tell({ kind: 'not-let-go', organization, fault: toFaultRecord(fault) }),
+});
 let stopping = false;
 const underWay = new Set<Promise<void>>();
 
@@ -60,30 +67,27 @@ async function work({ id, organization, batches }: Exclude<JournalTask, 'stop'>)
 
 /** Lets go of what is older than the rules of the organizations, with pauses in which others have their turn. */
 async function letGoOfAll(): Promise<void> {
+  if (!steady.look()) return tell({ kind: 'clock-moved' });
   const all = await organizations.list().catch((error: unknown) => {
     // whoever needs this database tells of it
     if (!isFault(error)) throw error;
     return [];
   });
-  for (const organization of all) {
-    const [db, ledger] = [
-      await organizations.journal(organization),
-      await organizations.ledger(organization),
-    ];
-    const total = { entries: 0, values: 0 };
-    try {
-      for await (const { entries, values } of new LettingGo({ db, ledger, clock }).letGo()) {
-        total.entries += entries;
-        total.values += values;
-        if (stopping) return;
-        await setTimeout(pauseMs);
-      }
-      if (total.entries > 0) tell({ kind: 'let-go', organization: organization.id, ...total });
-    } catch (error) {
-      if (!isFault(error)) throw error;
-      tell({ kind: 'not-let-go', organization: organization.id, fault: toFaultRecord(error) });
-    }
+  await faults.each(all, letGoOf);
+}
+
+async function letGoOf(organization: OrganizationPlace): Promise<void> {
+  if (stopping) return;
+  const db = await organizations.journal(organization);
+  const ledger = await organizations.ledger(organization);
+  const total = { entries: 0, values: 0 };
+  for await (const { entries, values } of new LettingGo({ db, ledger, clock }).letGo()) {
+    total.entries += entries;
+    total.values += values;
+    if (stopping) return;
+    await setTimeout(pauseMs);
   }
+  if (total.entries > 0) tell({ kind: 'let-go', organization: organization.id, ...total });
 }
 
 let lettingGo = Promise.resolve();

@@ -60,7 +60,7 @@ async function measure(name: string, { config, raw }: Started): Promise<void> {
   const open = new Set(ready.keys.map(({ terminal }) => terminal));
   const done = Promise.withResolvers<void>();
   const work = new JournalWork({
-    ...{ config, traced: false, letGo: () => undefined },
+    ...{ config, traced: false, letGo: () => undefined, clockMoved: () => undefined },
     onFault: (_, fault) => done.reject(fault),
   });
   // the threads are there, and the databases open
