@@ -14,6 +14,7 @@ import {
   type GroupFacts,
   groupReportBytes,
 } from '#core/sync/group-message.ts';
+import { groupScope } from '#core/sync/group-scope.ts';
 import { decodeSigned } from '#core/sync/signed.ts';
 import type { TrustRoot } from '#core/sync/trust.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
@@ -61,6 +62,8 @@ const heardSchema = z.strictObject({
   scope: z.string(),
   number: z.number(),
   n: z.number(),
+  /** what was shared by the rules that were in force here */
+  shared: z.string(),
 });
 
 /**
@@ -73,6 +76,10 @@ export class GroupState {
   #rules: GroupRules | undefined;
   #link: GroupLink | undefined;
   #heard: GroupCursor | undefined;
+  /** of the rules in force here, which may be others than those of the server that names its own */
+  #shared = '';
+  /** what is shared by these was not told: the server went by them before, and had all told by those before them */
+  #untold = false;
   /** a cursor that counts on the disk only when everything was told anew */
   #telling = false;
   #answeredUs: number | undefined;
@@ -94,6 +101,13 @@ export class GroupState {
   async follow(): Promise<void> {
     try {
       this.#rules = await this.#parts.rules();
+      const shared = (this.#rules && groupScope(this.#parts.terminal, this.#rules)) ?? '';
+      const before = this.#shared;
+      this.#shared = shared;
+      if (this.#loaded && shared !== before) {
+        this.#untold = true;
+        this.#soon(0);
+      }
       if (this.#isMember() && !this.#loaded) await this.#load();
     } catch (error) {
       if (!isFault(error)) throw error;
@@ -105,8 +119,9 @@ export class GroupState {
     const { memory, holders, journal } = this.#parts;
     const heard = factOf(heardSchema, heardKey, memory.shared(heardKey));
     if (heard) {
-      const { n, ...cursor } = heard;
+      const { n, shared, ...cursor } = heard;
       this.#heard = cursor;
+      this.#untold = shared !== this.#shared;
       this.#outbox.reached(n);
     }
     this.#outbox.reached(factOf(numberSchema, numberKey, memory.shared(numberKey)) ?? 0);
@@ -146,7 +161,7 @@ export class GroupState {
 
   /** Whether what the others of a group know cannot be counted on now. */
   apart(_group: string): boolean {
-    if (!this.#connected || this.#answeredUs === undefined || this.#telling) return true;
+    if (!this.#connected || this.#answeredUs === undefined || this.#telling || this.#untold) return true;
     return this.#parts.clock.monotonicUs() - this.#answeredUs > apartAfterMs * 1_000;
   }
 
@@ -226,12 +241,12 @@ export class GroupState {
     const follows = known !== undefined && upTo.server === known.server && upTo.scope === known.scope;
     // something between was lost, or whoever carries it says again what held by another count: it is asked for
     if (follows ? from > known.number : from > 0 || !mine) return this.#soon(0);
-    if (!follows) await this.#tellAll();
+    if (!follows || this.#untold) await this.#tellAll();
     if (!follows || upTo.number > known.number) await this.#take(told);
     if (mine && this.#outbox.answered(answers.ask)) {
       await this.#clear();
       if (!more) this.#answeredUs = clock.monotonicUs();
-      if (this.#telling && this.#outbox.hasToldAll()) await this.#toldAll();
+      if (this.#telling && !this.#untold && this.#outbox.hasToldAll()) await this.#toldAll();
     }
     if (more || this.#outbox.hasUnsent()) this.#soon(0);
   }
@@ -248,7 +263,10 @@ export class GroupState {
         continue;
       }
       if (changes.length > 0) {
-        const kept = memory.join([...changes, ...(this.#telling ? [] : [this.#cursor(upTo)])]);
+        const kept = memory.join([
+          ...changes,
+          ...(this.#telling || this.#untold ? [] : [this.#cursor(upTo)]),
+        ]);
         const body = { event: 'group-heard', facts: changes.length, number: upTo.number };
         await journal.decided({ kind: 'terminal', body, facts: kept });
       }
@@ -270,12 +288,12 @@ export class GroupState {
   }
 
   #cursor(heard: GroupCursor): StateChange {
-    return { key: heardKey, value: { ...heard, n: this.#outbox.last() } };
+    return { key: heardKey, value: { ...heard, n: this.#outbox.last(), shared: this.#shared } };
   }
 
   /** Forgets what the server has, now and then, or with what is taken. */
   async #clear(): Promise<void> {
-    if (!this.#heard || this.#telling) return;
+    if (!this.#heard || this.#telling || this.#untold) return;
     const { journal, memory, clock } = this.#parts;
     const cleared = this.#outbox.cleared();
     const nowUs = clock.monotonicUs();
@@ -295,6 +313,7 @@ export class GroupState {
     const { terminal, memory, holders, journal } = this.#parts;
     const rules = this.#rules;
     this.#telling = true;
+    this.#untold = false;
     const numbered = memory.join([{ key: heardKey }, { key: numberKey, value: this.#outbox.last() }]);
     await journal.decided({ kind: 'terminal', body: { event: 'group-tells-all' }, facts: numbered });
     if (!rules) return;

@@ -51,6 +51,7 @@ export class GroupedTerminal {
   readonly #clock: SimulatedClock;
   readonly #root: TrustRoot;
   readonly #send: (message: Omit<Message, 'to'>) => void;
+  rules = groupRules;
   memory!: AccessMemory;
   state!: GroupState;
   /** entries so far, and how many of them were of groups */
@@ -70,7 +71,7 @@ export class GroupedTerminal {
     this.#send = parts.send;
   }
 
-  async start(rules: SiteRules = groupRules): Promise<void> {
+  async start(): Promise<void> {
     const memory: AccessMemory = new AccessMemory({
       terminal: this.name,
       sharedChanged: () => undefined,
@@ -96,7 +97,7 @@ export class GroupedTerminal {
         },
       },
       holders: { page: async (query) => this.#page(query) },
-      rules: async () => rules,
+      rules: async () => this.rules,
     });
     this.memory = memory;
     this.state = state;

@@ -264,6 +264,37 @@ describe.each(databaseRigs)('terminals that count together on $name', ({ name, s
     expect(entries()).toEqual(before.map((count) => count + 2));
   });
 
+  it.each(['at once', 'with a crash before'])('what rules share that come late is told, %s', async (when) => {
+    const { services } = groupRules;
+    const fewer = { ...groupRules, services: services.filter(({ id }) => id !== 'gift') };
+    bench.rules = fewer;
+    const east = bench.terminal('east');
+    for (const one of bench.terminals.values()) {
+      one.rules = fewer;
+      await one.state.follow();
+    }
+    bench.connectAll();
+    await bench.calm(3);
+    const moment = { terminal: 'east', utcMs: 1, trusted: true, monotonicMs: 0, bootId: 'b' };
+    await east.change('sato', () => [{ key: 'once/gift', holderId: 'sato', value: moment }]);
+    await bench.calm(1);
+    bench.rules = groupRules;
+    await bench.calm(4);
+    expect(bench.terminal('west').facts.get('sato')).toBe(undefined);
+    for (const one of bench.terminals.values()) {
+      one.rules = groupRules;
+      if (when === 'at once') await one.state.follow();
+      else await one.crash();
+      expect(one.state.apart('all')).toBe(true);
+    }
+    await bench.calm(4);
+    expect(bench.terminal('west').facts.get('sato')?.get('once/gift')).toEqual(moment);
+    expect(east.state.apart('all')).toBe(false);
+    const { entries } = east;
+    await bench.calm(2);
+    expect(east.entries).toBe(entries);
+  });
+
   it('what was said by the count of a server before a restoration moves nobody when it comes again', async () => {
     bench.terminal('east').connect(true);
     await bench.calm(3);

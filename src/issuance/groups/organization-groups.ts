@@ -1,16 +1,13 @@
 import type { Logger } from 'pino';
 import { canBeJoined } from '#core/access/fact-kinds.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
-import { toHex } from '#core/bytes/bytes.ts';
-import { digest } from '#core/crypto/digest.ts';
-import { canonicalJson } from '#core/journal/canonical-json.ts';
-import type { JsonValue } from '#core/journal/record.ts';
 import {
   type GroupCursor,
   type GroupFacts,
   groupFactsBytes,
   readGroupReport,
 } from '#core/sync/group-message.ts';
+import { groupScope } from '#core/sync/group-scope.ts';
 import { encodeSigned, type Signer, signDocument } from '#core/sync/signed.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Intake } from '#ports/intake.ts';
@@ -51,7 +48,7 @@ export class OrganizationGroups {
     const report = readGroupReport(payload);
     if (!report) return log.warn({ organization, terminal }, 'a report of a group that is none');
     const rules = await this.#rules();
-    const scope = rules && scopeOf(terminal, rules);
+    const scope = rules && groupScope(terminal, rules);
     if (!rules || scope === undefined) return;
     // one that no rule writes would be told to all, and could be joined with nothing
     const changes = report.changes.filter(({ key, value }) => value === undefined || canBeJoined(key, value));
@@ -78,7 +75,7 @@ export class OrganizationGroups {
     const { number, server } = await this.#parts.store.state();
     for (const [terminal, cursor] of this.#told) {
       if (cursor.number >= number || cursor.server !== server) continue;
-      const scope = scopeOf(terminal, rules);
+      const scope = groupScope(terminal, rules);
       // told of other facts from now on: it hears of that when it asks
       if (scope !== cursor.scope) this.#told.delete(terminal);
       else await this.#tell(terminal, { from: cursor.number, server, scope, rules });
@@ -137,33 +134,4 @@ export class OrganizationGroups {
     }
     this.#told.set(terminal, upTo);
   }
-}
-
-/**
- * What the rules let a terminal share, as a short text that differs where they do; undefined for nothing. Rules that share
- * nothing with it are no part of it: where it differs, all terminals of a group tell everything anew.
- */
-function scopeOf(
-  terminal: string,
-  { terminalGroups, zones, doors, services }: SiteRules,
-): string | undefined {
-  const groups = terminalGroups.filter(({ terminals }) => terminals.includes(terminal));
-  if (groups.length === 0) return undefined;
-  const own = new Set(groups.map(({ id }) => id));
-  const shared = (key: string, ...scopes: readonly ({ readonly group: string } | undefined)[]) => {
-    const named = scopes.flatMap((scope) => (scope && own.has(scope.group) ? [scope.group] : []));
-    return named.length === 0 ? [] : [[key, ...new Set(named)]];
-  };
-  const scopes = [
-    ...zones.flatMap(({ id, passback, occupancy }) =>
-      shared(`zone/${id}`, passback?.scope, occupancy?.scope),
-    ),
-    ...zones.flatMap(({ id, reentry }) => shared(`passed/zone/${id}`, reentry?.scope)),
-    ...doors.flatMap(({ id, reentry }) => shared(`passed/door/${id}`, reentry?.scope)),
-    ...services.flatMap((service) =>
-      shared(`service/${service.id}`, 'scope' in service ? service.scope : undefined),
-    ),
-  ];
-  const text = canonicalJson([groups, scopes] as JsonValue);
-  return toHex(digest('sha-256', new TextEncoder().encode(text))).slice(0, 32);
 }
