@@ -131,8 +131,8 @@ export class PolicySyncing {
     }
     const refusal = told.of === 'manifest' ? this.#takeManifest(told) : this.#takeRevocation(told);
     if (!refusal) return;
-    if (!isLast && mayBeOfLaterRoot(refusal) && this.#waiting.add(told)) return;
-    this.#refusals.add(told.of, refusal);
+    if (!isLast && mayBeOfLaterRoot(refusal)) this.#waiting.add(told);
+    else this.#refusals.add(told.of, refusal);
   }
 
   #takeManifest({ bytes }: ToldDocument): DocumentRefusal | undefined {

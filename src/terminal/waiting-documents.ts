@@ -62,12 +62,15 @@ export class WaitingDocuments {
     return this.#open;
   }
 
-  /** Whether there was room for it. */
-  add(document: ToldDocument): boolean {
-    if (this.#waiting.length >= most) return false;
+  /** Where there is no room a manifest makes it that a later one follows, or else the oldest: the newest says the most. */
+  add(document: ToldDocument): void {
     this.#waiting.push(document);
+    if (this.#waiting.length > most) {
+      const [older, later] = this.#waiting.filter((one) => one.of === 'manifest');
+      const dropped = later ? older : this.#waiting[0];
+      this.#waiting = this.#waiting.filter((one) => one !== dropped);
+    }
     this.#askSoon();
-    return true;
   }
 
   #askSoon(): void {

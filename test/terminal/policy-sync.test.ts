@@ -696,6 +696,37 @@ describe('a terminal without its roots of trust', () => {
     expect([one.statusOf(5), one.statusOf(6)]).toEqual(['active', 'suspended']);
   });
 
+  it('keeps the newest of many that come meanwhile, and what is revoked', async () => {
+    fill(20);
+    const roots = kept.roots;
+    kept.roots = [];
+    const one = await device();
+    one.syncing.revocationReceived(await issuer.revoke(['h6']));
+    for (let number = 20; number < 40; number += 1) {
+      issuer.put(holder(number));
+      await send(one, await issuer.issue(nowMs + number, { changeNumber: 20 }));
+    }
+    kept.roots = roots;
+    await clock.advanceAsync(minuteMs, settled);
+    expect([one.version(), one.statusOf(39), one.statusOf(6)]).toEqual([20, 'active', 'suspended']);
+  });
+
+  it('keeps the newest of more that is revoked than may wait', async () => {
+    const one = await inForce();
+    const { roots } = kept;
+    kept.roots = [];
+    const again = await restarted(one);
+    for (let number = 0; number < 20; number += 1)
+      again.syncing.revocationReceived(await issuer.revoke([`h${number}`]));
+    kept.roots = roots;
+    await clock.advanceAsync(minuteMs, settled);
+    expect([again.statusOf(3), again.statusOf(4), again.statusOf(19)]).toEqual([
+      'active',
+      'suspended',
+      'suspended',
+    ]);
+  });
+
   it('believes nothing where the file has been given other roots', async () => {
     const one = await inForce();
     const strange = [makeKey(), makeKey(), makeKey()];
