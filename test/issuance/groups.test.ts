@@ -170,6 +170,17 @@ describe.each(databaseRigs)('terminals that count together on $name', ({ name, s
     expect(zoneOf('north', 'sato')).toBe(null);
   });
 
+  it('a terminal that makes up devices fills no table', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    for (let n = 0; n < 40; n += 1)
+      await bench.groups.take('east', groupReportBytes({ incarnation: `made-up-${n}`, ask: 1, changes: [] }));
+    const known = await city.ledger.db.selectFrom('group_writers').selectAll().orderBy('came').execute();
+    const own = known.filter(({ terminal_id }) => terminal_id === 'east');
+    expect([own.length, own.at(-1)?.incarnation]).toEqual([16, 'made-up-39']);
+    expect(known.filter(({ terminal_id }) => terminal_id !== 'east')).toHaveLength(2);
+  });
+
   it('messages that were changed, are of others or come again change nothing', async () => {
     bench.connectAll();
     await bench.calm(3);

@@ -38,6 +38,8 @@ export type FactsAfter = Pick<GroupFacts, 'facts' | 'more'> & {
   readonly tooLarge: readonly string[];
 };
 
+/** Incarnations of a terminal that are known: whoever makes them up fills no table. */
+const writersKept = 16;
 const conflictsKeptMs = 90 * 86_400_000;
 /** bytes of facts that go into one message; a single fact may be larger */
 const mostBytes = 100_000;
@@ -183,6 +185,13 @@ async function isHeard(db: Db, terminal: string, incarnation: string, number: nu
   if (known.some((one) => one.incarnation === incarnation)) return false;
   const came = Math.max(number, (known[0]?.came ?? 0) + 1);
   await db.insertInto('group_writers').values({ terminal_id: terminal, incarnation, came }).execute();
+  const last = known[writersKept - 2];
+  if (last)
+    await db
+      .deleteFrom('group_writers')
+      .where('terminal_id', '=', terminal)
+      .where('came', '<', last.came)
+      .execute();
   return true;
 }
 
