@@ -106,6 +106,7 @@ describe('the board of readers', () => {
     const changes: ReaderStatus[] = [];
     const made = new ReaderBoard({
       allowed: ['ACS 00 00', 'Virtual PCD 00 00'],
+      elsewhere: ['Neighbour 00 00'],
       virtualReaders,
       changed: (status) => changes.push(status),
     });
@@ -132,6 +133,13 @@ describe('the board of readers', () => {
     ]);
     made.setListed(['ACS 00 00', 'Virtual PCD 00 00']);
     expect(told()).toEqual([['ACS 00 00', 'ready', undefined]]);
+  });
+
+  test('says nothing of a reader that another terminal uses', () => {
+    const { made, told } = board('allowed');
+    made.setListed(['ACS 00 00', 'Virtual PCD 00 00', 'Neighbour 00 00']);
+    expect(told().map(([name]) => name)).toEqual(['ACS 00 00', 'Virtual PCD 00 00']);
+    expect(made.usable('Neighbour 00 00')).toBe(false);
   });
 
   test('uses only what is allowed by name', () => {

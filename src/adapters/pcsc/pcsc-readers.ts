@@ -29,6 +29,8 @@ export interface PcscReadersOptions {
   readonly tapDeadlineMs?: number;
   /** how long a session stays open for a PIN, in milliseconds (default 60,000) */
   readonly sessionDeadlineMs?: number;
+  /** readers of other terminals at the same pcscd, which only a site has */
+  readonly elsewhere?: readonly string[];
   /** `allowed` belongs to the site, to tests and to the command line, never to a terminal */
   readonly virtualReaders: 'refused' | 'allowed';
   readonly log: Logger;
@@ -72,6 +74,7 @@ export class PcscReaders implements CardReaders {
     this.#deadlines = { apduDeadlineMs, tapDeadlineMs, sessionDeadlineMs };
     this.#board = new ReaderBoard({
       allowed: allowed.map(({ readerName }) => readerName),
+      elsewhere: options.elsewhere ?? [],
       virtualReaders: options.virtualReaders,
       changed: (status) => this.#changed(status),
     });

@@ -5,6 +5,8 @@ import { isVirtualReader } from './reader-name.ts';
 export interface ReaderBoardParts {
   /** exact names, as the configuration gives them */
   readonly allowed: readonly string[];
+  /** those of other terminals at the same pcscd, which are no business of this one */
+  readonly elsewhere: readonly string[];
   readonly virtualReaders: 'refused' | 'allowed';
   readonly changed: (status: ReaderStatus) => void;
 }
@@ -37,7 +39,7 @@ export class ReaderBoard {
   setListed(names: readonly string[]): void {
     this.#stackFault = undefined;
     this.#processFault = undefined;
-    this.#listed = names;
+    this.#listed = names.filter((name) => !this.#parts.elsewhere.includes(name));
     for (const name of this.#readerFaults.keys()) if (!names.includes(name)) this.#readerFaults.delete(name);
     this.#publish();
   }

@@ -124,7 +124,11 @@ export async function openCards(
     return { link, readersOf, field: new DirectField({ readers, virtual }) };
   }
   const readersOf = (door: DoorPlan): CardReaders =>
-    new PcscReaders({ allowed: allowed(door), profiles, keys, virtualReaders: 'allowed', log });
+    new PcscReaders({
+      ...{ allowed: allowed(door), profiles, keys, log },
+      elsewhere: sitePlan.filter((other) => other !== door).map(({ deviceName }) => deviceName),
+      virtualReaders: 'allowed',
+    });
   return { link, readersOf, field: new VpcdField({ plan: sitePlan, virtual, clock }) };
 }
 
