@@ -65,8 +65,8 @@ export const texts = {
   rulesAlways: { ja: '常に', en: 'Always' },
   rulesNever: { ja: '不要', en: 'Never' },
   rulesHint: {
-    ja: '切替えは規則ファイルの取込みです（日本時間で判定）。',
-    en: 'Switching imports a rule file into the policy (times are Tokyo time).',
+    ja: '切替えるとサーバーで別の規則が有効になり、両端末に届きます（日本時間で判定）。',
+    en: 'Switching puts other rules in force at the server, which tells both terminals (times are Tokyo time).',
   },
   policyVersion: { ja: '許可の版', en: 'Policy version' },
   journal: { ja: 'ログ', en: 'Journal' },
