@@ -284,7 +284,8 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
       const act = (bench: Bench, name: string) =>
         bench.principals.makeApiToken({ name, scopes: [], days: 1 }, commissioner);
       await act(town, 'first');
-      const forged = await makeOrganization(await start(), 'town');
+      const elsewhere = await start();
+      const forged = await makeOrganization(elsewhere, 'town');
       for (const name of ['another', 'and another']) await act(forged, name);
       expect(await journalOf(town).seal(sealingWith(signing, folder))).toBe(true);
       await act(town, 'second');
@@ -293,6 +294,7 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
         state: await forged.ledger.db.selectFrom('server_state').selectAll().executeTakeFirstOrThrow(),
       };
       await forged.databases.stop();
+      await elsewhere.stop();
       for (const table of ['audit', 'audit_personal', 'audit_checkpoints'] as const) {
         await db.deleteFrom(table).execute();
       }

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createPrivateKey } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -24,7 +25,7 @@ import type { StartedRig } from './database-rigs.ts';
 import type { JournalDevice } from './journal-device.ts';
 import { commissioner } from './organization-bench.ts';
 
-/** A server as the program builds it, with terminals of organization `city` that connect to it over TLS. */
+/** A server as the program builds it, with terminals of organization `city` that connect to it over TLS, and of `ward`. */
 export async function startGateway(rig: StartedRig) {
   const folder = mkdtempSync(join(tmpdir(), 'kazasu-gateway-'));
   let database = '{ kind: sqlite }';
@@ -45,25 +46,36 @@ terminals: { listen: 127.0.0.1, port: 0, brokerPort: 0 }
 `,
   );
   const issuance = await openIssuance(file, () => undefined);
-  await issuance.organizations.create({ id: 'city', name: '市' }, commissioner);
+  for (const id of ['city', 'ward']) await issuance.organizations.create({ id, name: id }, commissioner);
   const services = await issuance.services.find('city');
   if (!services || !issuance.config.terminals) throw new Error('no organization');
   const logged: { [member: string]: unknown }[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(JSON.parse(line)) });
   const gateway = new TerminalGateway({ issuance, config: issuance.config.terminals, log });
   await gateway.start();
-  const served = logged.find(({ msg }) => msg === 'terminals are served');
-  const [{ port } = {}] = (served?.brokers ?? []) as readonly { readonly port?: number }[];
-  if (port === undefined) throw new Error('no broker');
-  const enrol = await enrolling(issuance, join(folder, 'server/authorities'));
+  const served = logged.find(({ msg }) => msg === 'terminals are served') as
+    | { readonly https: number; readonly brokers: readonly { readonly port: number }[] }
+    | undefined;
+  const port = served?.brokers[0]?.port;
+  if (!served || port === undefined) throw new Error('no broker');
+  const authorities = join(folder, 'server/authorities');
+  const organizations = {
+    city: await registrar(issuance, authorities, 'city'),
+    ward: await registrar(issuance, authorities, 'ward'),
+  };
   const connections: TerminalBus[] = [];
   return {
     services,
     logged,
+    /** where it listens */
+    ports: { https: served.https, broker: port },
+    organizations,
     journal: await issuance.databases.journal(services.organization),
+    /** takes notice of what `organizations` were told */
+    refresh: () => gateway.refresh(),
     /** Enrols the device and connects it; what it publishes is what a terminal would. */
     connect: async (device: JournalDevice) => {
-      const credentials = await enrol(device);
+      const credentials = await organizations.city.enrol(device);
       await gateway.refresh();
       const acknowledged: JournalAcknowledgement[] = [];
       const identity = { organization: 'city', terminal: device.terminal };
@@ -112,41 +124,49 @@ terminals: { listen: 127.0.0.1, port: 0, brokerPort: 0 }
   };
 }
 
-/** Gives devices their certificates. */
-async function enrolling(
-  { organizations, clock }: Awaited<ReturnType<typeof openIssuance>>,
+/** Gives devices of one organization their certificates, and takes them back. */
+async function registrar(
+  { organizations, databases, clock }: Awaited<ReturnType<typeof openIssuance>>,
   directory: string,
+  organization: string,
 ) {
   const entropy = new SystemEntropy();
   const authorities = new AuthorityFiles({ directory, clock, entropy });
-  const place = await organizations.find('city');
+  const place = await organizations.find(organization);
   if (!place) throw new Error('no organization');
   const ledger = await organizations.ledger(place);
+  const authority = await authorities.organization(organization);
   const certificates = new TerminalCertificates({
-    organization: 'city',
-    ledger,
-    authority: await authorities.organization('city'),
+    ...{ organization, ledger, authority, clock, entropy },
     readRequest: readCertificateRequest,
-    clock,
-    entropy,
   });
   const admission = new Admission({ shut: () => undefined });
-  const terminals = new Terminals({ organization: 'city', ledger, certificates, clock, admission });
+  const terminals = new Terminals({ organization, ledger, certificates, clock, admission });
   const register = new TerminalRegister({ ledger, clock, entropy });
-  return async ({ terminal, key: deviceKey }: JournalDevice) => {
-    const key = new TestKey();
-    const { secret } = await register.prepareEnrolment({ terminal, name: terminal }, commissioner);
-    const request = await makeCertificateRequest(key);
-    const proof = await deviceKey.sign(deviceKeyProof({ organization: 'city', terminal }, request));
-    const made = await terminals.enrol(terminal, {
-      secret,
-      claim: { request, deviceKey: deviceKey.spki, proof },
-    });
-    if (made.kind !== 'certified') throw new Error(made.reason);
-    return {
-      certificates: certificatePem(...made.chain.slice(0, -1)),
-      privateKey: key.pem(),
-      authorities: certificatePem(...made.chain.slice(-1)),
-    };
+  return {
+    authority,
+    /** its key, as whoever may read the files of the server has it */
+    stolenKey: () => {
+      const key = readFileSync(join(directory, `organization-${organization}.key`));
+      return new TestKey(createPrivateKey({ key, format: 'der', type: 'pkcs8' }));
+    },
+    permissions: await databases.permissions(place),
+    shut: (terminal: string) => register.shut(terminal, 'key-compromise', commissioner),
+    enrol: async ({ terminal, key: deviceKey }: Pick<JournalDevice, 'terminal' | 'key'>) => {
+      const key = new TestKey();
+      const { secret } = await register.prepareEnrolment({ terminal, name: terminal }, commissioner);
+      const request = await makeCertificateRequest(key);
+      const proof = await deviceKey.sign(deviceKeyProof({ organization, terminal }, request));
+      const made = await terminals.enrol(terminal, {
+        secret,
+        claim: { request, deviceKey: deviceKey.spki, proof },
+      });
+      if (made.kind !== 'certified') throw new Error(made.reason);
+      return {
+        certificates: certificatePem(...made.chain.slice(0, -1)),
+        privateKey: key.pem(),
+        authorities: certificatePem(...made.chain.slice(-1)),
+      };
+    },
   };
 }

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
-import { encodeSigned } from '#core/sync/signed.ts';
+import { type Command, type CommandAction, commandSchema } from '#core/sync/command.ts';
+import { commandBytes } from '#core/sync/command-message.ts';
+import { encodeSigned, type Signer, signDocument } from '#core/sync/signed.ts';
 import { downKinds, maxPayloadBytes } from '#core/sync/topics.ts';
 import { makeKey, rootContent, signRoot, testKeys } from '../core/sync/keys.ts';
 import type { Issued } from '../policy-issuer.ts';
@@ -20,8 +22,13 @@ const rules = siteRulesSchema.parse({
       userNumberFormat: { alphabet: 'uppercase-alphanumeric', minimumLength: 8, maximumLength: 10 },
     },
   ],
-  groups: ['staff'],
-  doors: [{ id: 'main' }],
+  groups: ['staff', 'nobody'],
+  doors: [
+    {
+      id: 'main',
+      ageing: { announce: '1 h', reduced: '2 h', closed: '4 h', inReduced: { groups: ['nobody'] } },
+    },
+  ],
   permissions: [{ group: 'staff', door: 'main' }],
 });
 const soon = { timeout: 25_000, interval: 10 };
@@ -75,6 +82,29 @@ describe('a connected terminal', () => {
     db.close();
   };
 
+  let commands = 0;
+  const command = (action: CommandAction, changes: Partial<Command> = {}): Command => {
+    commands += 1;
+    return commandSchema.parse({
+      ...{ format: 1, id: commands.toString(16).padStart(32, '0'), terminal: 'lobby' },
+      ...{ issuedBy: 'desk 3', reason: 'visitor', action },
+      ...{ issuedAtMs: Date.now(), expiresAtMs: Date.now() + 60_000, ...changes },
+    });
+  };
+  const documentOf = async (
+    given: Command,
+    { organization = 'city', signers = testKeys.command as readonly Signer[] } = {},
+  ) => encodeSigned(await signDocument(commandBytes(organization, given), signers));
+  /** Resolves when it is connected, and what was sent before has been dealt with. */
+  const dealtWith = async () => {
+    const last = command({ kind: 'diagnostics' });
+    const document = await documentOf(last);
+    await vi.waitFor(async () => {
+      await server.tell('command', document);
+      expect(device.commands().map(({ body }) => body.id)).toContain(last.id);
+    }, soon);
+  };
+
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), 'kazasu-attacked-'));
     server = await PolicyServer.start(rules);
@@ -115,6 +145,67 @@ describe('a connected terminal', () => {
     },
     90_000,
   );
+
+  it('opens nothing by a policy that has grown too old because the next was held back', async () => {
+    await device.stop();
+    const elsewhere = mkdtempSync(join(tmpdir(), 'kazasu-attacked-'));
+    await server.enrol(elsewhere);
+    // the broker hands out the last one still, and nobody the next
+    const kept = await server.issuer.issue(Date.now() - 5 * 3_600_000);
+    await server.tell('manifest', kept.message, { retain: true });
+    device = await ConnectedDevice.start(elsewhere, 'lobby');
+    await vi.waitFor(() => expect(status().installed).toBeDefined(), soon);
+    expect(await tap(1)).toMatchObject({ result: 'denied', reason: 'policy-too-old' });
+    await inForce(await issue());
+    expect(await tap(1)).toMatchObject({ result: 'granted' });
+    await device.stop();
+    rmSync(elsewhere, { recursive: true });
+    device = await ConnectedDevice.start(directory, 'lobby');
+    await dealtWith();
+  });
+
+  it('does a command once, however often it is sent, also after a restart', async () => {
+    const document = await documentOf(command({ kind: 'unlock-once', door: 'main' }));
+    const before = device.unlocks();
+    for (let times = 0; times < 3; times += 1) await server.tell('command', document);
+    await dealtWith();
+    expect(device.unlocks()).toBe(before + 1);
+    await device.stop();
+    device = await ConnectedDevice.start(directory, 'lobby');
+    await dealtWith();
+    await server.tell('command', document);
+    await dealtWith();
+    expect(device.unlocks()).toBe(0);
+  });
+
+  it('does nothing by a command that is late, for another, edited or not of the server', async () => {
+    const unlock: CommandAction = { kind: 'unlock-once', door: 'main' };
+    const given = command(unlock);
+    const edited = Buffer.from(await documentOf(given)).toString();
+    const signedAs = (role: 'policy' | 'root') => documentOf(given, { signers: testKeys[role] });
+    const before = device.unlocks();
+    for (const wrong of [
+      await documentOf({ ...given, terminal: 'vault' }),
+      await documentOf(given, { organization: 'ward' }),
+      Buffer.from(edited.replace(/"payload":"(.*?)A/, '"payload":"$1B')),
+      await documentOf(given, { signers: [makeKey()] }),
+      await signedAs('policy'),
+      await signedAs('root'),
+      await documentOf(
+        command(unlock, { issuedAtMs: Date.now() - 90_000, expiresAtMs: Date.now() - 30_000 }),
+      ),
+    ])
+      await server.tell('command', wrong);
+    await dealtWith();
+    expect(device.unlocks()).toBe(before);
+    const reasons = device.told().flatMap((body) => (body.of === 'command' ? [body.reason] : []));
+    expect(new Set(reasons)).toEqual(
+      new Set(['other-terminal', 'other-organization', 'signatures-insufficient']),
+    );
+    await server.tell('command', await documentOf(given));
+    await dealtWith();
+    expect(device.unlocks(), 'and the right one still does').toBe(before + 1);
+  });
 
   it('takes no part of a policy that was changed on the way, and takes it once it is as signed', async () => {
     put(4, 'suspended');
