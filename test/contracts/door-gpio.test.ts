@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { GpioDoor } from '#adapters/gpio/gpio-door.ts';
-import { GpioLines } from '#adapters/gpio/gpio-lines.ts';
 import type { GpioDoorWiring } from '#core/access/door-wiring.ts';
 import type { DoorInput } from '#ports/door.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { describeDoorHardware, InputLog } from './door-hardware.ts';
-import { FakeGpioChip } from './fake-gpio.ts';
+import { FakeGpioChip, type FakeInterface, sysfsOf } from './fake-gpio.ts';
+import { characterDeviceOf } from './fake-gpio-devices.ts';
 
 const chip = FakeGpioChip.label;
 const strikeLine = 17;
@@ -21,14 +21,21 @@ function wire(active: 'high' | 'low', lockType: 'fail-secure' | 'fail-safe'): Gp
   };
 }
 
-function build(wiring: GpioDoorWiring) {
+function build<Face extends FakeInterface>(
+  interfaceOf: (chip: FakeGpioChip) => Face,
+  wiring = wire('high', 'fail-secure'),
+) {
   const fake = new FakeGpioChip();
   fake.drive(22, 0);
   fake.drive(23, 1);
   const clock = new SimulatedClock({ utcMs: 0 });
-  const lines = new GpioLines({ Gpio: fake.Gpio, root: fake.root });
-  const hardware = new GpioDoor({ wiring, lines, after: (ms, action) => clock.after(ms, action) });
-  return { fake, clock, hardware };
+  const face = interfaceOf(fake);
+  const hardware = new GpioDoor({
+    wiring,
+    lines: face.lines,
+    after: (ms, action) => clock.after(ms, action),
+  });
+  return { fake, clock, hardware, face };
 }
 
 /** The level at which the strike is locked, by the wiring: energised exactly when fail-safe. */
@@ -39,134 +46,138 @@ const combinations = [
   ['low', 'fail-safe', 0],
 ] as const;
 
-for (const [active, lockType, lockedLevel] of combinations) {
-  describeDoorHardware(`GPIO, active ${active}, ${lockType}`, async () => {
-    const { fake, clock, hardware } = build(wire(active, lockType));
-    return {
-      hardware,
-      locked: () => fake.level(strikeLine) === lockedLevel,
-      setContact: (open) => fake.drive(22, open ? 1 : 0),
-      pressExit: (pressed) => fake.drive(23, pressed ? 0 : 1),
-      tamper: (tampered) => fake.drive(24, tampered ? 1 : 0),
-      obstruct: (active) => fake.drive(25, active ? 1 : 0),
-      pass: (active) => fake.drive(26, active ? 1 : 0),
-      cut: () => {
-        fake.present = false;
-      },
-      repair: () => {
-        fake.present = true;
-      },
-      readWrong: (wrong) => {
-        fake.readWrong = wrong;
-      },
-      passTime: (ms) => clock.advanceAsync(ms),
-      close: async () => fake.remove(),
-    };
-  });
+const interfaces: readonly (readonly [string, (chip: FakeGpioChip) => FakeInterface])[] = [
+  ['sysfs', sysfsOf],
+  ['character device', characterDeviceOf],
+];
 
-  it(`GPIO, active ${active}, ${lockType}: the line is exported in its locked level and never given back`, async () => {
-    const { fake, clock, hardware } = build(wire(active, lockType));
-    await hardware.start(() => undefined);
-    await hardware.unlock(100);
-    await clock.advanceAsync(200);
-    await hardware.stop();
-    const strike = fake.driven.filter((done) => done.gpio === FakeGpioChip.base + strikeLine);
-    expect(strike[0]).toMatchObject({ what: 'exported', level: lockedLevel });
-    expect(strike.filter((done) => done.what === 'unexported')).toEqual([]);
-    const unlocked = strike.filter((done) => 'level' in done && done.level !== lockedLevel);
-    expect(unlocked).toHaveLength(1);
-    expect(strike.at(-1)).toMatchObject({ what: 'written', level: lockedLevel });
-    fake.remove();
-  });
-}
-
-describe('GPIO inputs', () => {
-  it('count a level only once it has lasted', async () => {
-    const { fake, clock, hardware } = build(wire('high', 'fail-secure'));
-    const log = new InputLog();
-    await hardware.start(log.take);
-    const seen = log.inputs.length;
-    for (let bounce = 0; bounce < 10; bounce += 1) {
-      fake.drive(22, bounce % 2 === 0 ? 1 : 0);
-      await clock.advanceAsync(10);
-    }
-    fake.drive(22, 1);
-    await clock.advanceAsync(29);
-    expect(log.inputs.length).toBe(seen);
-    await clock.advanceAsync(1);
-    expect(log.inputs.slice(seen)).toEqual([{ kind: 'contact', open: true }]);
-    await hardware.stop();
-    fake.remove();
-  });
-
-  it('show in a poll what an edge did not', async () => {
-    const { fake, clock, hardware } = build(wire('high', 'fail-secure'));
-    const log = new InputLog();
-    await hardware.start(log.take);
-    fake.levels.set(FakeGpioChip.base + 22, 1);
-    await clock.advanceAsync(1_100);
-    expect(log.inputs.at(-1)).toEqual({ kind: 'contact', open: true });
-    await hardware.stop();
-    fake.remove();
-  });
-
-  it('of a chip that is lost are reported anew when it is back', async () => {
-    const { fake, clock, hardware } = build(wire('high', 'fail-secure'));
-    const log = new InputLog();
-    await hardware.start(log.take);
-    fake.present = false;
-    await clock.advanceAsync(1_000);
-    expect(log.inputs.at(-1)).toMatchObject({ kind: 'fault', fault: { code: 'door-hardware-absent' } });
-    const seen = log.inputs.length;
-    fake.levels.set(FakeGpioChip.base + 22, 1);
-    fake.present = true;
-    await clock.advanceAsync(1_000);
-    expect(log.inputs.slice(seen)).toContainEqual({ kind: 'contact', open: true });
-    expect(log.inputs.slice(seen)).toContainEqual({ kind: 'recovered' });
-    await hardware.stop();
-    fake.remove();
-  });
-});
-
-describe('a GPIO line', () => {
-  it.each([
-    ['another chip', { chip: 'pinctrl-other', line: 17 }],
-    ['an offset the chip does not have', { chip, line: 64 }],
-  ])('of %s is a fault of the door, whose inputs are heard all the same', async (_, at) => {
-    const wiring = wire('high', 'fail-secure');
-    const { fake, hardware } = build({
-      ...wiring,
-      strike: { kind: 'gpio', active: 'high', lockType: 'fail-secure', ...at },
+for (const [name, interfaceOf] of interfaces) {
+  for (const [active, lockType, lockedLevel] of combinations) {
+    describeDoorHardware(`GPIO by ${name}, active ${active}, ${lockType}`, async () => {
+      const { fake, clock, hardware, face } = build(interfaceOf, wire(active, lockType));
+      return {
+        hardware,
+        locked: () => fake.level(strikeLine) === lockedLevel,
+        setContact: (open) => fake.drive(22, open ? 1 : 0),
+        pressExit: (pressed) => fake.drive(23, pressed ? 0 : 1),
+        tamper: (tampered) => fake.drive(24, tampered ? 1 : 0),
+        obstruct: (active) => fake.drive(25, active ? 1 : 0),
+        pass: (active) => fake.drive(26, active ? 1 : 0),
+        cut: () => {
+          fake.present = false;
+        },
+        repair: () => {
+          fake.present = true;
+        },
+        readWrong: (wrong) => {
+          fake.readWrong = wrong;
+        },
+        passTime: (ms) => clock.advanceAsync(ms),
+        close: async () => face.remove(),
+      };
     });
-    const log = new InputLog();
-    await hardware.start(log.take);
-    const faults = log.inputs.filter(({ kind }) => kind === 'fault');
-    expect(faults).toMatchObject([{ fault: { code: 'door-hardware-absent' } }]);
-    expect(log.inputs).toContainEqual({ kind: 'exit-request', pressed: false });
-    await hardware.stop();
-    fake.remove();
+
+    it(`GPIO by ${name}, active ${active}, ${lockType}: the line is taken in its locked level and never given back`, async () => {
+      const { fake, clock, hardware, face } = build(interfaceOf, wire(active, lockType));
+      await hardware.start(() => undefined);
+      await hardware.unlock(100);
+      await clock.advanceAsync(200);
+      await hardware.stop();
+      const strike = fake.driven.filter(({ line }) => line === strikeLine);
+      expect(strike[0]).toMatchObject({ what: 'taken', level: lockedLevel });
+      expect(strike.filter(({ what }) => what === 'given back')).toEqual([]);
+      const unlocked = strike.filter((done) => 'level' in done && done.level !== lockedLevel);
+      expect(unlocked).toHaveLength(1);
+      expect(strike.at(-1)).toMatchObject({ what: 'written', level: lockedLevel });
+      face.remove();
+    });
+  }
+
+  describe(`GPIO inputs by ${name}`, () => {
+    it('count a level only once it has lasted', async () => {
+      const { fake, clock, hardware, face } = build(interfaceOf);
+      const log = new InputLog();
+      await hardware.start(log.take);
+      const seen = log.inputs.length;
+      for (let bounce = 0; bounce < 10; bounce += 1) {
+        fake.drive(22, bounce % 2 === 0 ? 1 : 0);
+        await clock.advanceAsync(10);
+      }
+      fake.drive(22, 1);
+      await clock.advanceAsync(29);
+      expect(log.inputs.length).toBe(seen);
+      await clock.advanceAsync(1);
+      expect(log.inputs.slice(seen)).toEqual([{ kind: 'contact', open: true }]);
+      await hardware.stop();
+      face.remove();
+    });
+
+    it('show in a poll what an edge did not', async () => {
+      const { fake, clock, hardware, face } = build(interfaceOf);
+      const log = new InputLog();
+      await hardware.start(log.take);
+      fake.driveUnseen(22, 1);
+      await clock.advanceAsync(1_100);
+      expect(log.inputs.at(-1)).toEqual({ kind: 'contact', open: true });
+      await hardware.stop();
+      face.remove();
+    });
+
+    it('of a chip that is lost are reported anew when it is back', async () => {
+      const { fake, clock, hardware, face } = build(interfaceOf);
+      const log = new InputLog();
+      await hardware.start(log.take);
+      fake.present = false;
+      await clock.advanceAsync(1_000);
+      expect(log.inputs.at(-1)).toMatchObject({ kind: 'fault', fault: { code: 'door-hardware-absent' } });
+      const seen = log.inputs.length;
+      fake.driveUnseen(22, 1);
+      fake.present = true;
+      await clock.advanceAsync(1_000);
+      expect(log.inputs.slice(seen)).toContainEqual({ kind: 'contact', open: true });
+      expect(log.inputs.slice(seen)).toContainEqual({ kind: 'recovered' });
+      await hardware.stop();
+      face.remove();
+    });
   });
 
-  it('that moves by itself is reported and locked again', async () => {
-    const { fake, clock, hardware } = build(wire('high', 'fail-secure'));
-    const log = new InputLog();
-    await hardware.start(log.take);
-    fake.levels.set(FakeGpioChip.base + strikeLine, 1);
-    const seen = log.inputs.length;
-    await clock.advanceAsync(1_000);
-    expect(log.inputs.slice(seen)).toEqual([
-      { kind: 'strike', locked: false },
-      { kind: 'strike', locked: true },
-    ]);
-    expect(fake.level(strikeLine)).toBe(0);
-    await hardware.stop();
-    fake.remove();
-  });
-});
+  describe(`a GPIO line by ${name}`, () => {
+    it.each([
+      ['another chip', { chip: 'pinctrl-other', line: 17 }],
+      ['an offset the chip does not have', { chip, line: 64 }],
+    ])('of %s is a fault of the door, whose inputs are heard all the same', async (_, at) => {
+      const { hardware, face } = build(interfaceOf, {
+        ...wire('high', 'fail-secure'),
+        strike: { kind: 'gpio', active: 'high', lockType: 'fail-secure', ...at },
+      });
+      const log = new InputLog();
+      await hardware.start(log.take);
+      const faults = log.inputs.filter(({ kind }) => kind === 'fault');
+      expect(faults).toMatchObject([{ fault: { code: 'door-hardware-absent' } }]);
+      expect(log.inputs).toContainEqual({ kind: 'exit-request', pressed: false });
+      await hardware.stop();
+      face.remove();
+    });
 
-describe('a GPIO door that has lost one input', () => {
-  it('hears the exit request and unlocks, and is well again once that input is back', async () => {
-    const { fake, clock, hardware } = build({
+    it('that moves by itself is reported and locked again', async () => {
+      const { fake, clock, hardware, face } = build(interfaceOf);
+      const log = new InputLog();
+      await hardware.start(log.take);
+      fake.driveUnseen(strikeLine, 1);
+      const seen = log.inputs.length;
+      await clock.advanceAsync(1_000);
+      expect(log.inputs.slice(seen)).toEqual([
+        { kind: 'strike', locked: false },
+        { kind: 'strike', locked: true },
+      ]);
+      expect(fake.level(strikeLine)).toBe(0);
+      await hardware.stop();
+      face.remove();
+    });
+  });
+
+  it(`a GPIO door by ${name} that has lost one input hears the exit request and unlocks, and is well again once that input is back`, async () => {
+    const { fake, clock, hardware, face } = build(interfaceOf, {
       ...wire('high', 'fail-secure'),
       contact: { chip, line: 40, active: 'high', debounceMs: 30 },
     });
@@ -187,6 +198,52 @@ describe('a GPIO door that has lost one input', () => {
     expect(seen.at(-1)).toEqual({ kind: 'recovered', strikeKept: true });
     expect(fake.level(strikeLine)).toBe(1);
     await hardware.stop();
-    fake.remove();
+    face.remove();
+  });
+}
+
+describe('a line of a character device', () => {
+  it('that another program holds is a fault that says so, until that program lets go', async () => {
+    const { clock, hardware, face } = build(characterDeviceOf);
+    face.devices.heldElsewhere.add(strikeLine);
+    const log = new InputLog();
+    await hardware.start(log.take);
+    expect(log.inputs).toContainEqual({
+      kind: 'fault',
+      fault: {
+        code: 'door-hardware-absent',
+        message: `GPIO line ${strikeLine} of ${chip} is held by another program or driver`,
+      },
+    });
+    face.devices.heldElsewhere.clear();
+    await clock.advanceAsync(1_000);
+    expect(log.inputs.slice(-2)).toEqual([{ kind: 'recovered' }, { kind: 'strike', locked: true }]);
+  });
+
+  it('of a chip that this user may not open is a fault that says so', async () => {
+    const { hardware, face } = build(characterDeviceOf);
+    face.devices.permitted = false;
+    const log = new InputLog();
+    await hardware.start(log.take);
+    expect(log.inputs).toContainEqual({
+      kind: 'fault',
+      fault: {
+        code: 'door-hardware-absent',
+        message: `there is no GPIO chip ${chip} that this user may open`,
+      },
+    });
+  });
+
+  it('leaves no file descriptor behind, however often its chip goes and comes', async () => {
+    const { fake, clock, hardware, face } = build(characterDeviceOf);
+    await hardware.start(() => undefined);
+    const atStart = face.devices.openFds;
+    for (let time = 0; time < 5; time += 1) {
+      fake.present = false;
+      await clock.advanceAsync(3_000);
+      fake.present = true;
+      await clock.advanceAsync(3_000);
+    }
+    expect(face.devices.openFds).toBe(atStart);
   });
 });

@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest';
 import { GpioIndicator } from '#adapters/gpio/gpio-indicator.ts';
-import { GpioLines } from '#adapters/gpio/gpio-lines.ts';
 import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
 import type { IndicatorWiring } from '#core/access/door-wiring.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { DoorClient } from '#simulators/door/door-client.ts';
 import type { DoorWires } from '#simulators/door/simulated-door.ts';
 import { DoorProcess } from './door-rigs.ts';
-import { FakeGpioChip } from './fake-gpio.ts';
+import { FakeGpioChip, type FakeInterface, sysfsOf } from './fake-gpio.ts';
+import { characterDeviceOf } from './fake-gpio-devices.ts';
 import { describeIndicator } from './indicator.ts';
 
 const chip = FakeGpioChip.label;
@@ -17,47 +17,55 @@ function wire(active: 'high' | 'low'): IndicatorWiring {
   return Object.fromEntries(Object.entries(lines).map(([name, line]) => [name, { chip, line, active }]));
 }
 
-function build(active: 'high' | 'low') {
+const interfaces: readonly (readonly [string, (chip: FakeGpioChip) => FakeInterface])[] = [
+  ['sysfs', sysfsOf],
+  ['character device', characterDeviceOf],
+];
+
+function build(active: 'high' | 'low', interfaceOf: (chip: FakeGpioChip) => FakeInterface) {
   const fake = new FakeGpioChip();
+  const face = interfaceOf(fake);
   const clock = new SimulatedClock({ utcMs: 0 });
   const indicator = new GpioIndicator({
     wiring: wire(active),
-    lines: new GpioLines({ Gpio: fake.Gpio, root: fake.root }),
+    lines: face.lines,
     after: (ms, action) => clock.after(ms, action),
   });
-  return { fake, clock, indicator };
+  return { fake, face, clock, indicator };
 }
 
-for (const active of ['high', 'low'] as const) {
-  describeIndicator(`GPIO, active ${active}`, async () => {
-    const { fake, clock, indicator } = build(active);
-    const lit = (): string =>
-      Object.values(lines)
-        .map((line) => (fake.level(line) === (active === 'high' ? 1 : 0) ? '1' : '0'))
-        .join('');
-    return {
-      indicator,
-      perceive: async (ms) => {
-        const frames: string[] = [];
-        for (let passed = 0; passed < ms; passed += 10) {
-          frames.push(lit());
-          clock.advance(10);
-        }
-        return frames.join(' ');
-      },
-      cut: () => {
-        fake.present = false;
-      },
-      repair: () => {
-        fake.present = true;
-      },
-      close: async () => fake.remove(),
-    };
-  });
+for (const [name, interfaceOf] of interfaces) {
+  for (const active of ['high', 'low'] as const) {
+    describeIndicator(`GPIO by ${name}, active ${active}`, async () => {
+      const { fake, face, clock, indicator } = build(active, interfaceOf);
+      const lit = (): string =>
+        Object.values(lines)
+          .map((line) => (fake.level(line) === (active === 'high' ? 1 : 0) ? '1' : '0'))
+          .join('');
+      return {
+        indicator,
+        perceive: async (ms) => {
+          const frames: string[] = [];
+          for (let passed = 0; passed < ms; passed += 10) {
+            frames.push(lit());
+            clock.advance(10);
+          }
+          return frames.join(' ');
+        },
+        cut: () => {
+          fake.present = false;
+        },
+        repair: () => {
+          fake.present = true;
+        },
+        close: async () => face.remove(),
+      };
+    });
+  }
 }
 
 it('tells grant, denial and alarm apart without colour: by rhythm or sound alone', () => {
-  const { fake, clock, indicator } = build('high');
+  const { fake, face, clock, indicator } = build('high', sysfsOf);
   const frames = (indication: 'granted' | 'denied' | 'alarm'): string => {
     indicator.show(indication);
     let heard = '';
@@ -68,7 +76,7 @@ it('tells grant, denial and alarm apart without colour: by rhythm or sound alone
     return heard;
   };
   expect(new Set([frames('granted'), frames('denied'), frames('alarm')]).size).toBe(3);
-  fake.remove();
+  face.remove();
 });
 
 /** What a simulated door process recorded of its reader, read once everything sent before has arrived. */

@@ -1,86 +1,33 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Fault } from '#core/fault.ts';
 
 export type GpioLevel = 0 | 1;
 
-/** The part of onoff's `Gpio` in use. Levels are those of the wire: `active_low` of the kernel is kept off. */
+/** A line in use, with the part of onoff's `Gpio` that is needed. Levels are those of the wire: no `active_low` of the kernel. */
 export interface GpioLine {
   readSync(): GpioLevel;
   writeSync(level: GpioLevel): void;
-  watch(callback: (error: Error | null | undefined, level: GpioLevel) => void): void;
+  /** Calls `changed` after each edge. A line that is gone may tell of it so, or when it is next read. */
+  watch(changed: () => void): void;
   unwatchAll(): void;
+  /** Gives the line back. It is not used any more. */
   unexport(): void;
 }
-
-export type GpioConstructor = new (
-  gpio: number,
-  direction: 'in' | 'high' | 'low',
-  edge: 'none' | 'both',
-  options: { readonly activeLow: boolean },
-) => GpioLine;
 
 export interface LineName {
   readonly chip: string;
   readonly line: number;
 }
 
-/** Opens lines by chip label and offset. `Gpio` is onoff's in production. */
-export class GpioLines {
-  readonly #Gpio: GpioConstructor;
-  readonly #root: string;
-
-  constructor(parts: { Gpio: GpioConstructor; root?: string }) {
-    this.#Gpio = parts.Gpio;
-    this.#root = parts.root ?? '/sys/class/gpio';
-  }
-
+/** Opens lines by chip label and offset. Throws door faults. */
+export interface GpioLines {
   /** An output that is at `level` from the first moment on: the kernel sets level and direction in one step. */
-  output(name: LineName, level: GpioLevel): GpioLine {
-    return this.#open(name, level === 1 ? 'high' : 'low', 'none');
-  }
+  output(name: LineName, level: GpioLevel): GpioLine;
+  input(name: LineName): GpioLine;
+}
 
-  input(name: LineName): GpioLine {
-    return this.#open(name, 'in', 'both');
-  }
-
-  #open(name: LineName, direction: 'in' | 'high' | 'low', edge: 'none' | 'both'): GpioLine {
-    const number = this.#numberOf(name);
-    try {
-      return new this.#Gpio(number, direction, edge, { activeLow: false });
-    } catch (error) {
-      throw new Fault('door-hardware-absent', `GPIO line ${name.line} of ${name.chip} cannot be opened`, {
-        cause: error,
-      });
-    }
-  }
-
-  /** The global number, which differs between kernels (base 0 or 512 on a Raspberry Pi); chip and offset do not. */
-  #numberOf({ chip, line }: LineName): number {
-    for (const directory of this.#chips()) {
-      if (this.#attribute(directory, 'label') !== chip) continue;
-      if (line >= Number(this.#attribute(directory, 'ngpio'))) {
-        throw new Fault('door-hardware-absent', `GPIO chip ${chip} has no line ${line}`);
-      }
-      return Number(this.#attribute(directory, 'base')) + line;
-    }
-    throw new Fault('door-hardware-absent', `there is no GPIO chip ${chip} on this machine`);
-  }
-
-  #chips(): readonly string[] {
-    try {
-      return readdirSync(this.#root).filter((entry) => entry.startsWith('gpiochip'));
-    } catch {
-      return [];
-    }
-  }
-
-  #attribute(chip: string, name: string): string {
-    try {
-      return readFileSync(join(this.#root, chip, name), 'utf8').trim();
-    } catch {
-      // the chip was unplugged between the listing and the reading
-      return '';
-    }
-  }
+/** What is wrong when `chip` exists and its line cannot be had. */
+export function cannotOpen({ chip, line }: LineName, cause: unknown): Fault {
+  const held = cause instanceof Error && 'code' in cause && cause.code === 'EBUSY';
+  const why = held ? 'is held by another program or driver' : 'cannot be opened';
+  return new Fault('door-hardware-absent', `GPIO line ${line} of ${chip} ${why}`, { cause });
 }

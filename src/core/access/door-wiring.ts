@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /** One line of a GPIO chip, named so that it survives a change of kernel (global numbers do not). */
 const gpioLine = {
-  /** label of the chip as in /sys/class/gpio/gpiochipN/label, such as `pinctrl-bcm2711` or `pinctrl-rp1` */
+  /** label of the chip as gpiodetect and /sys/class/gpio/gpiochipN/label print it, such as `pinctrl-bcm2711` or `pinctrl-rp1` */
   chip: z.string().min(1).max(64),
   /** offset on the chip; on a Raspberry Pi the BCM number */
   line: z.int().min(0).max(511),
