@@ -1,4 +1,5 @@
 import type { Issuance } from '#issuance/main.ts';
+import { fleetPrefix } from '#simulators/fleet/bulk-enrolment.ts';
 import type { FleetProcess } from '#simulators/fleet/fleet-process.ts';
 import type { FleetReport, FleetStatus } from '#simulators/fleet/fleet-protocol.ts';
 import type { Series } from './chart.ts';
@@ -97,12 +98,13 @@ async function storedWrong(
   const city = await organizations.find('city');
   if (!city) return ['the organization is gone'];
   const db = await databases.journal(city);
+  const ofFleet = db.selectFrom('chains').where('terminal', 'like', `${fleetPrefix}%`);
   const count = await db
     .selectFrom('entries')
+    .where('chain', 'in', ofFleet.select('chain'))
     .select(({ fn }) => fn.countAll().as('rows'))
     .executeTakeFirstOrThrow();
-  const chains = await db
-    .selectFrom('chains')
+  const chains = await ofFleet
     .select(({ fn }) => fn.sum<number>('sequence').as('heads'))
     .executeTakeFirstOrThrow();
   const alarms = await db.selectFrom('alarms').select(['kind', 'chain', 'from_sequence']).limit(10).execute();

@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { type Issuance, openIssuance } from '#issuance/main.ts';
 import type { FleetMember } from '#simulators/fleet/bulk-enrolment.ts';
 import { enrolFleet } from '#simulators/fleet/bulk-enrolment.ts';
+import { enrolDevice, kazasu } from '../enrol-device.ts';
 
 const main = fileURLToPath(new URL('../../src/issuance/main.ts', import.meta.url));
-const cli = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const actor = { id: 'bench', via: 'command-line' } as const;
 
 /** The server and its generator of load each have a core of their own, where the machine has two. */
@@ -77,24 +77,25 @@ log: { level: warn }
     }
   }
 
+  /** Enrols one more terminal, as a device is, and resolves to the folder of its state. */
+  enrol(name: string): Promise<string> {
+    return enrolDevice(this.#config(), this.#directory, name);
+  }
+
   /** Kills the broker, with the server where it is in there, and starts it again at once. */
   async restartBroker(): Promise<void> {
     if (this.#kind === 'embedded') {
       await this.end('SIGKILL');
       return this.start();
     }
-    await ended(this.#mosquitto, 'SIGKILL');
+    await killed(this.#mosquitto, 'SIGKILL');
     await this.#startMosquitto();
   }
 
   async #startMosquitto(): Promise<void> {
     const config = join(this.#folder(), 'mosquitto.conf');
     if (!existsSync(config)) {
-      const words = ['issuance', 'broker', 'config', '--config', this.#config()];
-      await once(
-        spawn(process.execPath, [cli, ...words], { stdio: ['ignore', 'ignore', 'inherit'] }),
-        'exit',
-      );
+      await kazasu('issuance', 'broker', 'config', '--config', this.#config());
     }
     const own = join(this.#directory, 'mosquitto.conf');
     // started by root it would become another user, who cannot read this folder
@@ -134,12 +135,12 @@ log: { level: warn }
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    await ended(child, signal);
+    await killed(child, signal);
   }
 
   async stop(): Promise<void> {
     await this.end('SIGTERM');
-    await ended(this.#mosquitto, 'SIGTERM');
+    await killed(this.#mosquitto, 'SIGTERM');
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
@@ -182,7 +183,7 @@ log: { level: warn }
   }
 }
 
-async function ended(child: ChildProcess | undefined, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+async function killed(child: ChildProcess | undefined, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
   if (!child || child.exitCode !== null || child.signalCode !== null) return;
   const over = once(child, 'exit');
   child.kill(signal);

@@ -7,10 +7,9 @@ import { withIssuance } from '#cli/issuance-organization.ts';
 import { commandPrincipal } from '#cli/organization-services.ts';
 import { isFault } from '#core/fault.ts';
 import { parseEntry } from '#core/journal/entry.ts';
-import { inOrder } from '#issuance/permissions/holder-state.ts';
 import type { OrganizationServices } from '#issuance/services.ts';
 import { seededRandom } from '#simulators/fleet/random.ts';
-import { rulesDocument } from '../issuance/organization-bench.ts';
+import { enterPeople } from '../issuance/organization-bench.ts';
 import { type Backend, SystemRig } from './system-rig.ts';
 
 const names = ['lobby', 'vault'] as const;
@@ -119,21 +118,6 @@ async function atServer<T>(
     if (!city) throw new Error('the organization is gone');
     await action(city);
   });
-}
-
-async function enterPeople(city: OrganizationServices): Promise<void> {
-  await city.rules.make({ document: rulesDocument }, actor);
-  for (const [holder, userNumber] of [
-    ['hanako', 'USER0001'],
-    ['taro', 'USER0002'],
-  ] as const) {
-    const card = { profileId: 'type-a', diversifier: '', status: 'active', keyVersion: null } as const;
-    const state = inOrder({
-      ...{ status: 'active', validFromMs: null, validUntilMs: null, groups: ['staff'] },
-      cards: [{ ...card, userNumber }],
-    });
-    await city.holders.put(holder, state, undefined, commandPrincipal());
-  }
 }
 
 /** What an administrator does meanwhile; where the database is away it is not done. */

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { NetworkFaults } from '#simulators/fleet/network-faults.ts';
-import { profileFile } from '../contracts/deck.ts';
 import { freePort } from '../contracts/mosquitto-rig.ts';
 import { Epmd, RabbitNode } from '../contracts/rabbitmq-rig.ts';
+import { ended, enrolDevice, kazasu } from '../enrol-device.ts';
 import { type PostgresCluster, startPostgres } from '../issuance/postgres-cluster.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
@@ -65,9 +65,8 @@ http: { port: 0 }
 terminals: { listen: 127.0.0.1, port: ${ports[0]}, brokerPort: ${ports[1]}, broker: ${broker} }
 `,
     );
-    await this.#done('issuance', 'organization', 'city', '--config', this.config);
-    if (this.#backend !== 'embedded')
-      await this.#done('issuance', 'broker', 'config', '--config', this.config);
+    await kazasu('issuance', 'organization', 'city', '--config', this.config);
+    if (this.#backend !== 'embedded') await kazasu('issuance', 'broker', 'config', '--config', this.config);
     await this.revive('broker');
     await this.revive('server');
     await enter();
@@ -153,7 +152,7 @@ terminals: { listen: 127.0.0.1, port: ${ports[0]}, brokerPort: ${ports[1]}, brok
         ? await this.#besideRabbit(directory, brokerPort)
         : `directory: ${directory}`;
     if (this.#backend === 'mosquitto')
-      await this.#ended(spawn('bash', ['-c', `install -d -g mosquitto -m 2750 '${directory}'`]));
+      await ended(spawn('bash', ['-c', `install -d -g mosquitto -m 2750 '${directory}'`]));
     return [
       `{ kind: postgres, host: ${access.host}, port: ${access.port}, user: ${access.user}, database: ${access.database}, passwordFile: ${password} }`,
       `{ kind: ${this.#backend}, ${broker} }`,
@@ -172,22 +171,7 @@ terminals: { listen: 127.0.0.1, port: ${ports[0]}, brokerPort: ${ports[1]}, brok
   }
 
   async #enrol(name: string): Promise<void> {
-    const directory = this.directory(name);
-    mkdirSync(directory);
-    const [config, file] = [join(this.#folder, `${name}.yaml`), join(this.#folder, `${name}.json`)];
-    writeFileSync(
-      config,
-      `formatVersion: 1
-terminal: ${name}
-stateDirectory: ${directory}
-cardProfiles: [${profileFile('synthetic-type-c')}]
-readers: [{ id: r1, name: absent, door: main }]
-doors: [{ id: main, hardware: { strike: { kind: gpio, chip: absent, line: 1 } } }]
-`,
-    );
-    const place = ['--organization', 'city', '--config', this.config];
-    await this.#done('issuance', 'terminal', 'prepare', name, ...place, '--out', file);
-    await this.#done('terminal', 'enrol', '--config', config, '--file', file);
+    const directory = await enrolDevice(this.config, this.#folder, name);
     // from now on it reaches the server through the network of the test
     const identity = join(directory, 'identity/identity.json');
     let text = readFileSync(identity, 'utf8');
@@ -208,19 +192,5 @@ doors: [{ id: main, hardware: { strike: { kind: gpio, chip: absent, line: 1 } } 
     }
     child.once('close', () => waiting.reject(new Error(`the ${part} ended:\n${said.join('\n')}`)));
     await waiting.promise;
-  }
-
-  #done(...words: readonly string[]): Promise<void> {
-    return this.#ended(spawn(process.execPath, [join(root, 'src/cli/main.ts'), ...words]));
-  }
-
-  async #ended(child: ChildProcess): Promise<void> {
-    let said = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream?.on('data', (bytes: Buffer) => {
-        said += bytes.toString();
-      });
-    const [code] = await once(child, 'close');
-    if (code !== 0) throw new Error(`${child.spawnargs.slice(2).join(' ')} ended with ${code}:\n${said}`);
   }
 }

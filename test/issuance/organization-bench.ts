@@ -1,11 +1,14 @@
 import { TOTP, URI } from 'otpauth';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { commandPrincipal } from '#cli/organization-services.ts';
 import { Administrators } from '#issuance/administrators/administrators.ts';
 import { OneTimePasswords } from '#issuance/administrators/one-time-passwords.ts';
 import { Passwords } from '#issuance/administrators/passwords.ts';
 import { Principals } from '#issuance/administrators/principals.ts';
 import { type AdministratorAlarm, SignIn } from '#issuance/administrators/sign-in.ts';
 import { Organizations } from '#issuance/organizations/organizations.ts';
+import { inOrder } from '#issuance/permissions/holder-state.ts';
+import type { OrganizationServices } from '#issuance/services.ts';
 import { Databases } from '#issuance/storage/databases.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import type { StartedRig } from './database-rigs.ts';
@@ -61,3 +64,19 @@ export const rulesDocument = {
   doors: [{ id: 'main' }],
   permissions: [{ group: 'staff', door: 'main' }],
 };
+
+/** Enters `rulesDocument`, and two people who may go through its door, with the cards USER0001 and USER0002. */
+export async function enterPeople(city: OrganizationServices): Promise<void> {
+  await city.rules.make({ document: rulesDocument }, commandPrincipal().actor);
+  for (const [holder, userNumber] of [
+    ['hanako', 'USER0001'],
+    ['taro', 'USER0002'],
+  ] as const) {
+    const card = { profileId: 'type-a', diversifier: '', status: 'active', keyVersion: null } as const;
+    const state = inOrder({
+      ...{ status: 'active', validFromMs: null, validUntilMs: null, groups: ['staff'] },
+      cards: [{ ...card, userNumber }],
+    });
+    await city.holders.put(holder, state, undefined, commandPrincipal());
+  }
+}

@@ -19,6 +19,8 @@ export interface FleetMember {
   readonly devicePublicKey: string;
 }
 
+/** what the names of its terminals begin with */
+export const fleetPrefix = 't-';
 /** certificates recorded in one transaction */
 const atOnce = 500;
 
@@ -50,7 +52,7 @@ export async function enrolFleet(
     for (let at = from; at < Math.min(count, from + atOnce); at += 1) {
       const [own, device] = [newKey(), newKey()];
       const keyId = toHex(createHash('sha256').update(own.spki).digest());
-      const terminal = `t-${at}`;
+      const terminal = `${fleetPrefix}${at}`;
       const certificate = await certificates.make(terminal, {
         publicKey: own.spki,
         keyId,
