@@ -159,6 +159,18 @@ describe('the upload of a simulated terminal', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('sends again what nobody answers, also after a connection was lost in the meantime', () => {
+    const clock = new SimulatedClock({ utcMs: beginsAtMs });
+    const sent: PlannedBatch[] = [];
+    const { own } = upload(clock, (batch) => sent.push(batch));
+    own.connected();
+    own.lost();
+    own.connected();
+    clock.advance(60_000);
+    const [first] = batches as [PlannedBatch];
+    expect(sent).toEqual([first, first, first]);
+  });
+
   it('says what must never be', () => {
     const { own, wrong } = upload(new SimulatedClock({ utcMs: beginsAtMs }), () => undefined);
     own.connected();

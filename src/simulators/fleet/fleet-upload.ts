@@ -65,6 +65,7 @@ export class FleetUpload {
     this.#connected = false;
     this.#timer?.();
     this.#answer?.();
+    this.#answer = undefined;
   }
 
   acknowledged(payload: Uint8Array): void {
