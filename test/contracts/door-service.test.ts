@@ -1,13 +1,9 @@
-import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ServiceNotifier } from '#adapters/systemd/notify.ts';
 import { lockDoors } from '#cli/door-lock.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 import { SimulatedDoor } from '#simulators/door/simulated-door.ts';
 import { SimulatedDoorHardware } from '#simulators/door/simulated-hardware.ts';
-
-const unit = 'systemd/kazasu-terminal.service';
 
 describe('telling systemd', () => {
   function build(environment: Record<string, string>) {
@@ -93,47 +89,5 @@ describe('door lock', () => {
       { door: 'left', locked: true },
       { door: 'stuck', locked: false, fault: expect.objectContaining({ code: 'door-hardware-failed' }) },
     ]);
-  });
-});
-
-describe('the systemd units', () => {
-  const available = spawnSync('systemd-analyze', ['--version']).status === 0;
-
-  it.runIf(available).each([unit, 'systemd/kazasu-issuance.service', 'systemd/kazasu-backup.service'])(
-    '%s is exposed by at most 2.0',
-    (one) => {
-      const analysis = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=20', one], {
-        encoding: 'utf8',
-      });
-      expect(analysis.stdout).toMatch(/Overall exposure level/);
-      expect(analysis.status).toBe(0);
-    },
-  );
-
-  it.runIf(available)('each is understood by systemd, the timer for every day', () => {
-    const units = ['kazasu-issuance.service', 'kazasu-backup.service', 'kazasu-backup.timer'];
-    const { stderr } = spawnSync('systemd-analyze', ['verify', ...units.map((name) => `systemd/${name}`)], {
-      encoding: 'utf8',
-    });
-    // what it says of the units of this machine, and of programs that are not installed here, is another matter
-    const own = stderr.split('\n').filter((line) => units.some((name) => line.includes(name)));
-    expect(own.filter((line) => !line.includes('is not executable'))).toEqual([]);
-    expect(readFileSync('systemd/kazasu-backup.timer', 'utf8')).toMatch(/^OnCalendar=\*-\*-\* /m);
-  });
-
-  it('relocks after any death, restarts for ever, and lets the guard finish locking', () => {
-    const text = readFileSync(unit, 'utf8');
-    for (const line of [
-      'Type=notify',
-      'NotifyAccess=all',
-      'Restart=always',
-      'StartLimitIntervalSec=0',
-      'KillMode=control-group',
-      'DevicePolicy=closed',
-    ]) {
-      expect(text).toContain(`\n${line}\n`);
-    }
-    expect(text).toMatch(/^ExecStopPost=\/opt\/kazasu\/scripts\/kazasu door lock --config \S+$/m);
-    expect(text).toMatch(/^WatchdogSec=\d+s$/m);
   });
 });
