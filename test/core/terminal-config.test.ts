@@ -65,9 +65,14 @@ describe('the shipped terminal configuration', () => {
       value: '3 s',
       differs: false,
     });
+    expect(sheet.find(({ path }) => path === 'doors[entrance].heldOpenAfter')).toMatchObject({
+      value: '45 s',
+      differs: true,
+      reason: expect.stringContaining('trolley'),
+    });
     expect(sheet.find(({ path }) => path === 'doors[entrance].hardware.strike.active')).toMatchObject({
       default: 'high',
-      value: 'low',
+      differs: false,
     });
     expect(sheet.length).toBeGreaterThan(25);
   });
