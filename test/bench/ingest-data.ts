@@ -1,4 +1,5 @@
 import { toHex } from '#core/bytes/bytes.ts';
+import { sha256Text } from '#core/crypto/digest.ts';
 import { checkpointBytes, type StoredCheckpoint } from '#core/journal/checkpoint.ts';
 import { chainEntry, noPrevious, type StoredEntry } from '#core/journal/entry.ts';
 import { encodeJournalBatch } from '#core/sync/journal-batch-writing.ts';
@@ -59,7 +60,8 @@ class MadeJournal {
   #append(): StoredEntry {
     this.#sequence += 1;
     const sequence = this.#sequence;
-    const tapId = toHex(new Uint8Array(16).map((_, at) => sequence >> at));
+    // as random as those of readers, whose index has no place where the next one goes
+    const tapId = sha256Text(new TextEncoder().encode(`${this.terminal} ${sequence}`)).slice(0, 32);
     const entry = chainEntry(
       {
         kind: 'decision',

@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -137,7 +138,7 @@ function rowsOf(
   commits: readonly number[],
   keys: readonly { readonly terminal: string }[],
 ): readonly Rows[] {
-  const chains = new Map(keys.map(({ terminal }, at) => [terminal, at + 1]));
+  const chains = new Map(keys.map(({ terminal }) => [terminal, randomInt(2 ** 48 - 1)]));
   const all = taken.map(({ terminal, payload }) => {
     const read = decodeJournalBatch(payload, { organization: 'city', terminal });
     if (read.kind === 'refused') throw new Error(read.reason);
@@ -186,7 +187,8 @@ async function startSqlite(): Promise<Started> {
       await prepare(config, []);
       const db = new Database(join(elsewhere, 'databases/organizations/city/journal.sqlite'));
       db.pragma('synchronous = FULL');
-      db.pragma('cache_size = -4000');
+      db.pragma('cache_size = -16000');
+      db.pragma('wal_autocheckpoint = 8000');
       const inserts = tableNames.map((name) => {
         const places = Array.from({ length: tables[name][0] }, () => '?').join(', ');
         return [name, db.prepare(`insert into ${name} values (${places})`)] as const;

@@ -65,7 +65,13 @@ export class PostgresDatabases {
           end: () => pool.end(),
         },
       }) as Dialect,
-      types: { text: sql`text collate "C"`, integer: 'bigint', bytes: 'bytea', tableEnd: '' } as const,
+      types: {
+        text: sql`text collate "C"`,
+        integer: 'bigint',
+        bytes: 'bytea',
+        tableEnd: '',
+        heapEnd: '',
+      } as const,
       lock: async (db: Kysely<unknown>) => {
         // new tables and columns of a large database take their time
         await sql.raw(patiently).execute(db);

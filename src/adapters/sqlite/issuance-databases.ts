@@ -44,10 +44,16 @@ export class SqliteDatabases {
     const file = this.#fileOf(place);
     makeWhereAbsent(file);
     const db = openDatabase(file, issuanceFormat, { readonly: false });
-    db.pragma('wal_autocheckpoint = 1000');
+    for (const setting of settingsOf(place)) db.pragma(setting);
     return {
       dialect: new ImmediateDialect({ database: new GuardedDatabase({ file, db }) }) as Dialect,
-      types: { text: 'text', integer: 'integer', bytes: 'blob', tableEnd: 'strict, without rowid' } as const,
+      types: {
+        text: 'text',
+        integer: 'integer',
+        bytes: 'blob',
+        tableEnd: 'strict, without rowid',
+        heapEnd: 'strict',
+      } as const,
       // a transaction has the lock from its beginning, and a file belongs to one organization alone
       lock: async (_db: Kysely<unknown>) => undefined,
       protect: async (_db: Kysely<unknown>) => undefined,
@@ -102,6 +108,13 @@ export class SqliteDatabases {
     if (place.kind === 'platform') return join(this.#directory, 'platform.sqlite');
     return join(this.#directory, 'organizations', place.organization.id, `${place.kind}.sqlite`);
   }
+}
+
+/** A commit of journals may write 16 MB: pages that several change are moved out of the log once. */
+function settingsOf({ kind }: DatabasePlace): readonly string[] {
+  return kind === 'journal'
+    ? ['cache_size = -16000', 'wal_autocheckpoint = 8000']
+    : ['wal_autocheckpoint = 1000'];
 }
 
 /** Walks every page and index. */

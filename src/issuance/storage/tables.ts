@@ -9,6 +9,8 @@ export interface ColumnTypes {
   readonly bytes: ColumnDataType;
   /** what follows the columns of a table */
   readonly tableEnd: string;
+  /** the same where rows are kept in the order in which they come, apart from their key */
+  readonly heapEnd: string;
 }
 
 type ColumnType = 'text' | 'integer' | 'bytes';
@@ -26,12 +28,15 @@ export class TableMaker {
     this.#types = parts.types;
   }
 
-  /** Makes a table, or leaves it where `unlessThere` and it is there. */
+  /**
+   * Makes a table, or leaves it where `unlessThere` and it is there. `heap`: of rows too large to lie in the order of their
+   * key, in which each that comes between others would make pages split (sqlite.org/withoutrowid.html, 4).
+   */
   async table(
     name: string,
     columns: Columns,
     primaryKey: readonly string[],
-    { unlessThere = false } = {},
+    { unlessThere = false, heap = false } = {},
   ): Promise<void> {
     let builder: CreateTableBuilder<string, string> = this.#db.schema.createTable(name);
     if (unlessThere) builder = builder.ifNotExists();
@@ -41,7 +46,7 @@ export class TableMaker {
       builder = builder.addColumn(column, type, (made) => (nullable ? made : made.notNull()));
     }
     await builder
-      .modifyEnd(sql`${sql.raw(this.#types.tableEnd)}`)
+      .modifyEnd(sql`${sql.raw(heap ? this.#types.heapEnd : this.#types.tableEnd)}`)
       .addPrimaryKeyConstraint(`${name}_key`, [...primaryKey])
       .execute();
   }

@@ -33,6 +33,7 @@ export async function journal0001(tables: TableMaker): Promise<void> {
       received_at_ms: 'integer',
     },
     ['chain', 'sequence'],
+    { heap: true },
   );
   await tables.index('entries_by_time', 'entries', ['at_ms', 'chain', 'sequence']);
   await tables.index('entries_by_door', 'entries', ['door', 'at_ms']);
