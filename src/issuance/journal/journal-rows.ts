@@ -1,11 +1,10 @@
 import type { Transaction } from 'kysely';
 import { toHex } from '#core/bytes/bytes.ts';
-import { merged, type SequenceRange } from '#core/journal/erasure.ts';
+import type { SequenceRange } from '#core/journal/erasure.ts';
 import type { JournalTables } from '../storage/journal-tables.ts';
 import { RowInsertion } from '../storage/row-insertion.ts';
 import type { ChainGrowth } from './chain-growth.ts';
-import type { RegisteredChain } from './chain-register.ts';
-import type { CheckedBatch, CheckedEntry } from './checked-batch.ts';
+import type { CheckedEntry } from './checked-batch.ts';
 
 /** of one statement; databases limit the number of its parameters */
 const mostRows = 500;
@@ -18,54 +17,70 @@ export function valueText(value: string): string {
 }
 
 type JournalTransaction = Transaction<JournalTables>;
+type Row = readonly (string | number | Uint8Array | null)[];
 
-/** The hashes of those entries stored that a batch, or a checkpoint in it, speaks of. */
-export async function storedHashes(
-  db: JournalTransaction,
-  { chain, sequence: head }: RegisteredChain,
-  { entries, checkpoints }: CheckedBatch,
-): Promise<(sequence: number) => string | undefined> {
-  const asked = [...entries, ...checkpoints].map(({ sequence }) => sequence);
-  const sequences = [...new Set(asked.filter((sequence) => sequence <= head))];
-  const hashes = new Map<number, string>();
-  for (const some of pagesOf(sequences)) {
-    const rows = await db
-      .selectFrom('entries')
-      .select(['sequence', 'hash'])
-      .where('chain', '=', chain)
-      .where('sequence', 'in', [...some])
-      .execute();
-    for (const row of rows) hashes.set(row.sequence, toHex(row.hash));
+/** Entries of one transaction, written together: all of them before anything of an entry is read or erased. */
+export class EntryRows {
+  readonly #db: JournalTransaction;
+  #entries: Row[] = [];
+  #personal: Row[] = [];
+  #checkpoints: Row[] = [];
+
+  constructor({ db }: { readonly db: JournalTransaction }) {
+    this.#db = db;
   }
-  return (sequence) => hashes.get(sequence);
-}
 
-/** Stores entries, their personal values beside them, and checkpoints. */
-export async function writeEntries(
-  db: JournalTransaction,
-  { chain }: RegisteredChain,
-  { added, checkpoints, atMs }: Pick<ChainGrowth, 'added' | 'checkpoints'> & { readonly atMs: number },
-): Promise<void> {
-  await entryInsertion.insert(
-    db,
-    added.map((entry) => entryRow(chain, entry, atMs)),
-  );
-  await personalInsertion.insert(
-    db,
-    added.flatMap(({ sequence, personal }) =>
-      personal.map(({ field, salt, value }) => [chain, sequence, field, salt, valueText(value)]),
-    ),
-  );
-  await checkpointInsertion.insert(
-    db,
-    checkpoints.map(({ sequence, raw, signature }) => [chain, sequence, raw, signature]),
-  );
+  /** Takes entries, their personal values beside them, and checkpoints. */
+  take(
+    chain: number,
+    { added, checkpoints }: Pick<ChainGrowth, 'added' | 'checkpoints'>,
+    receivedAtMs: number,
+  ): void {
+    for (const entry of added) {
+      this.#entries.push(entryRow(chain, entry, receivedAtMs));
+      for (const { field, salt, value } of entry.personal)
+        this.#personal.push([chain, entry.sequence, field, salt, valueText(value)]);
+    }
+    for (const { sequence, raw, signature } of checkpoints)
+      this.#checkpoints.push([chain, sequence, raw, signature]);
+  }
+
+  async write(): Promise<void> {
+    const [entries, personal, checkpoints] = [this.#entries, this.#personal, this.#checkpoints];
+    [this.#entries, this.#personal, this.#checkpoints] = [[], [], []];
+    await entryInsertion.insert(this.#db, entries);
+    await personalInsertion.insert(this.#db, personal);
+    await checkpointInsertion.insert(this.#db, checkpoints);
+  }
+
+  /** The hashes of those of `sequences` that are stored, upper-case hexadecimal. */
+  async hashes(chain: number, sequences: readonly number[]): Promise<ReadonlyMap<number, string>> {
+    const hashes = new Map<number, string>();
+    if (sequences.length === 0) return hashes;
+    await this.write();
+    for (const some of pagesOf(sequences)) {
+      const rows = await this.#db
+        .selectFrom('entries')
+        .select(['sequence', 'hash'])
+        .where('chain', '=', chain)
+        .where('sequence', 'in', [...some])
+        .execute();
+      for (const row of rows) hashes.set(row.sequence, toHex(row.hash));
+    }
+    return hashes;
+  }
+
+  /** Erases the personal values of entries in `ranges`. */
+  async erase(chain: number, ranges: readonly SequenceRange[]): Promise<void> {
+    await this.write();
+    await erasePersonal(this.#db, chain, ranges);
+  }
 }
 
 /** Keeps what contradicts the entries stored; resolves to the entries, in order, for which there was no other before. */
 export async function writeEvidence(
   db: JournalTransaction,
-  { chain }: RegisteredChain,
+  chain: number,
   growth: Pick<ChainGrowth, 'contradicting' | 'contradictingCheckpoints'> & { readonly atMs: number },
 ): Promise<readonly number[]> {
   const received = { chain, received_at_ms: growth.atMs };
@@ -96,25 +111,6 @@ export async function writeEvidence(
     rewritten.push(...kept.filter(({ kind }) => kind === 'entry').map(({ sequence }) => sequence));
   }
   return rewritten.sort((a, b) => a - b);
-}
-
-/** Erases the personal values that entries of the same terminal say were erased there. */
-export async function eraseRecorded(
-  db: JournalTransaction,
-  { terminal }: RegisteredChain,
-  added: readonly CheckedEntry[],
-): Promise<void> {
-  const erasures = added.flatMap(({ erasure }) => erasure ?? []);
-  for (const [incarnation, own] of Map.groupBy(erasures, (one) => one.incarnation)) {
-    const row = await db
-      .selectFrom('chains')
-      .select('chain')
-      .where('terminal', '=', terminal)
-      .where('incarnation', '=', incarnation)
-      .executeTakeFirst();
-    // one that is not here has no values here
-    if (row) await erasePersonal(db, row.chain, merged(own.flatMap(({ ranges }) => ranges)));
-  }
 }
 
 /** Erases the personal values of entries in `ranges`, many in one statement; resolves to how many there were. */
@@ -158,11 +154,11 @@ const personalInsertion = new RowInsertion({
 const checkpointInsertion = new RowInsertion({
   table: 'checkpoints',
   columns: { chain: 'bigint', sequence: 'bigint', raw: 'bytea', signature: 'bytea' },
-  unlessThere: true,
+  existing: 'kept',
 });
 
 /** In the order of the columns. */
-function entryRow(chain: number, entry: CheckedEntry, receivedAtMs: number) {
+function entryRow(chain: number, entry: CheckedEntry, receivedAtMs: number): Row {
   return [
     chain,
     entry.sequence,
@@ -176,6 +172,7 @@ function entryRow(chain: number, entry: CheckedEntry, receivedAtMs: number) {
   ];
 }
 
-function* pagesOf<T>(items: readonly T[], size = mostRows): Iterable<readonly T[]> {
+/** The items in their order, at most `size` at a time. */
+export function* pagesOf<T>(items: readonly T[], size = mostRows): Iterable<readonly T[]> {
   for (let from = 0; from < items.length; from += size) yield items.slice(from, from + size);
 }

@@ -1,13 +1,14 @@
 import type { Transaction } from 'kysely';
+import { merged } from '#core/journal/erasure.ts';
 import type { ChainPosition } from '#core/sync/journal-batch.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { JournalDatabase } from '../storage/databases.ts';
 import type { JournalTables } from '../storage/journal-tables.ts';
 import { type ChainGrowth, compareOn, grow, pointsBack, runsOf } from './chain-growth.ts';
-import { ChainRegister, positionAt, type RegisteredChain } from './chain-register.ts';
+import { type ChainRegister, lockChains, positionAt, type RegisteredChain } from './chain-register.ts';
 import { at, type CheckedBatch, type CheckedEntry, type Wrong } from './checked-batch.ts';
-import { eraseRecorded, storedHashes, writeEntries, writeEvidence } from './journal-rows.ts';
+import { EntryRows, writeEvidence } from './journal-rows.ts';
 
 /** Something wrong with the journal of a terminal, told once. */
 export interface JournalAlarm extends Wrong {
@@ -42,13 +43,18 @@ export interface StoredTap {
   readonly tapId: string;
 }
 
-type JournalTransaction = Transaction<JournalTables>;
+/** What the batches of one commit have to do with. */
+interface Commit {
+  readonly db: Transaction<JournalTables>;
+  readonly register: ChainRegister;
+  readonly rows: EntryRows;
+}
 
 /** The journals of the terminals of one organization, each entry stored once. Several processes may store at a time. */
 export class JournalStore {
   readonly #db: JournalDatabase;
   readonly #clock: Clock;
-  readonly #register: ChainRegister;
+  readonly #entropy: Entropy;
   readonly #traced: boolean;
 
   /** `traced`: what is stored is told by the ids of taps */
@@ -61,7 +67,7 @@ export class JournalStore {
     this.#traced = parts.traced === true;
     this.#db = parts.db;
     this.#clock = parts.clock;
-    this.#register = new ChainRegister(parts);
+    this.#entropy = parts.entropy;
   }
 
   /**
@@ -69,51 +75,50 @@ export class JournalStore {
    * it tells is durable; when it rejects, nothing was stored.
    */
   async store(batches: readonly CheckedBatch[]): Promise<StoredBatches> {
-    const byTerminal = Map.groupBy(batches, ({ batch }) => batch.terminal);
-    // whoever locks several terminals locks them in one order, so that no two wait for each other
-    const terminals = [...byTerminal.keys()].sort();
     return this.#db.transaction().execute(async (db) => {
-      const positions: StoredUntil[] = [];
+      const register = await lockChains(batches, { db, clock: this.#clock, entropy: this.#entropy });
+      const commit = { db, register, rows: new EntryRows({ db }) };
+      const positions = new Map<string, StoredUntil>();
       const alarms: JournalAlarm[] = [];
       const taps: StoredTap[] = [];
       let entries = 0;
-      for (const terminal of terminals) {
-        await this.#register.lock(db, terminal);
-        let until: Taken | undefined;
-        for (const checked of byTerminal.get(terminal) ?? []) {
-          const taken = await this.#take(db, checked);
-          alarms.push(...taken.alarms);
-          entries += taken.added.length;
-          if (this.#traced) taps.push(...tapsIn(checked, taken.added));
-          until = taken;
-        }
-        if (until) positions.push({ terminal, position: until.position, signedThrough: until.signedThrough });
+      for (const checked of batches) {
+        const { terminal } = checked.batch;
+        const { position, signedThrough, ...taken } = await this.#take(commit, checked);
+        alarms.push(...taken.alarms);
+        entries += taken.added.length;
+        if (this.#traced) taps.push(...tapsIn(checked, taken.added));
+        positions.set(terminal, { terminal, position, signedThrough });
       }
-      return { positions, alarms, entries, taps };
+      await commit.rows.write();
+      await register.write();
+      return { positions: [...positions.values()], alarms, entries, taps };
     });
   }
 
-  async #take(db: JournalTransaction, checked: CheckedBatch): Promise<Taken> {
-    const found = await this.#register.find(db, checked.batch);
+  async #take(commit: Commit, checked: CheckedBatch): Promise<Taken> {
+    const { db, register, rows } = commit;
+    const found = await register.find(checked.batch, rows);
     if (found.kind === 'too-early') {
       return { position: found.position, signedThrough: found.signedThrough, alarms: [], added: [] };
     }
     const { chain, before } = found;
     const known = before ? await this.#raise(db, before.chain, before.wrong) : [];
-    const growth = grow(chain, checked, await storedHashes(db, chain, checked));
-    const wrong = [...growth.wrong, ...(await this.#write(db, chain, growth))];
+    const stored = await rows.hashes(chain.chain, spokenOf(checked, chain.sequence));
+    const growth = grow(chain, checked, (sequence) => stored.get(sequence));
+    const wrong = [...growth.wrong, ...(await this.#write(commit, chain, growth))];
     const [first] = growth.added;
-    const returns = first !== undefined && !chain.returned && (await this.#register.isFollowed(db, chain));
+    const returns = first !== undefined && !chain.returned && register.isFollowed(chain);
     if (returns) wrong.push(at('incarnation-returned', first.sequence));
     const raised = await this.#raise(db, chain, wrong);
     const goesBack = pointsBack(checked, raised) && !(await isRewritten(db, chain, checked.batch.first - 1));
     const comparison = compareOn(chain.comparison, checked, goesBack);
     const now = { ...chain, ...growth.chain, returned: chain.returned || returns, comparison };
-    await this.#register.keep(db, now);
-    const { sequence, hash, signedThrough } = now;
-    const asked = comparison.through > 0 ? await positionAt(db, chain, comparison.behind) : undefined;
+    register.keep(now);
+    const { incarnation, sequence, hash, signedThrough } = now;
+    const asked = comparison.through > 0 ? await positionAt(rows, chain, comparison.behind) : undefined;
     return {
-      position: asked ?? { incarnation: now.incarnation, sequence, hash },
+      position: asked ?? { incarnation, sequence, hash },
       signedThrough,
       alarms: [...known, ...raised],
       added: growth.added,
@@ -122,13 +127,18 @@ export class JournalStore {
 
   /** Resolves to the entries that were found to be rewritten just now. */
   async #write(
-    db: JournalTransaction,
-    chain: RegisteredChain,
+    { db, register, rows }: Commit,
+    { chain, terminal }: RegisteredChain,
     growth: ChainGrowth,
   ): Promise<readonly Wrong[]> {
     const atMs = this.#clock.utcMs();
-    await writeEntries(db, chain, { ...growth, atMs });
-    await eraseRecorded(db, chain, growth.added);
+    rows.take(chain, growth, atMs);
+    const erasures = growth.added.flatMap(({ erasure }) => erasure ?? []);
+    for (const [incarnation, own] of Map.groupBy(erasures, (one) => one.incarnation)) {
+      const erased = await register.known({ terminal, incarnation });
+      // one that is not here has no values here
+      if (erased) await rows.erase(erased.chain, merged(own.flatMap(({ ranges }) => ranges)));
+    }
     const rewritten = await writeEvidence(db, chain, { ...growth, atMs });
     return runsOf(rewritten).map(([fromSequence, toSequence]) => ({
       kind: 'entry-rewritten',
@@ -139,7 +149,7 @@ export class JournalStore {
 
   /** Keeps what is wrong; resolves to what was not known before. */
   async #raise(
-    db: JournalTransaction,
+    db: Commit['db'],
     { chain, terminal, incarnation }: RegisteredChain,
     wrong: readonly Wrong[],
   ): Promise<readonly JournalAlarm[]> {
@@ -183,11 +193,15 @@ function tapsIn({ batch }: CheckedBatch, added: readonly CheckedEntry[]): readon
   );
 }
 
-async function isRewritten(
-  db: JournalTransaction,
-  { chain }: RegisteredChain,
-  sequence: number,
-): Promise<boolean> {
+/** Entries stored, up to the last one `head`, that a batch or a checkpoint in it speaks of. */
+function spokenOf({ entries, checkpoints }: CheckedBatch, head: number): readonly number[] {
+  const sequences = new Set<number>();
+  for (const { sequence } of entries) if (sequence <= head) sequences.add(sequence);
+  for (const { sequence } of checkpoints) if (sequence <= head) sequences.add(sequence);
+  return [...sequences];
+}
+
+async function isRewritten(db: Commit['db'], { chain }: RegisteredChain, sequence: number): Promise<boolean> {
   const row = await db
     .selectFrom('evidence')
     .select('sequence')
