@@ -15,6 +15,7 @@ import { Places } from './distribution/places.ts';
 import { GroupStore } from './groups/group-store.ts';
 import { Journals } from './journal/journals.ts';
 import { LiveFeed } from './journal/live-feed.ts';
+import { Opened } from './opened.ts';
 import type { Organization, Organizations } from './organizations/organizations.ts';
 import { ChangeSets } from './permissions/change-sets.ts';
 import { DistributionFeed } from './permissions/distribution-feed.ts';
@@ -42,25 +43,19 @@ export type OrganizationServices = Awaited<ReturnType<typeof servicesOf>>;
 /** What serves each organization; all of it works on the databases of that organization alone. */
 export class Services {
   readonly passwords: Passwords;
-  readonly #parts: ServicesParts;
-  readonly #known = new Map<string, Promise<OrganizationServices>>();
+  readonly #opened: Opened<OrganizationServices | undefined>;
 
   constructor(parts: ServicesParts) {
     this.passwords = parts.passwords;
-    this.#parts = parts;
+    this.#opened = new Opened(async (id) => {
+      const organization = await parts.organizations.find(id);
+      return organization && servicesOf(organization, parts);
+    });
   }
 
   /** undefined for an organization that is not there */
-  async find(organizationId: string): Promise<OrganizationServices | undefined> {
-    const organization = await this.#parts.organizations.find(organizationId);
-    if (!organization) return undefined;
-    let services = this.#known.get(organizationId);
-    if (!services) {
-      services = servicesOf(organization, this.#parts);
-      this.#known.set(organizationId, services);
-      services.catch(() => this.#known.delete(organizationId));
-    }
-    return services;
+  find(organizationId: string): Promise<OrganizationServices | undefined> {
+    return this.#opened.of(organizationId);
   }
 }
 

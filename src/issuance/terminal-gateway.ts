@@ -17,6 +17,7 @@ import { distribution } from './distribution/distribution-feature.ts';
 import { groupFeature } from './groups/group-feature.ts';
 import { journalFeature } from './journal-feature.ts';
 import type { Issuance } from './main.ts';
+import { Opened } from './opened.ts';
 import { OrganizationFaults } from './organizations/organization-faults.ts';
 import { Admission, type TerminalPeer } from './terminals/admission.ts';
 import { Presence } from './terminals/presence.ts';
@@ -25,7 +26,7 @@ import { type GatewayContext, type TerminalFeature, takeByKind } from './termina
 import { TerminalListener } from './terminals/terminal-listener.ts';
 import { addTerminalRoutes } from './terminals/terminal-routes.ts';
 import { Terminals } from './terminals/terminals.ts';
-import { openTrust, type TrustFiles } from './trust-files.ts';
+import { openTrust } from './trust-files.ts';
 
 export interface TerminalGatewayParts {
   readonly issuance: Issuance;
@@ -42,10 +43,9 @@ export class TerminalGateway {
   readonly #parts: TerminalGatewayParts;
   readonly #authorities: AuthorityFiles;
   readonly #admission: Admission;
-  readonly #trust = new Map<string, Promise<TrustFiles>>();
   readonly #features: readonly TerminalFeature[];
   readonly #faults: OrganizationFaults;
-  readonly #terminals = new Map<string, Promise<Terminals | undefined>>();
+  readonly #terminals: Opened<Terminals | undefined>;
   /** by organization: the change up to which its certificates are known */
   readonly #admitted = new Map<string, number>();
   #broker: TerminalBroker | undefined;
@@ -62,6 +62,12 @@ export class TerminalGateway {
       tell: (organization, fault) =>
         parts.log.error({ organization, fault: fault.code }, `who is let in: ${fault.message}`),
     });
+    this.#terminals = new Opened((id) => this.#openTerminals(id));
+    const trust = new Opened((id) =>
+      openTrust(parts.issuance, id, ({ code, message }) =>
+        parts.log.error({ organization: id, fault: code }, message),
+      ),
+    );
     const context: GatewayContext = {
       organizations,
       services: parts.issuance.services,
@@ -70,7 +76,7 @@ export class TerminalGateway {
       publish: (message) => this.#publish(message),
       admission: this.#admission,
       peer: peerOfRequest,
-      trust: (organization) => this.#trustOf(organization),
+      trust: (organization) => trust.of(organization),
       leases: parts.issuance.leases,
       metrics: parts.issuance.metrics,
     };
@@ -171,19 +177,6 @@ export class TerminalGateway {
     return outcome;
   }
 
-  #trustOf(id: string): Promise<TrustFiles> {
-    let trust = this.#trust.get(id);
-    if (!trust) {
-      const { issuance, log } = this.#parts;
-      trust = openTrust(issuance, id, (fault) =>
-        log.error({ organization: id, fault: fault.code }, fault.message),
-      );
-      this.#trust.set(id, trust);
-      trust.catch(() => this.#trust.delete(id));
-    }
-    return trust;
-  }
-
   async #startIntake(broker: TerminalBroker): Promise<void> {
     const { metrics } = this.#parts.issuance;
     const intake = await broker.start();
@@ -203,7 +196,7 @@ export class TerminalGateway {
   /** Everything that terminals ask for over HTTPS. */
   #addRoutes(app: FastifyInstance, brokers: readonly { host: string; port: number }[]): void {
     addTerminalRoutes(app, {
-      terminals: (organization) => this.#terminalsOf(organization),
+      terminals: (organization) => this.#terminals.of(organization),
       peer: peerOfRequest,
       admission: this.#admission,
       brokers: [...brokers],
@@ -218,17 +211,6 @@ export class TerminalGateway {
       log.info('the broker is reached');
       for (const feature of this.#features) feature.connected?.();
     } else if (state.fault) log.warn({ fault: state.fault.code }, state.fault.message);
-  }
-
-  #terminalsOf(id: string): Promise<Terminals | undefined> {
-    let terminals = this.#terminals.get(id);
-    if (!terminals) {
-      terminals = this.#openTerminals(id);
-      this.#terminals.set(id, terminals);
-      const forget = () => this.#terminals.delete(id);
-      terminals.then((found) => found ?? forget(), forget);
-    }
-    return terminals;
   }
 
   async #openTerminals(id: string): Promise<Terminals | undefined> {

@@ -1,6 +1,7 @@
 import { readTerminalState } from '#core/sync/presence.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { TakenMessage } from '#ports/intake.ts';
+import { Opened } from '../opened.ts';
 import { Repeated } from '../repeated.ts';
 import type { GatewayContext, TerminalFeature } from '../terminals/terminal-feature.ts';
 import { CommandDispatch } from './command-dispatch.ts';
@@ -16,10 +17,9 @@ interface OrganizationCommands {
 /** Sends the commands of all organizations until they are answered. */
 export function commandFeature(context: GatewayContext, entropy: Entropy): TerminalFeature {
   const { organizations, clock, log, publish, trust } = context;
-  const known = new Map<string, Promise<OrganizationCommands | undefined>>();
   let connected = false;
 
-  const open = async (id: string): Promise<OrganizationCommands | undefined> => {
+  const opened = new Opened(async (id: string): Promise<OrganizationCommands | undefined> => {
     const organization = await organizations.find(id);
     if (!organization) return undefined;
     const ledger = await organizations.ledger(organization);
@@ -34,24 +34,14 @@ export function commandFeature(context: GatewayContext, entropy: Entropy): Termi
       failed: ({ code, message }) => log.error({ organization: id, fault: code }, `commands: ${message}`),
     });
     return { dispatch, rounds };
-  };
-  const of = (id: string): Promise<OrganizationCommands | undefined> => {
-    let found = known.get(id);
-    if (!found) {
-      found = open(id);
-      known.set(id, found);
-      const forget = () => known.delete(id);
-      found.then((one) => one ?? forget(), forget);
-    }
-    return found;
-  };
+  });
   /** A fault of one organization keeps nothing of another from being kept. */
   const take = async (
     messages: readonly TakenMessage[],
     action: (one: OrganizationCommands, own: readonly TakenMessage[]) => Promise<void>,
   ): Promise<void> => {
     const taking = [...Map.groupBy(messages, ({ from }) => from.organization)].map(async ([id, own]) => {
-      const one = await of(id);
+      const one = await opened.of(id);
       if (!one) return;
       await action(one, own);
       if (connected) one.rounds.look();
@@ -59,8 +49,7 @@ export function commandFeature(context: GatewayContext, entropy: Entropy): Termi
     for (const one of await Promise.allSettled(taking)) if (one.status === 'rejected') throw one.reason;
   };
   const each = async (action: (one: OrganizationCommands) => unknown): Promise<void> => {
-    const opened = await Promise.allSettled(known.values());
-    await Promise.all(opened.map((one) => one.status === 'fulfilled' && one.value && action(one.value)));
+    await Promise.all((await opened.all()).map(([, one]) => action(one)));
   };
   return {
     takes: {
@@ -76,7 +65,7 @@ export function commandFeature(context: GatewayContext, entropy: Entropy): Termi
         }),
     },
     changed: async (id) => {
-      const one = await of(id);
+      const one = await opened.of(id);
       one?.dispatch.changed();
       if (connected) one?.rounds.look();
     },

@@ -1,12 +1,13 @@
 import type { Entropy } from '#ports/entropy.ts';
 import type { TakenMessage } from '#ports/intake.ts';
+import { Opened } from '../opened.ts';
 import { rulesAt } from '../permissions/rules-versions.ts';
 import { Repeated } from '../repeated.ts';
 import type { GatewayContext, TerminalFeature } from '../terminals/terminal-feature.ts';
 import { GroupStore } from './group-store.ts';
 import { OrganizationGroups } from './organization-groups.ts';
 
-interface Opened {
+interface OpenGroups {
   readonly groups: OrganizationGroups;
   readonly pushes: Repeated;
 }
@@ -17,9 +18,8 @@ const lookEveryMs = 1_000;
 /** Joins what the terminals of all organizations know that count together. */
 export function groupFeature(context: GatewayContext, entropy: Entropy): TerminalFeature {
   const { organizations, clock, log, publish, trust } = context;
-  const known = new Map<string, Promise<Opened | undefined>>();
 
-  const open = async (id: string): Promise<Opened | undefined> => {
+  const opened = new Opened(async (id: string): Promise<OpenGroups | undefined> => {
     const organization = await organizations.find(id);
     if (!organization) return undefined;
     const ledger = await organizations.ledger(organization);
@@ -35,22 +35,12 @@ export function groupFeature(context: GatewayContext, entropy: Entropy): Termina
       failed: ({ code, message }) => log.error({ organization: id, fault: code }, `groups: ${message}`),
     });
     return { groups, pushes };
-  };
-  const of = (id: string): Promise<Opened | undefined> => {
-    let found = known.get(id);
-    if (!found) {
-      found = open(id);
-      known.set(id, found);
-      const forget = () => known.delete(id);
-      found.then((one) => one ?? forget(), forget);
-    }
-    return found;
-  };
+  });
   const take = async (id: string, messages: readonly TakenMessage[]): Promise<void> => {
-    const opened = await of(id);
-    if (!opened) return;
-    for (const { from, payload } of messages) await opened.groups.take(from.terminal, payload);
-    opened.pushes.look();
+    const one = await opened.of(id);
+    if (!one) return;
+    for (const { from, payload } of messages) await one.groups.take(from.terminal, payload);
+    one.pushes.look();
   };
   return {
     takes: {
@@ -62,8 +52,7 @@ export function groupFeature(context: GatewayContext, entropy: Entropy): Termina
       },
     },
     stop: async () => {
-      const opened = await Promise.allSettled(known.values());
-      await Promise.all(opened.map((one) => one.status === 'fulfilled' && one.value?.pushes.stop()));
+      await Promise.all((await opened.all()).map(([, { pushes }]) => pushes.stop()));
     },
   };
 }
