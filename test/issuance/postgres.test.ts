@@ -1,4 +1,5 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
@@ -121,6 +122,26 @@ describe('boundaries between organizations on PostgreSQL', () => {
     await expect(open().permissions(city)).rejects.toMatchObject({ code: 'database-unavailable' });
     await cluster.restart();
     expect(await asking()).toEqual([]);
+  });
+
+  it('says so, and goes on, where its connection ends while it makes its place', async () => {
+    const way = createServer((client) => {
+      const onward = connect(`${cluster.access.host}/.s.PGSQL.${cluster.access.port}`);
+      for (const end of [client, onward]) end.on('error', () => undefined);
+      onward.pipe(client);
+      client.on('data', (bytes) => {
+        if (bytes.includes('create schema')) client.resetAndDestroy();
+        else onward.write(bytes);
+      });
+      client.on('close', () => onward.destroy());
+    });
+    await new Promise<void>((listening) => way.listen(0, '127.0.0.1', listening));
+    const { port } = way.address() as AddressInfo;
+    const access = { ...cluster.access, host: '127.0.0.1', port, connections: 2 };
+    const disturbed = new Databases({ source: new PostgresDatabases({ access }) });
+    await expect(disturbed.permissions(city)).rejects.toMatchObject({ code: 'database-unavailable' });
+    await disturbed.stop();
+    way.close();
   });
 
   it('frees what a client holds that has fallen silent, and says of a standby that it does not serve', async () => {

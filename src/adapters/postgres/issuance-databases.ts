@@ -123,6 +123,8 @@ export class PostgresDatabases {
         [name],
       );
       return found.rowCount !== 0;
+    } catch (error) {
+      throw faultOf(error);
     } finally {
       client.release(true);
       await pool.end();
@@ -177,8 +179,10 @@ export class PostgresDatabases {
         getTypeParser: (type: number) => (type === bigint ? Number : pg.types.getTypeParser(type)),
       },
     });
-    // an idle connection that the server ends is replaced at the next use, which reports what is wrong
+    // a connection that the server ends while nothing is asked is replaced at the next use, which reports what is wrong;
+    // one that is lost while it is used rejects what it was asked
     pool.on('error', () => undefined);
+    pool.on('connect', (client) => client.on('error', () => undefined));
     return pool;
   }
 }
