@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { profileFile } from '../contracts/deck.ts';
-import { freePort } from '../contracts/mosquitto-rig.ts';
+import { freePort } from '../free-port.ts';
 import { type PostgresCluster, startPostgres } from '../issuance/postgres-cluster.ts';
 
 const root = join(import.meta.dirname, '../..');

@@ -12,8 +12,8 @@ import { type Issuance, openIssuance } from '#issuance/main.ts';
 import { enrolFleet, type FleetMember } from '#simulators/fleet/bulk-enrolment.ts';
 import { FleetUpload } from '#simulators/fleet/fleet-upload.ts';
 import { type PlannedBatch, planBatches } from '#simulators/fleet/journal-plan.ts';
-import { freePort } from '../contracts/mosquitto-rig.ts';
 import { Epmd, RabbitNode } from '../contracts/rabbitmq-rig.ts';
+import { freePort } from '../free-port.ts';
 import { type PostgresCluster, startPostgres } from '../issuance/postgres-cluster.ts';
 
 const main = join(import.meta.dirname, '../../src/issuance/main.ts');

@@ -7,10 +7,11 @@ import { withIssuance } from '#cli/issuance-organization.ts';
 import { commandPrincipal } from '#cli/organization-services.ts';
 import { inOrder } from '#issuance/permissions/holder-state.ts';
 import { profileFile } from '../contracts/deck.ts';
+import { freePort } from '../free-port.ts';
 import { rulesDocument } from '../issuance/organization-bench.ts';
 import { ConnectedDevice } from '../terminal/connected-device.ts';
 import { kazasu } from './kazasu.ts';
-import { done, endPrograms, freePort, type Program, run } from './programs.ts';
+import { done, endPrograms, type Program, run } from './programs.ts';
 
 let folder = '';
 const at = (name: string): string => join(folder, name);

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { profileFile } from '../contracts/deck.ts';
+import { freePort } from '../free-port.ts';
 import { kazasu } from './kazasu.ts';
-import { done, endPrograms, freePort, run } from './programs.ts';
+import { done, endPrograms, run } from './programs.ts';
 
 let folder = '';
 let port = 0;

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { kazasu, refusal, refusalDocument } from './kazasu.ts';
@@ -70,11 +71,15 @@ const commands = [
 const helps = new Map<string, string>();
 
 beforeAll(async () => {
-  for (const command of commands) {
-    const { code, out, err } = await kazasu(...command.split(' '), '--help');
-    expect({ code, err }, command).toEqual({ code: 0, err: '' });
-    helps.set(command, out);
-  }
+  const left = [...commands];
+  const ask = async (): Promise<void> => {
+    for (let command = left.shift(); command !== undefined; command = left.shift()) {
+      const { code, out, err } = await kazasu(...command.split(' '), '--help');
+      expect({ code, err }, command).toEqual({ code: 0, err: '' });
+      helps.set(command, out);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, ask));
 }, 300_000);
 
 describe('help', () => {

@@ -1,4 +1,5 @@
 import { type BrokerEvent, EmbeddedBroker } from '#adapters/broker/embedded-broker.ts';
+import { freePort } from '../free-port.ts';
 import type { TestPki } from '../trust/test-pki.ts';
 
 /** The embedded broker for tests. It comes back at the port it had. */
@@ -16,6 +17,8 @@ export class EmbeddedBrokerRig {
   }
 
   async start(): Promise<void> {
+    // it comes back at the same one, which nobody takes meanwhile
+    this.#port ||= await freePort();
     const broker = new EmbeddedBroker({
       host: '127.0.0.1',
       port: this.#port,
@@ -26,7 +29,6 @@ export class EmbeddedBrokerRig {
     });
     await broker.start();
     this.#broker = broker;
-    this.#port = broker.port();
   }
 
   port(): number {

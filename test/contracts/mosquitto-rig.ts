@@ -1,24 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mosquittoAccess, mosquittoConfig } from '#adapters/broker/mosquitto-config.ts';
 import { revocationListPem } from '#adapters/x509/pem.ts';
 import { brokerUsername, type TerminalIdentity } from '#core/sync/terminal-identity.ts';
 import type { RevokedCertificate } from '#ports/certificates.ts';
+import { freePort } from '../free-port.ts';
 import type { TestPki } from '../trust/test-pki.ts';
-
-/** A free port; somebody else could take it before it is used, which no test here does. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 /** Debian's mosquitto with the configuration made here. */
 export class MosquittoRig {

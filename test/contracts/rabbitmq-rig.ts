@@ -16,8 +16,8 @@ import { revocationListPem } from '#adapters/x509/pem.ts';
 import { revocationListName } from '#adapters/x509/revocation-list-name.ts';
 import { brokerUsername, issuanceUsername, type TerminalIdentity } from '#core/sync/terminal-identity.ts';
 import type { RevokedCertificate } from '#ports/certificates.ts';
+import { freePort } from '../free-port.ts';
 import type { TestPki } from '../trust/test-pki.ts';
-import { freePort } from './mosquitto-rig.ts';
 
 const programs = '/usr/lib/rabbitmq/bin';
 const epmd = '/usr/bin/epmd';

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { NetworkFaults } from '#simulators/fleet/network-faults.ts';
-import { freePort } from '../contracts/mosquitto-rig.ts';
 import { Epmd, RabbitNode } from '../contracts/rabbitmq-rig.ts';
 import { ended, enrolDevice, kazasu } from '../enrol-device.ts';
+import { freePort } from '../free-port.ts';
 import { type PostgresCluster, startPostgres } from '../issuance/postgres-cluster.ts';
 
 const root = new URL('../../', import.meta.url).pathname;

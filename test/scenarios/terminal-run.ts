@@ -1,4 +1,3 @@
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
@@ -37,9 +36,6 @@ export interface RunParts {
   readonly pads: ReadonlyMap<string, PinPad>;
   readonly shown: Map<string, Indication>;
 }
-
-// every run starts two threads, which load twice as fast what another has compiled
-process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), 'kazasu-compiled');
 
 /** Ids of all that the terminal drives and hears: doors, floors, inputs and outputs. */
 export function hardwareIds({ doors, inputs, outputs }: TerminalConfig): readonly string[] {
