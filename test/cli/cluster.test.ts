@@ -1,10 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TerminalBus } from '#adapters/mqtt/terminal-bus.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
@@ -12,139 +7,27 @@ import { type Issuance, openIssuance } from '#issuance/main.ts';
 import { enrolFleet, type FleetMember } from '#simulators/fleet/bulk-enrolment.ts';
 import { FleetUpload } from '#simulators/fleet/fleet-upload.ts';
 import { type PlannedBatch, planBatches } from '#simulators/fleet/journal-plan.ts';
-import { Epmd, RabbitNode } from '../contracts/rabbitmq-rig.ts';
-import { freePort } from '../free-port.ts';
-import { type PostgresCluster, startPostgres } from '../issuance/postgres-cluster.ts';
+import { DocumentedCluster } from './documented-cluster.ts';
+import { ended, heard, makeRoot, runLine, writeTerminalConfig } from './documented-commands.ts';
 
-const main = join(import.meta.dirname, '../../src/issuance/main.ts');
-const cli = join(import.meta.dirname, '../../src/cli/main.ts');
 const clock = new SystemClock();
-const actor = { id: 'test', via: 'command-line' } as const;
 const terminals = 6;
 const passagesEveryMs = 100;
 const lastsMs = 30_000;
 
-interface Ports {
-  readonly https: number;
-  readonly mqtt: number;
-  readonly amqp: number;
-  readonly authorization: number;
-}
-
-let folder = '';
-let cluster: PostgresCluster;
-let epmd: Epmd;
-let ports: Ports[] = [];
-const nodes: RabbitNode[] = [];
-const servers: ChildProcess[] = [];
-const at = (name: string): string => join(folder, name);
-const configOf = (i: number): string => at(`issuance-${i}.yaml`);
-
-/** The third node has no server of its own beside it: it asks that of the second. */
-function writeConfig(i: number): void {
-  const own = ports[i];
-  if (!own) throw new Error('no ports');
-  const list = ports.map(
-    ({ mqtt, amqp }, n) => `{ name: n${n}@localhost, host: localhost, mqttPort: ${mqtt}, amqpPort: ${amqp} }`,
-  );
-  writeFileSync(
-    configOf(i),
-    `formatVersion: 1
-stateDirectory: ${at('state')}
-database: { kind: postgres, host: ${cluster.access.host}, passwordFile: database.password, connections: 2 }
-http: { port: 0 }
-terminals:
-  listen: 127.0.0.1
-  port: ${own.https}
-  brokerPort: ${own.mqtt}
-  broker:
-    kind: rabbitmq
-    directory: ${at(`node-${i}`)}
-    amqpPort: ${own.amqp}
-    authorizationPort: ${(ports[Math.min(i, 1)] ?? own).authorization}
-    nodes: [${list.join(', ')}]
-log: { level: info }
-`,
-  );
-}
-
-async function done(...words: readonly string[]): Promise<void> {
-  const child = spawn(process.execPath, [cli, ...words], { stdio: ['ignore', 'ignore', 'inherit'] });
-  const [code] = await once(child, 'exit');
-  expect(code).toBe(0);
-}
-
-/** Resolves when it serves terminals through RabbitMQ. */
-async function startServer(i: number): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [main, '--config', configOf(i)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  servers[i] = child;
-  const reached = Promise.withResolvers<void>();
-  const said: string[] = [];
-  createInterface(child.stdout).on('line', (line) => {
-    said.push(line);
-    if (line.includes('the broker is reached')) reached.resolve();
-  });
-  child.once('exit', () => reached.reject(new Error(said.join('\n'))));
-  await reached.promise;
-  return child;
-}
-
-async function killed(child: ChildProcess | undefined): Promise<void> {
-  if (!child || child.exitCode !== null || child.signalCode !== null) return;
-  const over = once(child, 'exit');
-  child.kill('SIGKILL');
-  await over;
-}
-
+let cluster: DocumentedCluster;
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'kazasu-cluster-'));
-  cluster = await startPostgres();
-  writeFileSync(at('database.password'), await cluster.access.password(), { mode: 0o600 });
-  ports = await Promise.all(
-    [0, 1, 2].map(async () => ({
-      https: await freePort(),
-      mqtt: await freePort(),
-      amqp: await freePort(),
-      authorization: await freePort(),
-    })),
-  );
-  for (const i of ports.keys()) {
-    mkdirSync(at(`node-${i}`));
-    writeConfig(i);
-  }
-  epmd = await Epmd.start();
+  cluster = await DocumentedCluster.make();
 }, 60_000);
-afterAll(async () => {
-  await Promise.all([...servers.map(killed), ...nodes.map((node) => node.kill())]);
-  await epmd.stop();
-  await cluster.stop();
-  rmSync(folder, { recursive: true });
-}, 60_000);
+afterAll(() => cluster.stop(), 60_000);
 
 async function prepareFleet(): Promise<readonly FleetMember[]> {
-  const issuance = await openIssuance(configOf(0), () => undefined);
-  const city = await issuance.organizations.create({ id: 'city', name: '市役所' }, actor);
+  const issuance = await openIssuance(cluster.config('one'), () => undefined);
+  const city = await issuance.organizations.find('city');
+  if (!city) throw new Error('no organization');
   const members = await enrolFleet(issuance, city, terminals);
   await issuance.databases.stop();
   return members;
-}
-
-async function startNodes(): Promise<void> {
-  const cookie = randomBytes(16).toString('hex');
-  for (const i of ports.keys()) {
-    await done('issuance', 'broker', 'config', '--config', configOf(i));
-    nodes[i] = new RabbitNode({
-      folder: at(`node-${i}`),
-      name: `n${i}@localhost`,
-      epmdPort: epmd.port,
-      cookie,
-    });
-  }
-  // the first one makes the cluster, the others join it
-  await nodes[0]?.start();
-  await Promise.all([nodes[1]?.start(), nodes[2]?.start()]);
 }
 
 interface Run {
@@ -157,6 +40,7 @@ interface Run {
 
 /** Terminals that write entries all the time, each beginning at a node of its own. */
 async function startFleet(members: readonly FleetMember[]): Promise<Run> {
+  const ports = cluster.mqttPorts();
   const beganUs = { value: clock.monotonicUs() };
   const stored: Run['stored'] = [];
   const wrong: string[] = [];
@@ -180,7 +64,7 @@ async function startFleet(members: readonly FleetMember[]): Promise<Run> {
     let count = 0;
     const bus = new TerminalBus({
       identity,
-      address: (failures) => ({ host: 'localhost', port: ports[(i + failures) % ports.length]?.mqtt ?? 0 }),
+      address: (failures) => ({ host: 'localhost', port: ports[(i + failures) % ports.length] ?? 0 }),
       credentials: async () => ({
         certificates: member.certificates,
         privateKey: member.privateKey,
@@ -231,11 +115,16 @@ async function startFleet(members: readonly FleetMember[]): Promise<Run> {
 
 /** Every entry is stored once, in one chain without gaps, and nothing was found wrong. */
 async function expectStored(run: Run): Promise<void> {
-  const issuance: Issuance = await openIssuance(configOf(1), () => undefined);
+  const issuance: Issuance = await openIssuance(cluster.config('two'), () => undefined);
   const city = await issuance.organizations.find('city');
   if (!city) throw new Error('no organization');
   const journal = await issuance.databases.journal(city);
-  const chains = await journal.selectFrom('chains').selectAll().orderBy('terminal').execute();
+  const chains = await journal
+    .selectFrom('chains')
+    .selectAll()
+    .where('terminal', 'like', 't-%')
+    .orderBy('terminal')
+    .execute();
   const counts = await journal
     .selectFrom('entries')
     .select(['chain', ({ fn }) => fn.countAll<number>().as('entries')])
@@ -254,16 +143,43 @@ async function expectStored(run: Run): Promise<void> {
   await issuance.databases.stop();
 }
 
+const serverOf = (machine: 'one' | 'two') => {
+  const server = cluster.servers.get(machine);
+  if (!server) throw new Error(`no server runs on ${machine}`);
+  return server;
+};
+
+it('three nodes and two servers as docs/brokers.md says, a terminal, and whoever is shut out', async () => {
+  await cluster.runUpTo('scripts/kazasu issuance terminal prepare');
+  expect([...cluster.servers.keys()]).toEqual(['one', 'two']);
+  const at = (name: string) => join(cluster.folder, name);
+  await makeRoot(cluster.folder, at('one/var/lib/kazasu-issuance/authorities/platform.pem'));
+  await cluster.runUpTo('nothing');
+  mkdirSync(at('device'));
+  writeTerminalConfig(at('terminal.yaml'), at('device'));
+  const config = `--config ${at('terminal.yaml')}`;
+  await runLine(`scripts/kazasu terminal enrol ${config} --file ${at('enrolment.json')}`);
+  const terminal = `scripts/kazasu terminal run ${config} &`;
+  const sinceMs = Date.now();
+  const device = await runLine(terminal, { ready: 'connected to the server' });
+  await heard(cluster.config('two'), sinceMs);
+  await ended(device.child, 'SIGKILL');
+
+  // at one machine; the nodes of all look into lists that their own servers write
+  await runLine(
+    `scripts/kazasu issuance terminal shut lobby --organization city --config ${cluster.config('two')}`,
+  );
+  const again = await runLine(terminal, { ready: 'broker-refused' });
+  await ended(again.child, 'SIGTERM');
+}, 240_000);
+
 it('two servers on one database and three nodes: one of each dies, and nothing is lost or doubled', async () => {
-  const members = await prepareFleet();
-  await startNodes();
-  await Promise.all([startServer(0), startServer(1)]);
-  const run = await startFleet(members);
+  const run = await startFleet(await prepareFleet());
   await expect.poll(() => run.stored.length, { timeout: 90_000 }).toBeGreaterThan(terminals * 8);
   const node = run.stored.at(-1)?.atMs ?? 0;
-  await nodes[0]?.kill();
+  await cluster.nodes.get('one')?.kill();
   await expect.poll(() => run.stored.length, { timeout: 90_000 }).toBeGreaterThan(terminals * 18);
-  await killed(servers[0]);
+  await ended(serverOf('one').child, 'SIGKILL');
   await run.finished;
   await run.stop();
   expect(run.wrong).toEqual([]);

@@ -3,9 +3,11 @@ import { TerminalBus } from '#adapters/mqtt/terminal-bus.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { Fault } from '#core/fault.ts';
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
+import { downFilter, downTopic, maxPayloadBytes } from '#core/sync/topics.ts';
 import type { TakenMessage } from '#ports/intake.ts';
 import type { BusState } from '#ports/message-bus.ts';
 import { makePki, type TestPki, terminalCredentials } from '../trust/test-pki.ts';
+import { Attacker } from './attacker.ts';
 import { describeMessageBus } from './message-bus.ts';
 import { RabbitRig } from './rabbitmq-rig.ts';
 import { Seen } from './seen.ts';
@@ -75,6 +77,31 @@ it('gives what was not committed to another server, and again to this one', asyn
   expect(again.all).toEqual(['batch']);
   await Promise.all([bus.stop(), other.stop()]);
 });
+
+it('keeps the newest of what a terminal does not take, and no more than a node can bear', async () => {
+  await broker.empty();
+  const identity = { organization: 'city', terminal: 'asleep' };
+  const credentials = await terminalCredentials(pki, identity);
+  const server = broker.intake();
+  const up = new Seen<BusState>();
+  await server.start({ consume: async () => undefined, changed: up.add });
+  await up.atLeast(1);
+  const before = new Attacker(credentials, broker.port());
+  expect(await before.connect({ clean: false })).toBe(true);
+  await before.subscribe(downFilter(identity));
+  await before.die();
+  const payload = Buffer.alloc(maxPayloadBytes, 0x41);
+  for (let sent = 0; sent < 50; sent += 1)
+    expect(await server.publish({ to: identity, kind: 'ack', payload })).toBe('taken');
+  await server.publish({ to: identity, kind: 'command', payload: Buffer.from('last') });
+  const awake = new Attacker(credentials, broker.port());
+  expect(await awake.connect({ clean: false })).toBe(true);
+  await awake.heard.until((all) => all.includes(downTopic(identity, 'command')));
+  // 4 MiB with the last, of 12.5
+  expect(awake.heard.all.length).toBeGreaterThan(10);
+  expect(awake.heard.all.length).toBeLessThanOrEqual(16);
+  await Promise.all([awake.die(), server.stop()]);
+}, 60_000);
 
 it('lets go of what cannot be kept, and keeps what came with it and after it', async () => {
   await broker.empty();

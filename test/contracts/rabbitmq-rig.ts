@@ -26,7 +26,12 @@ export interface RabbitNodeFiles {
   readonly folder: string;
   readonly name: string;
   readonly epmdPort: number;
-  readonly cookie: string;
+  /** absent: that in `folder`, its home */
+  readonly cookie?: string;
+  /** its `rabbitmq-env.conf`; absent: the configuration is in `folder` */
+  readonly environmentFile?: string;
+  /** whose account it runs under; absent: that of the test */
+  readonly account?: string;
 }
 
 /** One node of Debian's rabbitmq-server, in a folder of its own, with the configuration made here. */
@@ -42,8 +47,13 @@ export class RabbitNode {
   /** Resolves when it serves, at once where it does already. */
   async start(): Promise<void> {
     if (this.#process) return;
-    const child = spawn(join(programs, 'rabbitmq-server'), {
-      env: environment(this.#files, await freePort()),
+    const { account } = this.#files;
+    const [program = '', ...words] = [
+      ...(account ? ['setpriv', `--reuid=${account}`, `--regid=${account}`, '--init-groups'] : []),
+      join(programs, 'rabbitmq-server'),
+    ];
+    const child = spawn(program, words, {
+      env: { ...this.environment(), RABBITMQ_DIST_PORT: `${await freePort()}` },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
@@ -60,6 +70,11 @@ export class RabbitNode {
     });
   }
 
+  /** What it, and commands to it, find in their environment. */
+  environment(): Readonly<Record<string, string | undefined>> {
+    return environment(this.#files);
+  }
+
   /** Dies with all that it has not written. */
   async kill(): Promise<void> {
     const child = this.#process;
@@ -72,23 +87,25 @@ export class RabbitNode {
   }
 }
 
-function environment({ folder, name, epmdPort, cookie }: RabbitNodeFiles, port: number) {
+function environment({ folder, name, epmdPort, cookie, environmentFile }: RabbitNodeFiles) {
+  const at = (file: string) => join(folder, file);
   return {
-    PATH: process.env.PATH,
+    PATH: `${programs}:${process.env.PATH}`,
     HOME: folder,
     LANG: 'C.UTF-8',
     RABBITMQ_NODENAME: name,
-    RABBITMQ_CONF_ENV_FILE: '/dev/null',
-    RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
-    RABBITMQ_ADVANCED_CONFIG_FILE: join(folder, 'advanced.config'),
-    RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'enabled_plugins'),
-    RABBITMQ_MNESIA_BASE: join(folder, 'mnesia'),
-    RABBITMQ_LOG_BASE: join(folder, 'log'),
-    RABBITMQ_DIST_PORT: `${port}`,
+    RABBITMQ_CONF_ENV_FILE: environmentFile ?? '/dev/null',
+    ...(environmentFile === undefined && {
+      RABBITMQ_CONFIG_FILE: at('rabbitmq.conf'),
+      RABBITMQ_ADVANCED_CONFIG_FILE: at('advanced.config'),
+      RABBITMQ_ENABLED_PLUGINS_FILE: at('enabled_plugins'),
+    }),
+    RABBITMQ_MNESIA_BASE: at('mnesia'),
+    RABBITMQ_LOG_BASE: at('log'),
     ERL_EPMD_PORT: `${epmdPort}`,
     ERL_EPMD_ADDRESS: '127.0.0.1',
     // two schedulers are what the machines of tests have
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: `+S 2:2 +sbwt none -setcookie ${cookie} -kernel inet_dist_use_interface {127,0,0,1}`,
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: `+S 2:2 +sbwt none ${cookie ? `-setcookie ${cookie} ` : ''}-kernel inet_dist_use_interface {127,0,0,1}`,
   };
 }
 
@@ -216,6 +233,7 @@ export class RabbitRig {
       privateKey: file('server.key', server.privateKey),
       authorities: file('platform.pem', authorities),
       revocationLists: at('revoked'),
+      definitions: at('definitions.json'),
       authorization: `http://127.0.0.1:${this.#authorization.port()}`,
       nodes: [],
     });

@@ -1,4 +1,4 @@
-import { chownSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
 /**
@@ -21,4 +21,12 @@ export function makeFolder(folder: string): void {
   if (first === undefined) return;
   for (let made = path; made.length >= first.length; made = dirname(made))
     giveToOwnerOf(dirname(first), made);
+}
+
+/** The same for one folder that a group may read too: that of the folder above, where that gives it to what is in it. */
+export function makeSharedFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(folder);
+  // whatever the mask of the process takes away
+  chmodSync(folder, 0o2750);
 }

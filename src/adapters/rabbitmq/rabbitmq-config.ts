@@ -16,12 +16,19 @@ export interface RabbitFiles {
   readonly revocationLists: string;
   /** where an issuance server on the same machine says who may do what; `http://127.0.0.1:PORT` */
   readonly authorization: string;
+  /** `definitions.json` */
+  readonly definitions: string;
   /** the nodes of the cluster, such as `rabbit@one`; none where there is one node */
   readonly nodes: readonly string[];
 }
 
 /** A file of a node's configuration, by its name. */
-export type RabbitConfig = Readonly<Record<'rabbitmq.conf' | 'advanced.config' | 'enabled_plugins', string>>;
+export type RabbitConfig = Readonly<
+  Record<'rabbitmq.conf' | 'advanced.config' | 'definitions.json' | 'enabled_plugins', string>
+>;
+
+/** what waits for one terminal in each of its two queues, in bytes; beyond it the oldest is let go of */
+const mostWaitingBytes = 4 * 1_048_576;
 
 /**
  * Configuration of a node of RabbitMQ (3.10). The certificate is the whole identity: its subject is the name. Who may
@@ -42,6 +49,7 @@ export function rabbitConfig(files: RabbitFiles): RabbitConfig {
     ['mqtt.prefetch', 100],
     ['mqtt.login_timeout', 10_000],
     ['max_message_size', maxPayloadBytes],
+    ['load_definitions', files.definitions],
     ['auth_mechanisms.1', 'PLAIN'],
     ['auth_backends.1', 'http'],
     // a password stands in a body, never in an address that is logged
@@ -62,9 +70,29 @@ export function rabbitConfig(files: RabbitFiles): RabbitConfig {
   return {
     'rabbitmq.conf': `${settings.map(([name, value]) => `${name} = ${value}`).join('\n')}\n`,
     'advanced.config': advanced(files),
+    'definitions.json': `${JSON.stringify(definitions)}\n`,
     enabled_plugins: '[rabbitmq_mqtt,rabbitmq_auth_backend_http].\n',
   };
 }
+
+/**
+ * What the plugin of MQTT has no setting for: a queue of a terminal that takes nothing must not fill the node. Nothing is
+ * lost by it for good: documents are said again, commands repeated and positions acknowledged anew. A node that is given
+ * definitions makes no host by itself, nor the usual user `guest`.
+ */
+const definitions = {
+  vhosts: [{ name: '/' }],
+  policies: [
+    {
+      vhost: '/',
+      name: 'kazasu-down',
+      pattern: '^mqtt-subscription-',
+      'apply-to': 'queues',
+      definition: { 'max-length-bytes': mostWaitingBytes, overflow: 'drop-head' },
+      priority: 0,
+    },
+  ],
+};
 
 function clusterOf(nodes: readonly string[]): (readonly [string, string])[] {
   if (nodes.length === 0) return [];

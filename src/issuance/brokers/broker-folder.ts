@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { replaceSharedFile } from '#adapters/process/durable-file.ts';
-import { makeFolder } from '#adapters/process/ownership.ts';
+import { makeSharedFolder } from '#adapters/process/ownership.ts';
 
 /**
  * The folder that a broker beside this process reads. Each file is put in place whole, and only where it changes, so that
@@ -20,7 +20,7 @@ export class BrokerFolder {
 
   /** Resolves with whether anything changed. Rejects with faults of files. */
   async write(files: Readonly<Record<string, string>>): Promise<boolean> {
-    makeFolder(this.#directory);
+    makeSharedFolder(this.#directory);
     let changed = false;
     for (const [name, text] of Object.entries(files)) {
       const known = await readFile(this.at(name), 'utf8').catch(() => undefined);

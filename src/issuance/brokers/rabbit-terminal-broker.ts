@@ -120,6 +120,7 @@ export class RabbitTerminalBroker implements TerminalBroker {
       privateKey: this.#folder.at('server.key'),
       authorities: this.#folder.at('platform.pem'),
       revocationLists: this.#folder.at('revoked'),
+      definitions: this.#folder.at('definitions.json'),
       authorization: `http://${loopback}:${authorizationPort}`,
       nodes: nodes.length > 1 ? nodes.map(({ name }) => name) : [],
     });
