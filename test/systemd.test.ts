@@ -96,6 +96,10 @@ describe('the systemd units', () => {
     expect(text(terminal)).toMatch(/^WatchdogSec=\d+s$/m);
   });
 
+  it('of an enrolled terminal lets a thread give way to the others', () => {
+    expect(text('kazasu-terminal.service.d/server.conf')).toMatch(/^SystemCallFilter=sched_setattr$/m);
+  });
+
   it('back the server up every day', () => {
     expect(text('kazasu-backup.timer')).toMatch(/^OnCalendar=\*-\*-\* /m);
   });

@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { erasePersonalValues } from '#adapters/sqlite/journal-erasure.ts';
 import { JournalOutboxStore } from '#adapters/sqlite/journal-outbox-store.ts';
@@ -50,6 +50,14 @@ const records = (count: number) => Array.from({ length: count }, (_, index) => r
 function alarm(index: number): JournalRecord {
   const { personal: _, tapId: __, ...plain } = record(0);
   return { ...plain, kind: 'alarm', body: { alarm: 'forced', index } };
+}
+
+/** How many threads of this process are scheduled as SCHED_IDLE (proc(5): field 41 of stat, counted here behind the name). */
+function threadsWhenIdle(): number {
+  return readdirSync('/proc/self/task').filter((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[41 - 3] === '5';
+  }).length;
 }
 
 async function batch(changes: Partial<BatchRequest> = {}) {
@@ -134,6 +142,23 @@ describe('a journal as it is read for the server', () => {
     expect(decodeLiveEvents(encodeLiveEvents({ ...to, events: large }), to)).toMatchObject({
       kind: 'accepted',
     });
+  });
+
+  test('is read by a thread that leaves the processor to whoever stands at a reader', async () => {
+    await journal.start();
+    const idle = threadsWhenIdle();
+    await outbox.start();
+    expect(threadsWhenIdle()).toBe(idle + 1);
+  });
+
+  test('is read all the same where no thread may say that', async () => {
+    await journal.start();
+    await journal.append(records(3));
+    const idle = threadsWhenIdle();
+    vi.stubEnv('PATH', directory);
+    await outbox.start().finally(() => vi.unstubAllEnvs());
+    expect((await batch())?.through).toBe(3);
+    expect(threadsWhenIdle()).toBe(idle);
   });
 
   test('is opened once it is there', async () => {

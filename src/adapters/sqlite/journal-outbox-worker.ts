@@ -1,4 +1,4 @@
-import { getPriority, setPriority } from 'node:os';
+import { runWhenIdle } from '#adapters/process/idle-thread.ts';
 import type { ChainPosition } from '#core/sync/journal-batch.ts';
 import type { LiveEvent } from '#core/sync/live-events.ts';
 import type {
@@ -27,9 +27,6 @@ export type JournalOutboxOffer = {
   readonly live: (request: LiveRequest) => readonly LiveEvent[];
 };
 
-/** On Linux that of this thread alone. */
-const lowPriority = 10;
-
 let path = '';
 let db: Sqlite | undefined;
 
@@ -45,7 +42,7 @@ const offer: JournalOutboxOffer = {
     path = file;
     db?.close();
     db = openDatabase(file, journalFormat, { readonly: true });
-    if (getPriority() < lowPriority) setPriority(lowPriority);
+    runWhenIdle();
   },
   extent: () => read(outboxExtent),
   locate: ({ position, signedThrough, signed }) =>
