@@ -5,7 +5,7 @@ import { retryAfterMs } from '#core/sync/retry.ts';
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
 import { maxPayloadBytes } from '#core/sync/topics.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
-import type { JournalKeeping } from '#ports/journal-keeping.ts';
+import type { JournalKeeping, UploadedThrough } from '#ports/journal-keeping.ts';
 import type { JournalOutbox, OutgoingBatch } from '#ports/journal-outbox.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
 import type { Occurrence } from './journal-writer.ts';
@@ -29,6 +29,10 @@ export interface JournalUploadParts {
 
 /** of one batch: few milliseconds of reading, some 30 KB */
 const mostEntries = 200;
+/** from one batch to the next, so that a long backlog meets few of those who stand at a reader: 4,000 entries a second */
+const betweenBatchesMs = 50;
+/** entries that the disk may not know to be stored while more are sent; after a crash they are sent again */
+const mostUnsaved = 2_000;
 /** entries that come together go together */
 const gatherMs = 250;
 /** how long the server may take to answer before it is asked again, and how long it is left alone at most */
@@ -59,6 +63,7 @@ export class JournalUpload implements LinkParticipant {
   #late: CancelTimer | undefined;
   #stored = 0;
   #signed = 0;
+  #saved: UploadedThrough = { stored: 0, signed: 0 };
   #sent = 0;
   #signedSent = 0;
   #window: Sent[] = [];
@@ -159,6 +164,7 @@ export class JournalUpload implements LinkParticipant {
     const { uploaded } = await outbox.extent();
     this.#stored = uploaded.stored;
     this.#signed = uploaded.signed;
+    this.#saved = uploaded;
     this.#rewind();
   }
 
@@ -180,12 +186,16 @@ export class JournalUpload implements LinkParticipant {
       asks,
     });
     if (!this.#connected || round !== this.#round) return true;
-    if (!batch) return false;
+    if (!batch) {
+      await this.#save();
+      return false;
+    }
     const { payload, ...sent } = batch;
     this.#asks = false;
     this.#window.push(sent);
     this.#sent = sent.through;
     this.#signedSent = Math.max(this.#signedSent, sent.signedThrough);
+    this.#waitFor(betweenBatchesMs);
     this.#expectAnswer();
     const outcome = await bus.publish({ kind: 'journal', payload });
     if (outcome === 'taken' || round !== this.#round) return true;
@@ -201,7 +211,7 @@ export class JournalUpload implements LinkParticipant {
     returnAfterMs,
     refused,
   }: JournalAcknowledgement): Promise<void> {
-    const { outbox, journal, log } = this.#parts;
+    const { outbox, log } = this.#parts;
     this.#credit = credit;
     this.#waitFor(returnAfterMs);
     if (refused || !position) {
@@ -217,9 +227,18 @@ export class JournalUpload implements LinkParticipant {
     // a server that has another history, or more of it, says nothing of what it was not sent yet
     const stored = located.agrees ? located.stored : Math.min(located.stored, this.#sent);
     const { signed } = located;
-    const isNew = stored !== this.#stored || signed !== this.#signed;
     this.#follow(stored, signed);
-    if (isNew) await journal.uploaded({ stored, signed });
+    const ahead = stored - this.#saved.stored;
+    // what the server has lost is let go of no more from now on
+    if (ahead < 0 || signed < this.#saved.signed || ahead >= mostUnsaved) await this.#save();
+  }
+
+  /** Writes down how far the server has the journal: seldom while more is sent, for taps wait for the same disk. */
+  async #save(): Promise<void> {
+    const through = { stored: this.#stored, signed: this.#signed };
+    if (through.stored === this.#saved.stored && through.signed === this.#saved.signed) return;
+    await this.#parts.journal.uploaded(through);
+    this.#saved = through;
   }
 
   #follow(stored: number, signed: number): void {

@@ -59,6 +59,8 @@ async function acknowledge(sequence: number, changes: Partial<JournalAcknowledge
   };
   await intake.publish({ to: device.identity, kind: 'ack', payload: encodeAcknowledgement(acknowledgement) });
   await settled();
+  // until the next batch may go
+  await pass(50);
 }
 const position = (sequence: number, changes: Partial<ChainPosition> = {}): ChainPosition => ({
   incarnation: device.head()?.incarnation ?? '',
@@ -74,6 +76,7 @@ describe('the upload of a journal', () => {
     await pass(2_000);
     expect(sent()).toEqual([[1, 200]]);
     await acknowledge(200, { credit: 3 });
+    await pass(100);
     expect(sent()).toEqual([
       [201, 400],
       [401, 600],
@@ -83,6 +86,21 @@ describe('the upload of a journal', () => {
     expect(sent()).toEqual([[801, 1_000]]);
     await acknowledge(600, { credit: 1 });
     expect(sent()).toEqual([]);
+  });
+
+  it('writes down what is stored now and then while more is under way, and at its end', async () => {
+    await start();
+    device.append(2_900);
+    await pass(2_000);
+    const written: number[] = [];
+    for (let at = 200; at < 3_000; at += 200) {
+      await acknowledge(Math.min(at, 2_900), { credit: 2 });
+      written.push(device.extent().uploaded.stored);
+    }
+    // the last is under way, and nothing is left to be sent
+    expect([...new Set(written)]).toEqual([0, 2_000, 2_800]);
+    await acknowledge(2_900);
+    expect(device.extent().uploaded.stored).toBe(2_900);
   });
 
   it('leaves a server alone for as long as that says', async () => {
@@ -150,9 +168,11 @@ describe('the upload of a journal', () => {
     await device.die();
     await start();
     await pass(2_000);
-    expect(sent()).toEqual([[201, 300]]);
+    // while more was under way the disk was not told what is stored
+    expect(sent()).toEqual([[1, 200]]);
     await acknowledge(300);
-    broker.cut(device.identity);
+    await device.die();
+    await start();
     await pass(2_000);
     // nothing to send: the server is asked how far it is
     expect(sent()).toEqual([[301, 300]]);
@@ -217,6 +237,7 @@ describe('the upload of a journal', () => {
     // the server has lost the end of the first one
     sent();
     await acknowledge(0, { position: position(240, { incarnation }) });
+    await pass(50);
     expect(batches).toMatchObject([{ incarnation, first: 241 }, { first: 1 }]);
   });
 
