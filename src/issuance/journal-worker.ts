@@ -6,7 +6,7 @@ import { isFault, toFaultRecord } from '#core/fault.ts';
 import type { OrganizationPlace } from '#ports/database-place.ts';
 import { databaseSource } from './database-source.ts';
 import { BatchStoring, type OrganizationJournal } from './journal/batch-storing.ts';
-import { deviceKeysOf } from './journal/device-keys.ts';
+import { DeviceKeys } from './journal/device-keys.ts';
 import { JournalStore } from './journal/journal-store.ts';
 import { LettingGo } from './journal/letting-go.ts';
 import { SteadyClock } from './journal/steady-clock.ts';
@@ -28,6 +28,7 @@ const clock = new SystemClock();
 const entropy = new SystemEntropy();
 const databases = new Databases({ source: await databaseSource(config) });
 const organizations = new Organizations({ databases, clock, entropy });
+const deviceKeys = new DeviceKeys();
 const checker = new JournalChecker();
 checker.start();
 const storing = new BatchStoring({ journalOf, clock, check: checker.check });
@@ -44,7 +45,7 @@ async function journalOf(id: string): Promise<OrganizationJournal | undefined> {
   const permissions = await databases.permissions(organization);
   return {
     store: new JournalStore({ db: await databases.journal(organization), clock, entropy, traced }),
-    deviceKeys: (terminal) => deviceKeysOf(permissions, terminal),
+    deviceKeys: (terminal) => deviceKeys.of(permissions, terminal),
   };
 }
 

@@ -6,7 +6,9 @@ import { toHex } from '#core/bytes/bytes.ts';
 import type { DocumentRefusal } from '#core/sync/document.ts';
 import { decodeAcknowledgement } from '#core/sync/journal-acknowledgement.ts';
 import { encodeJournalBatch } from '#core/sync/journal-batch-writing.ts';
+import { checkSent } from '#issuance/journal/batch-checking.ts';
 import { BatchStoring } from '#issuance/journal/batch-storing.ts';
+import type { CheckedBatch } from '#issuance/journal/checked-batch.ts';
 import { JournalEntries } from '#issuance/journal/journal-entries.ts';
 import { JournalIngestion, paceAfter } from '#issuance/journal/journal-ingestion.ts';
 import { type JournalAlarm, JournalStore } from '#issuance/journal/journal-store.ts';
@@ -281,6 +283,88 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
       }),
       { numRuns: 12 },
     );
+  });
+});
+
+describe('journals that come while others are stored', () => {
+  const waiting = (count: number): TakenMessage[] =>
+    Array.from({ length: count }, (_, at) => ({
+      from: { organization: 'city', terminal: `gate-${at}` },
+      kind: 'journal',
+      payload: new Uint8Array(1),
+    }));
+  const rig = () => {
+    const given: { readonly batches: number; readonly end: () => void }[] = [];
+    const made = new JournalIngestion({
+      store: (_organization, batches) => new Promise((end) => given.push({ batches: batches.length, end })),
+      publish: async () => 'taken',
+      committed: () => undefined,
+      failed: () => undefined,
+      patience: async () => undefined,
+    });
+    return { made, sizes: () => given.map(({ batches }) => batches), end: (at: number) => given[at]?.end() };
+  };
+
+  it('are handed over to be checked where they are many', async () => {
+    const { made, sizes, end } = rig();
+    const taken = made.take(waiting(600));
+    await setImmediate();
+    expect(sizes()).toEqual([250, 250]);
+    end(0);
+    await setImmediate();
+    // the last hundred
+    expect(sizes()).toEqual([250, 250, 100]);
+    end(1);
+    end(2);
+    await taken;
+  });
+
+  it('wait for the next commit where they are few', async () => {
+    const { made, sizes, end } = rig();
+    const taken = [made.take(waiting(1))];
+    await setImmediate();
+    taken.push(made.take(waiting(99)));
+    await setImmediate();
+    expect(sizes()).toEqual([1]);
+    end(0);
+    await setImmediate();
+    expect(sizes()).toEqual([1, 99]);
+    end(1);
+    await Promise.all(taken);
+  });
+
+  it('are stored in the order in which they came, whichever is checked first', async () => {
+    const device = new JournalDevice('gate').append(4);
+    const checks = new Map<number, () => void>();
+    const stored: number[] = [];
+    const store = {
+      store: async ([first]: readonly CheckedBatch[]) => {
+        stored.push(first?.batch.first ?? 0);
+        return { positions: [], alarms: [], entries: 0, taps: [] };
+      },
+    } as unknown as JournalStore;
+    const storing = new BatchStoring({
+      journalOf: async () => ({ store, deviceKeys: async () => new Map() }),
+      clock: parts.clock,
+      check: async (from, payload, keys) => {
+        const result = checkSent(from, payload, keys);
+        const first = result.kind === 'checked' ? result.checked.batch.first : 0;
+        await new Promise<void>((resolve) => checks.set(first, resolve));
+        return result;
+      },
+    });
+    const all = async (first: number) => {
+      const payload = encodeJournalBatch(device.batch(first, first + 1));
+      for await (const _ of storing.store('city', [{ terminal: 'gate', payload }]));
+    };
+    const both = [all(1), all(3)];
+    await setImmediate();
+    checks.get(3)?.();
+    await setImmediate();
+    expect(stored).toEqual([]);
+    checks.get(1)?.();
+    await Promise.all(both);
+    expect(stored).toEqual([1, 3]);
   });
 });
 

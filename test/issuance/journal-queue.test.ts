@@ -27,6 +27,7 @@ describe('batches that wait to be stored', () => {
     const { put, take, queue } = rig({ batches: 8, bytes: 1_000 });
     for (const name of ['a1', 'a2', 'a3', 'b1', 'c1', 'c2']) put(name.slice(0, 1), name);
     put('a', 'other', 1, 'town');
+    expect([queue.waiting('city'), queue.waiting('town'), queue.waiting('other')]).toEqual([6, 1, 0]);
     expect(take(4)).toEqual(['a1', 'b1', 'c1', 'a2']);
     expect(take(9)).toEqual(['c2', 'a3']);
     expect(take(9)).toEqual([]);

@@ -8,7 +8,7 @@ import type { JournalKind, JournalRecord } from '#core/journal/record.ts';
 import { verifyJournal } from '#core/journal/verify.ts';
 import type { JournalBatch } from '#core/sync/journal-batch.ts';
 import { checkBatch } from '#issuance/journal/checked-batch.ts';
-import { deviceKeysOf } from '#issuance/journal/device-keys.ts';
+import { DeviceKeys } from '#issuance/journal/device-keys.ts';
 import { type EntryCursor, JournalEntries } from '#issuance/journal/journal-entries.ts';
 import { JournalStore } from '#issuance/journal/journal-store.ts';
 import { StoredJournal } from '#issuance/journal/stored-journal.ts';
@@ -332,8 +332,11 @@ describe.each(databaseRigs)('journals of terminals on $name', ({ start }) => {
         })
         .execute();
     }
-    const keys = await deviceKeysOf(permissions, 'lobby');
-    expect([...keys.keys()].sort()).toEqual([first.key.keyId(), second.key.keyId()].sort());
+    const known = new DeviceKeys();
+    const idsOf = async (terminal: string) => [...(await known.of(permissions, terminal)).keys()].sort();
+    expect(await idsOf('lobby')).toEqual([first.key.keyId(), second.key.keyId()].sort());
+    expect(await idsOf('side')).toEqual([other.key.keyId()]);
+    expect(await idsOf('lobby')).toHaveLength(2);
   });
 
   it('begins a new incarnation once the one before is complete, and tells of one that comes back', async () => {

@@ -9,7 +9,7 @@ import type { JournalStore, StoredBatches } from './journal-store.ts';
 /** of entries, in bytes, that one commit stores: what is unpacked at a time, but for the last batch */
 const commitBytes = 8 * 1_048_576;
 /** of what is checked ahead of its commit, as the batches say themselves */
-const aheadBytes = 16 * 1_048_576;
+const aheadBytes = 8 * 1_048_576;
 
 /** What the journals of one organization need. */
 export interface OrganizationJournal {
@@ -36,6 +36,8 @@ export class BatchStoring {
   readonly #journalOf: (organization: string) => Promise<OrganizationJournal | undefined>;
   readonly #clock: Pick<Clock, 'monotonicUs'>;
   readonly #check: CheckSent;
+  /** by organization: resolves when what was given last is stored */
+  readonly #given = new Map<string, Promise<void>>();
 
   /** `journalOf` resolves to undefined for an organization that is not here; `check` may be done elsewhere. */
   constructor(parts: {
@@ -50,11 +52,27 @@ export class BatchStoring {
 
   /**
    * Yields what is durable after each commit, those of one terminal in the order given. Rejects with database faults:
-   * what was yielded before is stored all the same, and what comes again is stored no second time.
+   * what was yielded before is stored all the same, and what comes again is stored no second time. What is given while
+   * others of the organization are being stored is checked meanwhile, and stored behind them.
    */
   async *store(organization: string, sent: readonly SentBatch[]): AsyncGenerator<Committed> {
-    const journal = await this.#journalOf(organization);
-    if (!journal) return;
+    const before = this.#given.get(organization);
+    const stored = Promise.withResolvers<void>();
+    this.#given.set(organization, stored.promise);
+    try {
+      const journal = await this.#journalOf(organization);
+      if (journal) yield* this.#storeBehind(before, journal, { organization, sent });
+    } finally {
+      stored.resolve();
+      if (this.#given.get(organization) === stored.promise) this.#given.delete(organization);
+    }
+  }
+
+  async *#storeBehind(
+    before: Promise<void> | undefined,
+    journal: OrganizationJournal,
+    { organization, sent }: { readonly organization: string; readonly sent: readonly SentBatch[] },
+  ): AsyncGenerator<Committed> {
     let group = new Group();
     let committing: Promise<Committed> | undefined;
     for await (const { terminal, result } of this.#checked(organization, sent, journal)) {
@@ -64,6 +82,7 @@ export class BatchStoring {
       }
       group.take(result.checked);
       if (group.bytes >= commitBytes) {
+        await before;
         // a database in another process works on one group while the next is checked
         if (committing) yield await committing;
         committing = this.#commit(journal.store, group);
@@ -72,6 +91,7 @@ export class BatchStoring {
         group = new Group();
       }
     }
+    await before;
     if (committing) yield await committing;
     if (group.checked.length > 0 || group.refusals.length > 0) yield await this.#commit(journal.store, group);
   }

@@ -2,7 +2,7 @@ import { encodeAcknowledgement, type JournalAcknowledgement } from '#core/sync/j
 import type { TerminalIdentity } from '#core/sync/terminal-identity.ts';
 import type { Intake, TakenMessage } from '#ports/intake.ts';
 import type { Committed, SentBatch } from './batch-storing.ts';
-import { JournalQueue } from './journal-queue.ts';
+import { JournalQueue, type WaitingBatch } from './journal-queue.ts';
 
 /** commits that last longer than this, in milliseconds, make terminals send less at once */
 const easyCommitMs = 250;
@@ -11,9 +11,14 @@ const longestPauseMs = 60_000;
 const waitingBytes = 48 * 1_048_576;
 /** what is handed over to be stored at once */
 const handedOver = { messages: 250, bytes: 4 * 1_048_576 };
+/** so many that wait are handed over while others are still being stored, to be checked meanwhile */
+const manyWaiting = 100;
 
 export interface JournalIngestionParts {
-  /** Stores batches of one organization, and tells each commit once it is durable. Rejects with database faults. */
+  /**
+   * Stores batches of one organization behind those it was given before, and tells each commit once it is durable. Rejects
+   * with database faults.
+   */
   readonly store: (
     organization: string,
     batches: readonly SentBatch[],
@@ -77,29 +82,42 @@ export class JournalIngestion {
   }
 
   async #storeWaiting(organization: string): Promise<void> {
-    const { store, committed, failed, patience } = this.#parts;
+    let under: Promise<void> | undefined;
     for (;;) {
+      // few are better stored together with those that come until then
+      if (under && this.#queue.waiting(organization) < manyWaiting) {
+        await under;
+        under = undefined;
+      }
       const taken = this.#queue.take(organization, handedOver);
       if (taken.length === 0) {
         // in the same breath: whatever comes from now on begins anew
         this.#storing.delete(organization);
         return;
       }
-      const batches = taken.map(({ message }) => ({
-        terminal: message.from.terminal,
-        payload: message.payload,
-      }));
-      try {
-        await store(organization, batches, (one) => {
-          committed(organization, one);
-          this.#answer(organization, one);
-        });
-        for (const { settled } of taken) settled();
-      } catch (error) {
-        failed(organization, error);
-        for (const { settled } of taken) settled(error);
-        if (!this.#stopped) await patience();
-      }
+      const next = this.#handOver(organization, taken);
+      await under;
+      under = next;
+    }
+  }
+
+  /** Resolves when all of it is stored, or some of it was not and it is time to try again. */
+  async #handOver(organization: string, taken: readonly WaitingBatch[]): Promise<void> {
+    const { store, committed, failed, patience } = this.#parts;
+    const batches = taken.map(({ message }) => ({
+      terminal: message.from.terminal,
+      payload: message.payload,
+    }));
+    try {
+      await store(organization, batches, (one) => {
+        committed(organization, one);
+        this.#answer(organization, one);
+      });
+      for (const { settled } of taken) settled();
+    } catch (error) {
+      failed(organization, error);
+      for (const { settled } of taken) settled(error);
+      if (!this.#stopped) await patience();
     }
   }
 

@@ -32,6 +32,13 @@ export class JournalQueue {
     return Math.min(1, this.#bytes / this.#limits.bytes);
   }
 
+  /** How many of an organization wait. */
+  waiting(organization: string): number {
+    let batches = 0;
+    for (const own of this.#organizations.get(organization)?.values() ?? []) batches += own.length;
+    return batches;
+  }
+
   /** Takes a batch in, or drops it or another one. */
   put(batch: WaitingBatch): void {
     const { organization, terminal } = batch.message.from;
