@@ -204,7 +204,7 @@ describe.each(databaseRigs)('distribution on $name', ({ start }) => {
       const document = decodeSigned(distribution.sent.at(-1)?.payload ?? new Uint8Array());
       if (document.kind === 'refused') throw new Error(document.reason);
       expect(checkRevocation(document.value, { root })).toMatchObject({
-        value: { holders: ['h3'], cards: [] },
+        value: { holders: ['h3'], cards: [{ userNumber: '00000003' }] },
       });
       expect(terminal.device.statusOf(100)).toBeUndefined();
       while (await due.step(city.clock.utcMs() + 1)) {

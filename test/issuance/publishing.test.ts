@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { japaneseHolidays } from '#adapters/holidays/japan.ts';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { readSignedManifest } from '#core/sync/manifest.ts';
 import { decodeManifestMessage } from '#core/sync/manifest-message.ts';
 import { checkRevocation, revocationBytes } from '#core/sync/revocation.ts';
@@ -9,7 +10,9 @@ import type { Principal } from '#issuance/administrators/principals.ts';
 import { DistributionBuilder } from '#issuance/distribution/builder.ts';
 import { Counters } from '#issuance/distribution/counters.ts';
 import { Places } from '#issuance/distribution/places.ts';
+import { ChangeSets } from '#issuance/permissions/change-sets.ts';
 import { DistributionFeed } from '#issuance/permissions/distribution-feed.ts';
+import { DueChanges } from '#issuance/permissions/due-changes.ts';
 import type { CardState, HolderState } from '#issuance/permissions/holder-state.ts';
 import { Holders } from '#issuance/permissions/holders.ts';
 import { RulesVersions } from '#issuance/permissions/rules-versions.ts';
@@ -183,6 +186,65 @@ describe.each(databaseRigs)('what the server says to its terminals, on $name', (
     await put('a', card('A'), card('A2'));
     await distribution.publisher.sendMissed('lobby', before);
     expect(taken()).toEqual([]);
+  });
+
+  it('revokes nothing that passes from holder to holder while a reorganization is half applied', async () => {
+    const { ledger, clock } = city;
+    const many = Array.from({ length: 130 }, (_, at) => at);
+    for (const at of many) await put(`m${at}`, card(`A${at}`));
+    await put('m-gone', card('GONE'));
+    await put('m-left', card('LEFT'), card('KEPT'));
+    await put('m-here', card('HERE'));
+    await put('m-any', card('ANY'));
+    await bring();
+    taken();
+    const sets = new ChangeSets({ ledger, entropy: new SystemEntropy() });
+    const { id } = await sets.make('other numbers', undefined, admin.actor);
+    const plan = async (holderId: string, state: HolderState | undefined) => {
+      const expected = (await holders.find(holderId))?.changeNumber;
+      expect((await sets.plan(id, { holderId, state, expected }, admin)).kind).toBe('done');
+    };
+    // some come before those whose cards they get, some after; one keeps its card as a certain one
+    for (const at of many) {
+      await plan(`m${at}`, at % 3 === 0 ? { ...holder(), status: 'ended' } : undefined);
+      await plan(at % 2 === 0 ? `z${at}` : `a${at}`, holder(card(`A${at}`)));
+    }
+    for (const gone of ['m-gone', 'm-left']) await plan(gone, undefined);
+    await plan('m-here', holder(card('KEPT')));
+    await plan('z-here', holder(card('HERE')));
+    await plan('m-any', holder(card('ANY', 'AB')));
+    await sets.schedule(id, (await sets.find(id))?.revision ?? 0, clock.utcMs(), admin);
+    const due = new DueChanges({ ledger });
+    for (let steps = 0; await due.step(clock.utcMs()); steps += 1) {
+      await distribution.publisher.round();
+      expect(steps).toBeLessThan(9);
+    }
+    expect((await sets.find(id))?.state).toBe('applied');
+    expect((await sets.changes(id, '', 999)).filter((one) => one.conflicts.length > 0)).toEqual([]);
+    const told = await revocationsOf(taken());
+    expect(told.flatMap((one) => one.holders)).toEqual([]);
+    expect(told.flatMap((one) => one.cards.map(({ userNumber }) => userNumber)).sort()).toEqual([
+      'GONE',
+      'LEFT',
+    ]);
+    expect((await holders.find('z0'))?.state.cards).toEqual([card('A0')]);
+    expect((await holders.find('m0'))?.state).toMatchObject({ status: 'ended', cards: [] });
+    expect(await holders.find('m1')).toBeUndefined();
+  });
+
+  it('revokes a card that passes to somebody who is suspended, by whatever record a policy has of it', async () => {
+    await put('a', card('A'));
+    await bring();
+    taken();
+    await unsettle();
+    await put('a');
+    await put('b', card('A', 'AB'));
+    await holders.suspend('b', 'inquiry', admin.actor);
+    await distribution.publisher.round();
+    const told = await revocationsOf(taken());
+    expect(told.flatMap((one) => one.holders)).toEqual(['b']);
+    const number = { profileId: 'type-a', userNumber: 'A' };
+    expect(told.flatMap((one) => one.cards)).toEqual([{ ...number, diversifier: 'AB' }, number]);
   });
 
   it('says in one message no more than it takes', async () => {

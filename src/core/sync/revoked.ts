@@ -28,15 +28,12 @@ export class Revoked {
     const { holder, card } = slice;
     const isRevoked = (change: Progress | undefined): boolean =>
       change !== undefined && isBefore(changesOf(known), change);
-    return {
-      ...slice,
-      ...(holder?.status === 'active' && isRevoked(this.#holders.get(holder.holderId))
-        ? { holder: { ...holder, status: 'suspended' as const } }
-        : {}),
-      ...(card?.status === 'active' && isRevoked(this.#cards.get(nameOf(card)))
-        ? { card: { ...card, status: 'suspended' as const } }
-        : {}),
-    };
+    // of a holder who is suspended the cards are revoked as well: the decision is to name the holder
+    if (holder?.status === 'active' && isRevoked(this.#holders.get(holder.holderId)))
+      return { ...slice, holder: { ...holder, status: 'suspended' as const } };
+    if (card?.status === 'active' && isRevoked(this.#cards.get(nameOf(card))))
+      return { ...slice, card: { ...card, status: 'suspended' as const } };
+    return slice;
   }
 }
 

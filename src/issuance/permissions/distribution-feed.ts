@@ -28,9 +28,9 @@ export interface ChangesSince {
 /** Whom and what a policy must not let in any more, of what has changed between two change numbers. */
 export interface RevokedSince {
   readonly changeNumber: number;
-  /** holders who are not active, or were removed */
+  /** holders who are not active */
   readonly holders: readonly string[];
-  /** cards that are not active, or were taken off their holder and have none now */
+  /** cards that are not active or their holder is not, and those that were taken off their holder and have none now */
   readonly cards: readonly CardKey[];
 }
 
@@ -89,26 +89,23 @@ export class DistributionFeed {
     if (head === since) return { changeNumber: head, holders: [], cards: [] };
     const firsts = [
       await beyond(this.#suspects(since, head).select('change_number'), limit),
-      await beyond(this.#removed(since, head).select('change_number'), limit),
       await beyond(this.#removedCards(since, head).select('change_number'), limit),
     ];
     const upTo = Math.min(head, ...firsts.flat().map((row) => row.change_number));
     const suspects = await this.#suspects(since, upTo).select('holders.holder_id').execute();
     const holders = await this.holders(suspects.map((row) => row.holder_id));
-    const removed = await this.#removed(since, upTo).select('holder_id').execute();
     const removedCards = await this.#removedCards(since, upTo)
       .select(['profile_id', 'user_number', 'diversifier'])
       .execute();
-    const active = holders.filter(({ status }) => status === 'active');
-    const inactive = holders.filter(({ status }) => status !== 'active').map(({ holderId }) => holderId);
+    const inactive = holders.filter(({ status, cards }) => status !== 'active' && cards.length > 0);
     return {
       changeNumber: upTo,
-      holders: [...new Set([...inactive, ...removed.map((row) => row.holder_id)])],
+      holders: inactive.map(({ holderId }) => holderId),
       cards: [
-        ...active.flatMap(({ cards }) =>
-          cards
-            .filter(({ status }) => status !== 'active')
-            .map(({ profileId, userNumber, diversifier = '' }) => ({ profileId, userNumber, diversifier })),
+        ...holders.flatMap((holder) =>
+          holder.cards
+            .filter(({ status }) => status !== 'active' || holder.status !== 'active')
+            .flatMap(recordsOf),
         ),
         ...removedCards.map(cardKeyOf),
       ],
@@ -144,14 +141,10 @@ export class DistributionFeed {
       );
   }
 
-  #removed(since: number, upTo: number) {
-    return this.#db
-      .selectFrom('removed_holders')
-      .where('change_number', '>', since)
-      .where('change_number', '<=', upTo);
-  }
-
-  /** One that was only moved to another holder, or that a record for any card of its number covers, is left out. */
+  /**
+   * One that was only moved to another holder is left out, and one that a record for any card of its number covers, and
+   * a record for any card of a number that one is named of now: whoever has that card would be denied as well.
+   */
   #removedCards(since: number, upTo: number) {
     return this.#db
       .selectFrom('removed_cards')
@@ -167,6 +160,7 @@ export class DistributionFeed {
               .where((card) =>
                 card.or([
                   card('c.diversifier', '=', ''),
+                  card('removed_cards.diversifier', '=', ''),
                   card('c.diversifier', '=', card.ref('removed_cards.diversifier')),
                 ]),
               ),
@@ -218,14 +212,16 @@ export class DistributionFeed {
   }
 }
 
-type Numbered = SelectQueryBuilder<
-  PermissionsTables,
-  'holders' | 'removed_holders' | 'removed_cards',
-  { change_number: number }
->;
+/** By which a policy may know a card: an earlier one may have no more than its number. */
+function recordsOf({ profileId, userNumber, diversifier = '' }: HolderCard): readonly CardKey[] {
+  const anyCard = { profileId, userNumber, diversifier: '' };
+  return diversifier === '' ? [anyCard] : [{ ...anyCard, diversifier }, anyCard];
+}
+
+type Numbered = SelectQueryBuilder<PermissionsTables, 'holders' | 'removed_cards', { change_number: number }>;
 
 /** The first of `rows` that is too much; all changes of its number are told together. */
-function beyond<T extends 'holders' | 'removed_holders' | 'removed_cards'>(
+function beyond<T extends 'holders' | 'removed_cards'>(
   rows: SelectQueryBuilder<PermissionsTables, T, { change_number: number }>,
   limit: number,
 ): Promise<readonly { change_number: number }[]> {

@@ -157,6 +157,19 @@ export async function removeHolders(
   ids: readonly string[],
 ): Promise<void> {
   await keepSuspended(db, ids);
+  await db
+    .insertInto('removed_cards')
+    .columns(['profile_id', 'user_number', 'diversifier', 'change_number'])
+    .expression((eb) =>
+      eb
+        .selectFrom('cards')
+        .select(['profile_id', 'user_number', 'diversifier', eb.val(changeNumber).as('change_number')])
+        .where('holder_id', 'in', [...ids]),
+    )
+    .onConflict((at) =>
+      at.columns(['profile_id', 'user_number', 'diversifier']).doUpdateSet({ change_number: changeNumber }),
+    )
+    .execute();
   for (const table of ['cards', 'holders'] as const) {
     await db
       .deleteFrom(table)

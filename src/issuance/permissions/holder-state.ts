@@ -99,6 +99,43 @@ function cardChanges(from: readonly CardState[], to: readonly CardState[]): Card
 }
 
 /**
+ * A change in two parts, to be applied one after the other: what it gives, and what takes a card or everything away.
+ * Either is undefined where there is nothing of it.
+ */
+export function inParts(change: HolderChange): {
+  readonly gives: HolderChange | undefined;
+  readonly takes: HolderChange | undefined;
+} {
+  if (change.kind === 'add') return { gives: change, takes: undefined };
+  if (change.kind === 'remove') return { gives: undefined, takes: change };
+  const { from, to } = change;
+  const ends = to.status !== undefined && to.status !== 'active';
+  const lost = change.cards.filter((card) => !card.to);
+  if (!ends && lost.length === 0) return { gives: change, takes: undefined };
+  const { status: before, ...others } = from;
+  const { status: _status, ...otherwise } = to;
+  const gives = {
+    ...change,
+    from: ends ? others : from,
+    to: ends ? otherwise : to,
+    cards: change.cards.filter((card) => card.to),
+  };
+  const { join, leave, cards } = gives;
+  const isNothing = Object.keys(gives.to).length + join.length + leave.length + cards.length === 0;
+  return {
+    gives: isNothing ? undefined : gives,
+    takes: {
+      kind: 'edit',
+      from: ends && before !== undefined ? { status: before } : {},
+      to: ends && to.status !== undefined ? { status: to.status } : {},
+      join: [],
+      leave: [],
+      cards: lost,
+    },
+  };
+}
+
+/**
  * Applies a change that was made to an earlier state. What somebody has changed meanwhile stays as that person made
  * it and is a conflict, with one exception: an end (status `ended`, a card or a holder removed) is applied always,
  * since a change that takes access away must not fail for another that was made beside it.

@@ -5,6 +5,7 @@ import { permissions0002 } from './migrations/permissions-0002.ts';
 import { permissions0003 } from './migrations/permissions-0003.ts';
 import { permissions0004 } from './migrations/permissions-0004.ts';
 import { permissions0005 } from './migrations/permissions-0005.ts';
+import { permissions0006 } from './migrations/permissions-0006.ts';
 import { platform0001 } from './migrations/platform-0001.ts';
 import type { Migration } from './tables.ts';
 
@@ -16,5 +17,6 @@ export const permissionsMigrations: readonly Migration[] = [
   permissions0003,
   permissions0004,
   permissions0005,
+  permissions0006,
 ];
 export const journalMigrations: readonly Migration[] = [journal0001, journal0002];

@@ -129,6 +129,8 @@ export interface PermissionsTables extends CommonTables, DistributionTables, Com
     applied: number;
     conflict: string | null;
   };
+  /** holders of whom a set that is half applied still takes something away, once it has given everything */
+  planned_ends: { change_set_id: string; holder_id: string };
   imports: {
     import_id: string;
     state: ImportState;
