@@ -7,7 +7,7 @@ import { endHoldByCard } from '#core/access/rules/hold.ts';
 import { forgetPosition, resetZone } from '#core/access/rules/position.ts';
 import { attendanceKey } from '#core/access/rules/services/attendance.ts';
 import { type CommandAction, type CommandAnswer, longestHoldMs } from '#core/sync/command.ts';
-import { isSiteAction, type SiteAction, siteChange } from '#core/sync/site-command.ts';
+import { isSiteAction, type SiteAction, siteChanges } from '#core/sync/site-command.ts';
 import type { HolderFacts } from '#ports/holder-facts.ts';
 import type { PolicyLookup } from '#ports/policy-lookup.ts';
 import type { Doors } from './doors.ts';
@@ -73,10 +73,15 @@ export class CommandPlans {
   }
 
   /** Rejects with policy and database faults. */
-  async of(id: string, action: RecordedAction): Promise<Plan | CommandAnswer> {
+  async of(
+    { id, givenAtMs }: { readonly id: string; readonly givenAtMs: number },
+    action: RecordedAction,
+  ): Promise<Plan | CommandAnswer> {
     if (isSiteAction(action)) {
       const zones = 'zones' in action ? action.zones : undefined;
-      return this.unknownZone(zones) ?? this.#sitewide((state) => [siteChange(action, state)]);
+      const changes = (state: FactsView) =>
+        siteChanges(action, givenAtMs, state) ?? { outcome: 'superseded' as const };
+      return this.unknownZone(zones) ?? this.#sitewide(changes);
     }
     switch (action.kind) {
       case 'unlock-once':

@@ -13,14 +13,7 @@ import {
   resultOf,
 } from '#core/sync/command.ts';
 import type { DocumentRefusal } from '#core/sync/document.ts';
-import {
-  declaredBy,
-  isSiteAction,
-  isSuperseded,
-  protects,
-  type SiteAction,
-  siteChange,
-} from '#core/sync/site-command.ts';
+import { isSiteAction, protects, type SiteAction, siteChanges } from '#core/sync/site-command.ts';
 import {
   forgetTaken,
   type TakenCommand,
@@ -172,10 +165,8 @@ export class Commands implements CommandExecution {
     const unknown = plans.unknownZone('zones' in action ? action.zones : undefined);
     if (unknown) return this.#conclude(given, unknown);
     const { issuedAtMs } = given.command;
-    return this.#conclude(given, { outcome: 'done' }, (state) => [
-      siteChange(action, state),
-      declaredBy(action, issuedAtMs, state),
-    ]);
+    const changes = (state: SharedFacts) => siteChanges(action, issuedAtMs, state) ?? [];
+    return this.#conclude(given, { outcome: 'done' }, changes);
   }
 
   async #inquire(given: Given, action: InquiryAction): Promise<CommandAnswer> {
@@ -184,7 +175,9 @@ export class Commands implements CommandExecution {
 
   async #record(given: Given, action: RecordedAction): Promise<CommandAnswer> {
     const { plans, journal, memory } = this.#parts;
-    const plan = await plans.of(given.command.id, action);
+    const { id, issuedAtMs } = given.command;
+    const givenAtMs = given.via === 'local' ? Number.POSITIVE_INFINITY : issuedAtMs;
+    const plan = await plans.of({ id, givenAtMs }, action);
     const kept = 'outcome' in plan ? plan : await this.#keep(given, plan);
     if ('outcome' in kept) {
       const nobody = { holderId: undefined, facts: new Map(), asked: memory.asked() };
@@ -210,7 +203,7 @@ export class Commands implements CommandExecution {
       if (this.#isLate(given)) return { outcome: 'expired' };
       const view = memory.view(found);
       if (!view) continue;
-      const changes = isOutdone(given, view) ? { outcome: 'superseded' as const } : plan.changes(view);
+      const changes = plan.changes(view);
       if ('outcome' in changes) return changes;
       const unsettled = view.unsettled(changes);
       const taken = this.#takes(given, plan.act ? undefined : 'done');
@@ -265,11 +258,6 @@ export class Commands implements CommandExecution {
     const { memory, journal } = this.#parts;
     return forgetTaken(memory.sharedUnder(takenPrefix), journal.floorMs());
   }
-}
-
-/** Whether what it would end was declared by a command given later, which somebody had reach us first. */
-function isOutdone({ command: { action, issuedAtMs }, via }: Given, state: SharedFacts): boolean {
-  return via === 'issuance' && isSiteAction(action) && isSuperseded(action, issuedAtMs, state);
 }
 
 function isInquiry(action: Command['action']): action is InquiryAction {

@@ -225,6 +225,58 @@ describe('conditions', () => {
     expect(holds()).toBe(false);
   });
 
+  it.each([
+    ['behind it', false],
+    ['before it', true],
+  ])(
+    'of a zone that were declared since stay, when the end of the whole site comes %s',
+    async (_, isAhead) => {
+      await send(await documentOf(commands.command(lockdown)));
+      await bench.clock.advanceAsync(1_000);
+      const ending = await documentOf(commands.command(end));
+      await bench.clock.advanceAsync(1_000);
+      const declaring = await documentOf(commands.command({ kind: 'lockdown', zones: ['hall'] }));
+      let free = (): void => undefined;
+      bench.journal.gate = new Promise((resolve) => {
+        free = resolve;
+      });
+      for (const document of isAhead ? [ending, declaring] : [declaring, ending])
+        await link.received(document);
+      free();
+      await bench.settle();
+      await bench.settle();
+      expect(results.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done']);
+      expect(bench.journal.facts.get('')?.get('site/lockdown')).toEqual({ zones: ['hall'] });
+      await bench.clock.advanceAsync(1_000);
+      await send(await documentOf(commands.command(end)));
+      expect(holds()).toBe(false);
+      expect(bench.journal.facts.get('')?.has('commanded/lockdown')).toBe(false);
+    },
+  );
+
+  it('of a zone that were declared since stay, when an end comes that names other zones as well', async () => {
+    const zones = ['hall', 'yard'];
+    await send(await documentOf(commands.command({ kind: 'lockdown', zones: ['yard'] })));
+    await bench.clock.advanceAsync(1_000);
+    const ending = await documentOf(commands.command({ kind: 'end-lockdown', zones }));
+    const another = await documentOf(commands.command({ kind: 'end-lockdown', zones: ['hall'] }));
+    await bench.clock.advanceAsync(1_000);
+    await send(await documentOf(commands.command({ kind: 'lockdown', zones: ['hall'] })));
+    await send(ending);
+    await send(another);
+    expect(results.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done', 'superseded']);
+    expect(bench.journal.facts.get('')?.get('site/lockdown')).toEqual({ zones: ['hall'] });
+  });
+
+  it('that were raised since stay raised', async () => {
+    const lowering = await documentOf(commands.command({ kind: 'threat-level', level: 1 }));
+    await bench.clock.advanceAsync(1_000);
+    await send(await documentOf(commands.command({ kind: 'threat-level', level: 4 })));
+    await send(lowering);
+    expect(results.map(({ outcome }) => outcome)).toEqual(['done', 'superseded']);
+    expect(bench.journal.facts.get('')?.get('site/threat')).toBe(4);
+  });
+
   it('declared while their end is on its way to the disk hold after that', async () => {
     await send(await documentOf(commands.command(lockdown)));
     await bench.clock.advanceAsync(1_000);

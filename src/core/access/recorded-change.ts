@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { JournalEntry } from '#core/journal/entry.ts';
 import { commandActionSchema } from '#core/sync/command.ts';
-import { isSiteAction, siteChange } from '#core/sync/site-command.ts';
+import { isSiteAction, protects, siteChanges } from '#core/sync/site-command.ts';
 import { resetZone } from './rules/position.ts';
 import { declareCondition, endCondition, setThreatLevel, siteConditions } from './site-state.ts';
 import type { Declaration } from './terminal-facts.ts';
@@ -14,14 +14,18 @@ const automationSchema = z.union([
   }),
   z.object({ threatLevel: z.int().min(0) }),
 ]);
-const doneSchema = z.looseObject({ command: z.string(), outcome: z.literal('done') });
+const doneSchema = z.looseObject({
+  command: z.string(),
+  outcome: z.literal('done'),
+  issuedAtMs: z.int().optional(),
+});
 
 /**
  * What `entry` records as changed of the terminal as a whole, by an input or by a command: a condition of the site, its
  * threat level, who is in a zone. Undefined for any other entry.
  */
 export function recordedDeclaration(entry: JournalEntry): Declaration | undefined {
-  if (entry.kind === 'command') return declaredByCommand(entry.body);
+  if (entry.kind === 'command') return declaredByCommand(entry);
   const told = entry.kind === 'automation' ? automationSchema.safeParse(entry.body).data : undefined;
   if (!told) return undefined;
   if ('threatLevel' in told) return () => [setThreatLevel(told.threatLevel)];
@@ -38,7 +42,7 @@ export function forgottenHolder(
   return done?.command === 'reset-position' ? holder : undefined;
 }
 
-function declaredByCommand(body: JournalEntry['body']): Declaration | undefined {
+function declaredByCommand({ body, atMs }: JournalEntry): Declaration | undefined {
   const done = doneSchema.safeParse(body).data;
   if (!done) return undefined;
   const { command: kind, zones, level, zone } = done;
@@ -46,5 +50,10 @@ function declaredByCommand(body: JournalEntry['body']): Declaration | undefined 
   const action = commandActionSchema.safeParse({ kind, ...Object.fromEntries(given) }).data;
   if (!action) return undefined;
   if (action.kind === 'reset-zone') return (state) => resetZone(action.zone, state);
-  return isSiteAction(action) ? (state) => [siteChange(action, state)] : undefined;
+  if (!isSiteAction(action)) return undefined;
+  return (state) => {
+    // on the device itself: declared then, and ended whatever is known of when that was declared
+    const local = protects(action, state) ? atMs : Number.POSITIVE_INFINITY;
+    return siteChanges(action, done.issuedAtMs ?? local, state) ?? [];
+  };
 }

@@ -65,6 +65,18 @@ export function endCondition(
   return left.length === 0 ? { key } : { key, value: { zones: left } };
 }
 
+/** Ends `condition` everywhere but in `zones`, which were declared since; undefined where it holds nowhere else. */
+export function onlyIn(
+  condition: SiteCondition,
+  state: Shared,
+  zones: readonly string[],
+): StateChange | undefined {
+  const { success, data } = storedAs(condition, state);
+  if (success && !data) return undefined;
+  if (data?.zones?.every((zone) => zones.includes(zone))) return undefined;
+  return { key: `site/${condition}`, value: { zones: zones.toSorted() } };
+}
+
 function storedAs(condition: SiteCondition, state: Shared) {
   return conditionSchema.optional().safeParse(state.shared(`site/${condition}`));
 }

@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import type { AccessState, StateChange } from '#core/access/access-state.ts';
-import { declareCondition, endCondition, setThreatLevel, threatLevel } from '#core/access/site-state.ts';
+import {
+  declareCondition,
+  endCondition,
+  onlyIn,
+  type SiteCondition,
+  setThreatLevel,
+  threatLevel,
+} from '#core/access/site-state.ts';
 import type { CommandAction } from './command.ts';
 
 const siteKinds = [
@@ -27,44 +34,82 @@ export function protects(action: SiteAction, state: Shared): boolean {
   return action.kind === 'lockdown' || action.kind === 'evacuation';
 }
 
-export function siteChange(action: SiteAction, state: Shared): StateChange {
-  switch (action.kind) {
-    case 'lockdown':
-    case 'evacuation':
-      return declareCondition(action.kind, state, action.zones);
-    case 'end-lockdown':
-      return endCondition('lockdown', state, action.zones);
-    case 'end-evacuation':
-      return endCondition('evacuation', state, action.zones);
-    case 'end-fire':
-      return endCondition('fire', state, action.zones);
-    case 'threat-level':
-      return setThreatLevel(action.level);
-    default:
-      return action satisfies never;
-  }
-}
-
-const declaredSchema = z.int().min(0);
-
 /** What `action` declares or ends. */
 export function conditionOf(action: SiteAction): string {
   return action.kind.replace('end-', '');
 }
 
-/** When what `action` declares or ends was last declared by a command. A fact that cannot be read stops nothing. */
-function declared(action: SiteAction, state: Shared) {
+/** when each zone was last declared by a command, milliseconds UTC; of the whole site under this name, which no zone has */
+const wholeSite = '';
+const timesSchema = z.record(z.string(), z.int().min(0));
+type Times = z.output<typeof timesSchema>;
+
+/**
+ * What `action` changes that was given at `givenAtMs` (UTC), and what is remembered, so that an end that comes late ends
+ * what was declared before it was given and nothing else; undefined where that is nothing. Whoever ends something on the
+ * device itself means what holds there: such an end is given at infinity.
+ */
+export function siteChanges(
+  action: SiteAction,
+  givenAtMs: number,
+  state: Shared,
+): readonly StateChange[] | undefined {
   const key = `commanded/${conditionOf(action)}`;
-  return { key, atMs: declaredSchema.safeParse(state.shared(key)).data ?? 0 };
+  // a fact that cannot be read stops nothing
+  const times = timesSchema.safeParse(state.shared(key)).data ?? {};
+  const given = { givenAtMs, key, times };
+  switch (action.kind) {
+    case 'lockdown':
+    case 'evacuation':
+      return [declareCondition(action.kind, state, action.zones), declaredAt(given, action.zones)];
+    case 'end-lockdown':
+      return ended('lockdown', given, state, action.zones);
+    case 'end-evacuation':
+      return ended('evacuation', given, state, action.zones);
+    case 'end-fire':
+      return ended('fire', given, state, action.zones);
+    case 'threat-level': {
+      const change = setThreatLevel(action.level);
+      if (protects(action, state)) return [change, declaredAt(given)];
+      return (times[wholeSite] ?? 0) > givenAtMs ? undefined : [change, { key }];
+    }
+    default:
+      return action satisfies never;
+  }
 }
 
-/** Remembers when a command was given that protects, so that none given before it ends that. */
-export function declaredBy(action: SiteAction, issuedAtMs: number, state: Shared): StateChange {
-  const { key, atMs } = declared(action, state);
-  return { key, value: Math.max(atMs, issuedAtMs) };
+interface GivenSite {
+  readonly givenAtMs: number;
+  readonly key: string;
+  readonly times: Times;
 }
 
-/** Whether what `action` would end was declared by a command that was given later. */
-export function isSuperseded(action: SiteAction, issuedAtMs: number, state: Shared): boolean {
-  return issuedAtMs < declared(action, state).atMs;
+function declaredAt(
+  { givenAtMs, key, times }: GivenSite,
+  zones: readonly string[] = [wholeSite],
+): StateChange {
+  const atMs = (zone: string) => Math.max(times[zone] ?? 0, givenAtMs);
+  return { key, value: { ...times, ...Object.fromEntries(zones.map((zone) => [zone, atMs(zone)])) } };
+}
+
+function ended(
+  condition: SiteCondition,
+  { givenAtMs, key, times }: GivenSite,
+  state: Shared,
+  zones?: readonly string[],
+): readonly StateChange[] | undefined {
+  const later = Object.entries(times).filter(([, atMs]) => atMs > givenAtMs);
+  const stays = new Set(later.map(([zone]) => zone));
+  if (stays.has(wholeSite)) return undefined;
+  const left = (names: Times): StateChange =>
+    Object.keys(names).length === 0 ? { key } : { key, value: { ...names } };
+  if (!zones) {
+    if (stays.size === 0) return [endCondition(condition, state), left({})];
+    const change = onlyIn(condition, state, [...stays]);
+    return change && [change, left(Object.fromEntries(later))];
+  }
+  const named = zones.filter((zone) => !stays.has(zone));
+  if (named.length === 0) return undefined;
+  const others = Object.entries(times).filter(([zone]) => !named.includes(zone));
+  return [endCondition(condition, state, named), left(Object.fromEntries(others))];
 }
