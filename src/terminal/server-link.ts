@@ -21,7 +21,7 @@ export interface LinkParticipant {
 
 export interface ServerLinkParts {
   readonly bus: MessageBus;
-  readonly terminal: Pick<Terminal, 'diagnostics' | 'places' | 'policySync'>;
+  readonly terminal: Pick<Terminal, 'diagnostics' | 'places' | 'policySync' | 'journal'>;
   readonly handlers: DownHandlers;
   readonly participants: readonly LinkParticipant[];
   readonly clock: Clock;
@@ -115,8 +115,9 @@ export class ServerLink {
     if (this.#stopped || !this.#connected) return;
     this.#next?.();
     this.#next = clock.after(stateEveryMs, () => this.#tellSoon());
-    const { places, policySync } = terminal;
-    const policy = policySync?.status();
-    await bus.publish(stateMessage({ ...head, presence: 'here', device, places, ...(policy && { policy }) }));
+    const { places, policySync, journal } = terminal;
+    const [policy, incarnation] = [policySync?.status(), journal.head()?.incarnation];
+    const told = { ...(incarnation !== undefined && { incarnation }), ...(policy && { policy }) };
+    await bus.publish(stateMessage({ ...head, presence: 'here', device, places, ...told }));
   }
 }

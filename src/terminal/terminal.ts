@@ -85,8 +85,8 @@ export interface Terminal {
     PolicySyncing,
     'manifestReceived' | 'revocationReceived' | 'status' | 'root' | 'renewRoots'
   >;
-  /** For what the program around it records. */
-  readonly journal: Pick<JournalWriter, 'note' | 'decided'>;
+  /** For what the program around it records, and tells of it. */
+  readonly journal: Pick<JournalWriter, 'note' | 'decided' | 'head'>;
   /** Whether somebody stands at a reader and waits. */
   tapUnderWay(): boolean;
   /** What it shares with other terminals; where a server joins them. */
@@ -250,7 +250,7 @@ class RunningTerminal implements Terminal {
     if (failures.length > 0) throw failures[0];
   }
 
-  get journal(): Pick<JournalWriter, 'note' | 'decided'> {
+  get journal(): Terminal['journal'] {
     return this.#journal;
   }
 

@@ -75,7 +75,14 @@ describe.each(databaseRigs)('commands of the server on $name', ({ start }) => {
   afterAll(() => rig.stop());
   beforeEach(async () => {
     city = await makeBench(rig);
-    for (const table of ['commands', 'command_orders', 'certificates', 'terminals', 'sites'] as const)
+    for (const table of [
+      'commands',
+      'command_orders',
+      'told_devices',
+      'certificates',
+      'terminals',
+      'sites',
+    ] as const)
       await city.ledger.db.deleteFrom(table).execute();
     for (const terminal of ['lobby', 'gate', 'lab']) await city.enrol(terminal);
     await city.enrol('scrapped', true);
@@ -406,6 +413,39 @@ describe.each(databaseRigs)('commands of the server on $name', ({ start }) => {
       ['lobby', 'superseded', undefined],
     ]);
     expect(await standing(wider)).toEqual([['lobby', 'waiting', undefined]]);
+  });
+
+  it('a terminal whose journal is another one is told again of the conditions that stand, and of them alone', async () => {
+    const told: string[] = [];
+    const done = async (action: CommandAction) => {
+      told.push(await give(action, { terminals: ['lobby'] }));
+      await dispatch.round();
+      for (const command of commandsSent()) await answer(command, 'done');
+    };
+    const again = async (incarnation?: string) => {
+      await dispatch.heard('lobby', incarnation);
+      await dispatch.round();
+      const commands = commandsSent();
+      for (const command of commands) await answer(command, 'done');
+      return commands.map(({ action }) => [action.kind, 'zones' in action ? action.zones : undefined]);
+    };
+    await dispatch.heard('lobby', 'first');
+    await done({ kind: 'lockdown', zones: ['roof'] });
+    await done({ kind: 'lockdown' });
+    await done({ kind: 'lockdown', zones: ['lab'] });
+    await done({ kind: 'end-lockdown', zones: ['lab', 'hall'] });
+    await done({ kind: 'identify', reader: 'front', seconds: 30 });
+    await done({ kind: 'evacuation' });
+    expect([await again(), await again('first')]).toEqual([[], []]);
+    const standing = [
+      ['lockdown', undefined],
+      ['end-lockdown', ['lab', 'hall']],
+      ['evacuation', undefined],
+    ];
+    expect([await again('second'), await again('second')]).toEqual([standing, []]);
+    // another process has not heard of it
+    dispatch = city.dispatch();
+    expect([await again('second'), await again('third')]).toEqual([[], standing]);
   });
 
   it('a terminal that is enrolled later is told of what holds everywhere, once', async () => {

@@ -9,10 +9,8 @@ import { makeCertificateRequest, readCertificateRequest } from '#adapters/x509/c
 import { toBase64 } from '#core/bytes/base64.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import { newCertificateSerial } from '#core/sync/certificate-serial.ts';
-import type { CommandAction } from '#core/sync/command.ts';
 import { deviceKeyProof } from '#core/sync/enrolment.ts';
 import { stateEveryMs, type TerminalState, terminalStateBytes } from '#core/sync/presence.ts';
-import { CommandOrders } from '#issuance/commands/command-orders.ts';
 import { Admission, fingerprintOf, type TerminalPeer } from '#issuance/terminals/admission.ts';
 import { Presence } from '#issuance/terminals/presence.ts';
 import { type KeyClaim, TerminalCertificates } from '#issuance/terminals/terminal-certificates.ts';
@@ -20,7 +18,6 @@ import { TerminalRegister } from '#issuance/terminals/terminal-register.ts';
 import { addTerminalRoutes } from '#issuance/terminals/terminal-routes.ts';
 import { type Certification, Terminals } from '#issuance/terminals/terminals.ts';
 import type { RevocationReason } from '#ports/certificates.ts';
-import { testKeys } from '../core/sync/keys.ts';
 import { TestKey } from '../trust/test-key.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
 import { commissioner, makeOrganization } from './organization-bench.ts';
@@ -195,44 +192,6 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     expect(again).toEqual(first);
     const other = await bench.terminals.enrol('lobby', { secret, claim: await new Device().claim() });
     expect(other).toEqual({ kind: 'refused', reason: 'secret' });
-  });
-
-  it('has the next device told again of the conditions that stand, and of them alone', async () => {
-    const { ledger, clock } = bench;
-    const keys = async () => ({ signers: testKeys.command });
-    const orders = new CommandOrders({ organization: 'city', ledger, clock, entropy, keys });
-    const { secret } = await prepare();
-    await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
-    const given: string[] = [];
-    const give = async (action: CommandAction) => {
-      const request = { action, reason: '訓練', to: { terminals: ['lobby'] } };
-      const outcome = await orders.give(request, { actor: commissioner });
-      if (outcome.kind !== 'given') throw new Error(outcome.kind);
-      given.push(outcome.id);
-      await ledger.db.updateTable('commands').set({ state: 'answered', outcome: 'done' }).execute();
-    };
-    await give({ kind: 'lockdown', zones: ['roof'] });
-    await give({ kind: 'lockdown' });
-    await give({ kind: 'lockdown', zones: ['lab'] });
-    await give({ kind: 'end-lockdown', zones: ['lab', 'hall'] });
-    await give({ kind: 'identify', reader: 'front', seconds: 30 });
-    await give({ kind: 'threat-level', level: 3 });
-    await ledger.db
-      .updateTable('commands')
-      .set({ state: 'unanswered', outcome: null })
-      .where('order_id', '=', given[5] ?? '')
-      .execute();
-    const next = await prepare();
-    await bench.terminals.enrol('lobby', { secret: next.secret, claim: await new Device().claim() });
-    const found = await Promise.all(given.map((id) => orders.find(id)));
-    expect(found.map((order) => [order?.terminals[0]?.state, order?.terminals[0]?.outcome])).toEqual([
-      ['answered', 'done'],
-      ['waiting', undefined],
-      ['answered', 'done'],
-      ['waiting', undefined],
-      ['answered', 'done'],
-      ['waiting', undefined],
-    ]);
   });
 
   it('makes one certificate of two tries at once, whoever they are of', async () => {

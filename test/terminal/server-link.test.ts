@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Fault } from '#core/fault.ts';
+import type { JournalHead } from '#core/journal/record.ts';
 import type { Diagnostics } from '#core/sync/command.ts';
 import { readTerminalState, stateEveryMs } from '#core/sync/presence.ts';
 import type { BusHandlers, MessageBus, PublishOutcome, UpMessage } from '#ports/message-bus.ts';
@@ -19,6 +20,12 @@ const diagnostics: Diagnostics = {
   faults: [],
 };
 
+let head: JournalHead | undefined;
+const journal = {
+  note: () => undefined,
+  decided: () => Promise.reject(new Error('unused')),
+  head: () => head,
+};
 const places = { doors: ['door'], zones: [], services: [] };
 
 /** A bus in the hands of the test. */
@@ -53,6 +60,7 @@ describe('the link of a terminal with its server', () => {
 
   beforeEach(async () => {
     bus = new HeldBus();
+    head = undefined;
     clock = new SimulatedClock({ utcMs: 0 });
     received.length = 0;
     told.length = 0;
@@ -61,7 +69,7 @@ describe('the link of a terminal with its server', () => {
       bus,
       clock,
       log: pino({}, { write: (line: string) => logged.push(JSON.parse(line).msg) }),
-      terminal: { diagnostics: async () => diagnostics, places },
+      terminal: { diagnostics: async () => diagnostics, places, journal },
       handlers: new Map([
         ['manifest', async () => void received.push('manifest')],
         ['revocation', async () => void received.push('revocation')],
@@ -98,6 +106,18 @@ describe('the link of a terminal with its server', () => {
     await connect();
     await clock.advanceAsync(stateEveryMs);
     expect(bus.published).toHaveLength(5);
+  });
+
+  it('names its journal once that can be read', async () => {
+    const named = () =>
+      bus.published.map(({ payload }) => {
+        const state = readTerminalState(payload);
+        return state?.presence === 'here' ? state.incarnation : state;
+      });
+    await connect();
+    head = { terminal: 'lobby', incarnation: 'a', sequence: 1, hash: '' };
+    await clock.advanceAsync(stateEveryMs);
+    expect(named()).toEqual([undefined, 'a']);
   });
 
   it('goes on where what it says cannot be sent', async () => {

@@ -61,6 +61,8 @@ const terminalStateSchema = z.discriminatedUnion('presence', [
     presence: z.literal('here'),
     device: terminalDeviceSchema,
     places: terminalPlacesSchema,
+    /** of the journal, with which goes all that the terminal was told of the site; absent until that can be read */
+    incarnation: z.string().max(64).optional(),
     /** of a terminal that takes its policy from the server */
     policy: policyStatusSchema.optional(),
   }),

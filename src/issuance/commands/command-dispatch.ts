@@ -63,8 +63,12 @@ export class CommandDispatch {
     this.#due.clear();
   }
 
-  /** A terminal is there: it is told what it was not told, or could not take, while it was away. */
-  async heard(terminal: string): Promise<void> {
+  /**
+   * A terminal is there: it is told what it was not told, or could not take, while it was away, and of `incarnation`, where
+   * it says so, what another device was told before it.
+   */
+  async heard(terminal: string, incarnation?: string): Promise<void> {
+    if (incarnation !== undefined) await this.#renewal.followDevice(terminal, incarnation);
     const waiting = await this.#waiting(terminal);
     const nowMs = this.#parts.clock.utcMs();
     for (const one of waiting) {

@@ -60,7 +60,8 @@ export function commandFeature(context: GatewayContext, entropy: Entropy): Termi
       state: (messages) =>
         take(messages, async ({ dispatch }, own) => {
           for (const { from, payload } of own) {
-            if (readTerminalState(payload)?.presence === 'here') await dispatch.heard(from.terminal);
+            const state = readTerminalState(payload);
+            if (state?.presence === 'here') await dispatch.heard(from.terminal, state.incarnation);
           }
         }),
     },

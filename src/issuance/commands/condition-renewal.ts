@@ -4,7 +4,7 @@ import type { Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { newCommand, orderOf } from './command-orders.ts';
 import { type CommandKeys, signCommand } from './command-signing.ts';
-import { standing } from './conditions.ts';
+import { standing, tellAnother } from './conditions.ts';
 
 export interface ConditionRenewalParts {
   readonly organization: string;
@@ -26,6 +26,8 @@ export class ConditionRenewal {
   readonly #parts: ConditionRenewalParts;
   /** by terminal: the last condition declared everywhere that it was told of */
   readonly #told = new Map<string, string>();
+  /** by terminal: whose journal it has */
+  readonly #devices = new Map<string, string>();
 
   constructor(parts: ConditionRenewalParts) {
     this.#parts = parts;
@@ -83,6 +85,13 @@ export class ConditionRenewal {
       .where('commands.state', '<>', 'superseded')
       .orderBy('commands.order_id')
       .execute();
+  }
+
+  /** A terminal whose journal is another one has nothing of what it was told: it is told again. */
+  async followDevice(terminal: string, incarnation: string): Promise<void> {
+    if (this.#devices.get(terminal) === incarnation) return;
+    await this.#parts.ledger.db.transaction().execute((db) => tellAnother({ db }, terminal, incarnation));
+    this.#devices.set(terminal, incarnation);
   }
 
   /** A terminal that was enrolled after a condition was declared everywhere is told of it, too. */

@@ -33,11 +33,26 @@ export function standing<O extends Declared>(orders: readonly O[]): readonly O[]
   return orders.filter((order) => kept.has(order));
 }
 
-/** Has a terminal told anew of all conditions that it was told of and that still say something: its device is another one. */
-export async function tellAgain(
+/**
+ * Has a terminal told anew of all conditions that it was told of and that still say something, where its journal is
+ * another one than before: the device was replaced or put back, or its database is gone.
+ */
+export async function tellAnother(
   { db }: Pick<Change<PermissionsTables>, 'db'>,
   terminal: string,
+  incarnation: string,
 ): Promise<void> {
+  const told = await db
+    .insertInto('told_devices')
+    .values({ terminal_id: terminal, incarnation })
+    .onConflict((at) =>
+      at
+        .column('terminal_id')
+        .doUpdateSet({ incarnation })
+        .where('told_devices.incarnation', '<>', incarnation),
+    )
+    .executeTakeFirst();
+  if (told.numInsertedOrUpdatedRows === 0n) return;
   const orders = await db
     .selectFrom('commands')
     .innerJoin('command_orders', 'command_orders.order_id', 'commands.order_id')

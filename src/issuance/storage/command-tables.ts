@@ -38,6 +38,8 @@ export interface CommandTables {
     result: string | null;
     answered_at_ms: number | null;
   };
+  /** whose journal it was that answered: another one has nothing of what was told before */
+  told_devices: { terminal_id: string; incarnation: string };
 }
 
 export async function makeCommandTables(tables: TableMaker): Promise<void> {

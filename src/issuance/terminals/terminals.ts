@@ -1,6 +1,5 @@
 import { toHex } from '#core/bytes/bytes.ts';
 import type { Clock } from '#ports/clock.ts';
-import { tellAgain } from '../commands/conditions.ts';
 import type { Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { type Admission, fingerprintOf } from './admission.ts';
@@ -35,7 +34,7 @@ export class Terminals {
   /**
    * Makes a device the terminal, for whoever has the secret. The same keys get the same certificate again, so that an
    * answer that was lost strands nobody; other keys are refused from then on. A device that was the terminal before is
-   * shut out; what the terminal was told of the site, the new one is told again.
+   * shut out.
    */
   async enrol(
     terminal: string,
@@ -64,7 +63,6 @@ export class Terminals {
         if (taken.numUpdatedRows !== 1n) return change.abandon({ kind: 'refused', reason: 'secret' });
         const shut = await revokeCertificates(change, terminal, { reason: 'superseded' });
         await certificates.record(change, terminal, made);
-        await tellAgain(change, terminal);
         const { serialNumber, notAfterMs, keyId } = made;
         await change.audit({
           action: 'terminal-enrolled',
