@@ -45,8 +45,8 @@ interface Waiting extends GroupChange {
 export class GroupOutbox {
   /** by the name of the fact */
   readonly #waiting = new Map<string, Waiting>();
-  /** names of those that are in no report that is under way */
-  readonly #unsent = new Set<string>();
+  /** names of those that are in no report that is under way: changes, and what is told anew, for which none of them waits */
+  readonly #unsent = { changes: new Set<string>(), anew: new Set<string>() };
   readonly #asked = new Map<number, Asked>();
   /** those on the disk that the server has */
   readonly #cleared = new Map<string, GroupChange>();
@@ -101,8 +101,13 @@ export class GroupOutbox {
     if (known && known.n >= change.n && known.kept) return;
     this.#anew += (change.kept ? 0 : 1) - (known?.kept === false ? 1 : 0);
     this.#waiting.set(name, change);
-    this.#unsent.add(name);
+    this.#unsent.anew.delete(name);
+    this.#send(name, change);
     this.#cleared.delete(name);
+  }
+
+  #send(name: string, { kept }: Waiting): void {
+    this.#unsent[kept ? 'changes' : 'anew'].add(name);
   }
 
   waiting(name: string): GroupChange | undefined {
@@ -110,19 +115,22 @@ export class GroupOutbox {
   }
 
   /**
-   * Changes for the report `ask`, as many as fit one message, those first that wait longest; those of reports that were
-   * lost again. What is larger than a message goes alone.
+   * Changes for the report `ask`, as many as fit one message, those first that wait longest and what is told anew after
+   * them; those of reports that were lost again. What is larger than a message goes alone.
    */
   take(ask: number, { nowUs, server }: { nowUs: number; server: string }): readonly GroupChange[] {
     for (const [before, { atUs, told }] of this.#asked) {
       if (nowUs - atUs < lostAfterUs) continue;
       this.#asked.delete(before);
-      for (const [name] of told) if (this.#waiting.has(name)) this.#unsent.add(name);
+      for (const [name] of told) {
+        const waiting = this.#waiting.get(name);
+        if (waiting) this.#send(name, waiting);
+      }
     }
     const taken: GroupChange[] = [];
     const told: [name: string, n: number][] = [];
     let bytes = 0;
-    for (const name of this.#unsent) {
+    for (const name of this.#next()) {
       const waiting = this.#waiting.get(name);
       if (!waiting) continue;
       const { kept: _, server: of, ...change } = waiting;
@@ -132,10 +140,20 @@ export class GroupOutbox {
       if (taken.length === factsAtOnce || (bytes > mostBytes && taken.length > 0)) break;
       taken.push(change);
       told.push([name, change.n]);
-      this.#unsent.delete(name);
+      this.#sent(name);
     }
     this.#asked.set(ask, { atUs: nowUs, told });
     return taken;
+  }
+
+  *#next(): Iterable<string> {
+    yield* this.#unsent.changes;
+    yield* this.#unsent.anew;
+  }
+
+  #sent(name: string): void {
+    this.#unsent.changes.delete(name);
+    this.#unsent.anew.delete(name);
   }
 
   /** Whether the report `ask` is under way. */
@@ -152,7 +170,7 @@ export class GroupOutbox {
       const change = this.#waiting.get(name);
       if (change?.n !== n) continue;
       this.#waiting.delete(name);
-      this.#unsent.delete(name);
+      this.#sent(name);
       if (change.kept) this.#cleared.set(name, change);
       else this.#anew -= 1;
     }
@@ -162,7 +180,7 @@ export class GroupOutbox {
   /** What was under way may not have arrived. */
   lost(): void {
     this.#asked.clear();
-    for (const name of this.#waiting.keys()) this.#unsent.add(name);
+    for (const [name, waiting] of this.#waiting) this.#send(name, waiting);
   }
 
   /** Whether what is told anew is told. */
@@ -171,7 +189,7 @@ export class GroupOutbox {
   }
 
   hasUnsent(): boolean {
-    return this.#unsent.size > 0;
+    return this.#unsent.changes.size + this.#unsent.anew.size > 0;
   }
 
   /** What forgets on the disk those that the server has. */

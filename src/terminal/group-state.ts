@@ -159,9 +159,12 @@ export class GroupState {
     await this.#applying;
   }
 
-  /** Whether what the others of a group know cannot be counted on now. */
+  /**
+   * Whether what the others of a group know cannot be counted on now. While this terminal tells what it told before anew
+   * they can: what happens here is told first.
+   */
   apart(_group: string): boolean {
-    if (!this.#connected || this.#answeredUs === undefined || this.#telling || this.#untold) return true;
+    if (!this.#connected || this.#answeredUs === undefined || this.#untold) return true;
     return this.#parts.clock.monotonicUs() - this.#answeredUs > apartAfterMs * 1_000;
   }
 

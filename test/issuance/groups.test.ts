@@ -243,10 +243,21 @@ describe.each(databaseRigs)('terminals that count together on $name', ({ name, s
     const { facts } = bench.terminal('east');
     for (let at = 0; at < 400; at += 1)
       facts.set(`佐藤-${at}`, new Map([['uses/taxi/day', { period: '2026-04-01', parts }]]));
+    const east = bench.terminal('east');
+    east.connect(true);
+    await bench.calm(2);
+    expect(east.state.apart('all'), 'it has heard all there is').toBe(false);
+    // what happens while it still tells goes first
+    await east.enter('suzuki', 'hall');
+    await bench.calm(1);
+    const { facts: heard } = await bench.store.after('west', 0, groupRules);
+    expect(heard.some(({ holder }) => holder === '佐藤-399')).toBe(false);
+    const { number } = await bench.store.state();
+    expect(
+      (await bench.store.after('west', number - 60, groupRules)).facts.map(({ holder }) => holder),
+    ).toContain('suzuki');
     bench.connectAll();
-    await bench.calm(3);
-    expect(bench.terminal('east').state.apart('all')).toBe(true);
-    await bench.calm(12);
+    await bench.calm(15);
     expect(bench.terminal('west').facts.get('佐藤-399')).toEqual(facts.get('佐藤-399'));
     expect(bench.terminal('west').shared()).toEqual(bench.terminal('east').shared());
     for (const { state } of bench.terminals.values()) expect(state.apart('all')).toBe(false);

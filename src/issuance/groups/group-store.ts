@@ -1,9 +1,10 @@
 import type { Kysely, Transaction } from 'kysely';
 import { type Conflict, conflictIn } from '#core/access/fact-kinds.ts';
-import { heldTogether, sharers } from '#core/access/group-facts.ts';
+import { groupsOfFact, heldTogether, sharers } from '#core/access/group-facts.ts';
 import { rulesOfDoor } from '#core/access/policy.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
 import { toHex } from '#core/bytes/bytes.ts';
+import { canonicalJson } from '#core/journal/canonical-json.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import {
   factsAtOnce,
@@ -76,10 +77,12 @@ export class GroupStore {
         const known = await registers(db, change);
         const own = known.find((row) => row.terminal_id === terminal);
         if (own && own.incarnation === report.incarnation && own.n >= change.n) continue;
+        const counting = known.filter((one) => among.has(one.terminal_id));
+        if (isToldAgain(change) && saysNothingNew(change, counting, at.rules)) continue;
         number += 1;
         const row = { ...rowOf(change), terminal_id: terminal, incarnation: report.incarnation, number };
         await keep(db, row);
-        const others = known.filter((one) => one !== own && among.has(one.terminal_id));
+        const others = counting.filter((one) => one !== own);
         conflicts.push(...conflictsOf({ change, row, others, ...at }));
       }
       await db.updateTable('group_state').set({ number }).execute();
@@ -104,13 +107,13 @@ export class GroupStore {
       .where('number', '>', number)
       .groupBy(['holder_id', 'key'])
       .orderBy('number')
-      .limit(factsAtOnce)
+      .limit(factsAtOnce + 1)
       .execute();
     const facts: GroupFacts['facts'] = [];
     const tooLarge: string[] = [];
     let bytes = 0;
     let reached = number;
-    for (const { holder_id, key, number } of changed) {
+    for (const { holder_id, key, number } of changed.slice(0, factsAtOnce)) {
       const among = sharers(key, terminal, rules);
       const fact = among.size > 1 ? await joined(db, { holder_id, key }, { terminal, among }) : undefined;
       const size = fact ? Buffer.byteLength(JSON.stringify(fact)) : 0;
@@ -122,7 +125,7 @@ export class GroupStore {
       }
       reached = Number(number);
     }
-    const more = changed.length === factsAtOnce;
+    const more = changed.length > factsAtOnce;
     return { facts, tooLarge, more, upTo: more ? reached : Math.max(upTo, reached) };
   }
 
@@ -211,19 +214,35 @@ async function joined(
 ): Promise<GroupFacts['facts'][number]> {
   const about = { key, ...(holder_id !== '' && { holder: holder_id }) };
   const rows = (await registers(db, about)).filter((row) => among.has(row.terminal_id));
-  const value = heldTogether(
-    key,
-    rows.map((row) => ({
-      value: storedValue(row),
-      ...{ atMs: row.at_ms, number: row.number, heard: row.heard },
-    })),
-  );
+  const value = held(key, rows);
   const own = rows.find((row) => row.terminal_id === terminal);
   return {
     ...about,
     ...(value !== undefined && { value }),
     ...(own && { own: { incarnation: own.incarnation, n: own.n } }),
   };
+}
+
+function held(key: string, rows: readonly Row[]): JsonValue | undefined {
+  return heldTogether(
+    key,
+    rows.map((row) => ({
+      value: storedValue(row),
+      ...{ atMs: row.at_ms, number: row.number, heard: row.heard },
+    })),
+  );
+}
+
+/** Told again, it is no decision. */
+function isToldAgain({ atMs }: GroupChange): boolean {
+  return atMs === 0;
+}
+
+/** Whether it is what holds already, for all who share it: of many terminals that tell it anew the others hear once. */
+function saysNothingNew({ key, value }: GroupChange, known: readonly Row[], rules: SiteRules): boolean {
+  if (known.length === 0 || value === undefined || groupsOfFact(key, rules).length > 1) return false;
+  const before = held(key, known);
+  return before !== undefined && canonicalJson(before) === canonicalJson(value);
 }
 
 async function keep(db: Db, row: Row): Promise<void> {
@@ -261,8 +280,7 @@ function conflictsOf(found: {
 }): readonly FoundConflict[] {
   const { change, row, others, rules, nowMs } = found;
   const { key, holder } = change;
-  // told again, it is no decision
-  if (change.atMs === 0) return [];
+  if (isToldAgain(change)) return [];
   return others.flatMap((other) => {
     if (other.number <= change.heard) return [];
     const asked = { key, base: undefined, ours: change.value, theirs: storedValue(other) };
