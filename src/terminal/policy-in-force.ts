@@ -13,6 +13,8 @@ import type { RefusalLog } from './refusal-log.ts';
 
 /** how often a part is asked for that the server has no more: one that another of its processes has just made may come yet */
 const triesForGone = 3;
+/** after as many failures, about half a minute, somebody is to know */
+const triesForAlarm = 5;
 
 /** A manifest that is believed and not in force yet. */
 interface Pending extends SyncTarget {
@@ -43,6 +45,8 @@ export class PolicyInForce {
   #working: Promise<void> | undefined;
   #cancelPause: (() => void) | undefined;
   #failures = 0;
+  /** an alarm stands that a policy which the server has sent does not come in force */
+  #behind = false;
   #started = false;
   /** some of what is in force cannot be read, and is thrown away once there is something to take its place */
   #damaged = false;
@@ -126,7 +130,7 @@ export class PolicyInForce {
     if (fetched.kind === 'superseded') return false;
     if (fetched.kind === 'refused') this.#parts.refusals.add('chunk', fetched.reason);
     if (fetched.kind !== 'complete') {
-      await this.#later(fetched.kind);
+      await this.#later(fetched.kind === 'refused' ? fetched.reason : fetched.kind);
       // or else it would keep out, as older, what a server says that was put back to before it
       return fetched.kind === 'gone' && !pending.anew && this.#failures >= triesForGone;
     }
@@ -139,6 +143,7 @@ export class PolicyInForce {
     const outcome = await this.#parts.sync.install(pending, nowMs);
     if (outcome.kind === 'refused') {
       this.#parts.refusals.add('manifest', outcome.reason);
+      this.#tellBehind({ why: outcome.reason, version: pending.manifest.version });
       return true;
     }
     if (outcome.kind === 'incomplete') {
@@ -156,6 +161,7 @@ export class PolicyInForce {
     this.#installed = { document, manifest };
     this.#watch.follow(manifest);
     if (!this.#damaged) this.#watch.setAltered(false);
+    this.#tellBehind(undefined);
     await follow({ document, manifest });
     changed();
     const { rootVersion, version, changeNumber, issuedAtMs, holders } = manifest;
@@ -193,7 +199,17 @@ export class PolicyInForce {
     const { log, chance } = this.#parts;
     this.#failures += 1;
     log.warn({ why, failures: this.#failures }, 'the policy could not be brought in force yet');
+    const version = this.#pending?.manifest.version;
+    if (this.#failures >= triesForAlarm && version !== undefined) this.#tellBehind({ why, version });
     await this.#pause(retryAfterMs(this.#failures, chance()));
+  }
+
+  /** Once when it begins, and once when a policy comes in force; doors go on by the one that is. */
+  #tellBehind(details: { readonly why: string; readonly version: number } | undefined): void {
+    const on = details !== undefined;
+    if (this.#behind === on) return;
+    this.#behind = on;
+    this.#parts.journal.note({ kind: 'alarm', body: { alarm: 'policy-behind', on, ...details } });
   }
 
   /** Cut short by a newer manifest, and at the end. */

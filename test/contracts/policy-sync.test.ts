@@ -1,4 +1,13 @@
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -9,6 +18,7 @@ import { openPolicyForWriting } from '#adapters/sqlite/policy-format.ts';
 import { PolicyInstaller } from '#adapters/sqlite/policy-installer.ts';
 import { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
+import { PolicySyncFile } from '#adapters/sqlite/policy-sync-file.ts';
 import { PolicySyncStore } from '#adapters/sqlite/policy-sync-store.ts';
 import { siteRulesSchema } from '#core/access/site-rules.ts';
 import type { JsonValue } from '#core/journal/record.ts';
@@ -67,6 +77,21 @@ function holder(number: number, changes: Partial<BucketHolder> = {}): BucketHold
   const userNumber = String(number).padStart(8, '0');
   const cards = [{ profileId: 'type-a', userNumber, status: 'active' as const }];
   return { holderId: `h${number}`, status: 'active', groups: ['staff'], cards, ...changes };
+}
+
+/** As a disk does that is unplugged for a moment: what is open of a database can neither be read nor written any more. */
+function takeAway(database: string, spared: RegExp): void {
+  for (const name of readdirSync('/proc/self/fd')) {
+    const path = `/proc/self/fd/${name}`;
+    if (!existsSync(path)) continue;
+    const of = readlinkSync(path);
+    if (!of.startsWith(database) || spared.test(of)) continue;
+    closeSync(Number(name));
+    // something in its place that can be neither read nor written, so that nothing else gets that number
+    const opened = [openSync(directory, 'r')];
+    while (opened.at(-1) !== Number(name)) opened.push(openSync(directory, 'r'));
+    for (const one of opened.slice(0, -1)) closeSync(one);
+  }
 }
 
 function fill(count: number): void {
@@ -345,6 +370,27 @@ describe('a disk', () => {
       reader.close();
     }
   }
+
+  it.each([
+    ['all that is open', 'policy-unwritable', 'database-invalid', /-shm$/],
+    ['also what is shared', 'database-in-use', 'database-invalid', /^$/],
+  ])('that was away is written and read again once it is back: %s', (_, written, read, spared) => {
+    const policy = new PolicySyncFile(file);
+    const revoke = (changeNumber: number) =>
+      policy.revoke({ rootVersion: 1, changeNumber, holders: ['h1'], cards: [] });
+    revoke(1);
+    takeAway(file, spared);
+    expect(() => revoke(2)).toThrow(expect.objectContaining({ code: written }));
+    revoke(3);
+    expect(policy.revoked().map(({ changeNumber }) => changeNumber)).toEqual([1, 3]);
+    policy.close();
+    const reader = new PolicyReader(file);
+    expect(reader.version()).toBeUndefined();
+    takeAway(file, spared);
+    expect(() => reader.version()).toThrow(expect.objectContaining({ code: read }));
+    expect(reader.version()).toBeUndefined();
+    reader.close();
+  });
 
   it('that is full during a switch leaves the version before, whole, and later takes the new one', async () => {
     const { issued, db } = await staged();

@@ -96,6 +96,8 @@ async function send(one: SyncDevice, issued: Issued): Promise<void> {
   await settled();
 }
 
+const alarms = (one: SyncDevice) => one.notes.filter(({ kind }) => kind === 'alarm').map(({ body }) => body);
+
 /** A policy of some holders in force. */
 async function inForce(count = 60): Promise<SyncDevice> {
   fill(count);
@@ -226,9 +228,35 @@ describe('a policy that a server distributes', () => {
     const gaps = tries.slice(1).map((at, index) => at - (tries[index] ?? 0));
     expect(gaps).toEqual([1_000, 2_000, 4_000, 8_000]);
     expect(one.syncing.status().fetching).toBe(1);
+    const behind = { alarm: 'policy-behind', on: true, why: 'deadline-exceeded', version: 1 };
+    expect(alarms(one)).toEqual([behind]);
     issuer.meddle = () => undefined;
     await clock.advanceAsync(20_000, settled);
     expect(one.statusOf(5)).toBe('active');
+    expect(alarms(one)).toEqual([behind, { alarm: 'policy-behind', on: false }]);
+  });
+
+  it('that nobody can read is an alarm, and gives way to the next', async () => {
+    fill(60);
+    const one = await device();
+    const { stage } = one.sync;
+    const tries: number[] = [];
+    one.sync.stage = async (_, [chunk]) => {
+      if (!chunk) return { kind: 'staged' };
+      tries.push(clock.monotonicUs());
+      return { kind: 'refused', reason: 'malformed', wanted: chunk.wanted };
+    };
+    const first = await issuer.issue(nowMs);
+    one.syncing.manifestReceived(issuer.bare(first));
+    await clock.advanceAsync(3_600_000, settled);
+    expect(tries.length).toBeLessThan(30);
+    const behind = { alarm: 'policy-behind', on: true, why: 'malformed', version: 1 };
+    expect(alarms(one)).toEqual([behind]);
+    one.sync.stage = stage;
+    issuer.put(holder(5, { status: 'ended' }));
+    await send(one, await issuer.issue(nowMs + 3_600_000));
+    expect([one.version(), one.statusOf(5)]).toEqual([2, 'ended']);
+    expect(alarms(one)).toEqual([behind, { alarm: 'policy-behind', on: false }]);
   });
 
   it('is tried again no faster where it is never whole', async () => {

@@ -10,11 +10,11 @@ import {
 } from '#core/access/policy.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
 import { fromHex } from '#core/bytes/bytes.ts';
-import { Fault } from '#core/fault.ts';
+import { Fault, isFault } from '#core/fault.ts';
 import type { Manifest } from '#core/sync/manifest.ts';
 import type { ClaimQuery, PolicyQuery } from '#ports/policy-lookup.ts';
 import { BucketRecords } from './bucket-records.ts';
-import { guarded, isBlank, openDatabase, type Sqlite } from './database.ts';
+import { guarded, isBlank, openDatabase, type Sqlite, sqliteCode } from './database.ts';
 import {
   altered,
   areSame,
@@ -141,16 +141,27 @@ export class PolicyReader {
 
   /** In one read transaction, and so of one version; undefined while none is installed. */
   #read<T>(use: (loaded: LoadedPolicy) => T): T | undefined {
-    return guarded(this.#file, () => {
-      const open = this.#current();
-      if (!open) return undefined;
-      let found: T | undefined;
-      open.atOnce.deferred(() => {
-        const loaded = this.#load(open);
-        found = loaded && use(loaded);
-      });
-      return found;
+    try {
+      return guarded(this.#file, () => this.#readAtOnce(use));
+    } catch (error) {
+      const code = sqliteCode(error);
+      const failed = !isFault(error) && code?.startsWith('SQLITE_IOERR') === true;
+      // a disk that was away for a moment is there again for what is opened anew alone
+      if (failed || isFault(error, 'database-invalid')) this.close();
+      if (!failed) throw error;
+      throw new Fault('database-invalid', `${this.#file} cannot be read (${code})`, { cause: error });
+    }
+  }
+
+  #readAtOnce<T>(use: (loaded: LoadedPolicy) => T): T | undefined {
+    const open = this.#current();
+    if (!open) return undefined;
+    let found: T | undefined;
+    open.atOnce.deferred(() => {
+      const loaded = this.#load(open);
+      found = loaded && use(loaded);
     });
+    return found;
   }
 
   #absent(): Fault {

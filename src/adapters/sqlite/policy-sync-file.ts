@@ -84,7 +84,18 @@ export class PolicySyncFile {
     for (const one of revoked) this.#open.policy.revoke(one);
   }
 
-  /** What the disk refuses is a fault, and changed nothing. */
+  /** A disk that was away for a moment is there again for what is opened anew alone. */
+  #letGo(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    try {
+      open?.db.close();
+    } catch (error) {
+      if (sqliteCode(error) === undefined) throw error;
+    }
+  }
+
+  /** What the disk refuses is a fault, and changed nothing; the database is opened anew for what comes next. */
   #use<T>(action: (open: Open) => T): T {
     try {
       return guarded(this.#file, () => {
@@ -93,6 +104,8 @@ export class PolicySyncFile {
       });
     } catch (error) {
       const code = sqliteCode(error);
+      // also of a file that is there no more SQLite says that somebody else has it
+      if (code !== undefined || isFault(error, 'database-in-use')) this.#letGo();
       if (code === undefined || isFault(error)) throw error;
       throw new Fault('policy-unwritable', `${this.#file} cannot be written (${code})`, { cause: error });
     }
