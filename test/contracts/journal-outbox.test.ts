@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { erasePersonalValues } from '#adapters/sqlite/journal-erasure.ts';
@@ -98,6 +99,27 @@ describe('a journal as it is read for the server', () => {
     // the last run signed its end when it ended
     expect((await batch({ behind: 200 }))?.batch.checkpoints).toHaveLength(1);
     expect(await batch({ behind: 301, signedBehind: 300 })).toBeUndefined();
+  });
+
+  test('is sent whatever a disk has made of what stands beside its entries', async () => {
+    await journal.start();
+    await journal.append(records(20));
+    await journal.stop();
+    const db = new Database(file);
+    const change = (column: string, value: string | Buffer, position: number) =>
+      db.prepare(`UPDATE personal SET ${column} = ? WHERE position = ?`).run(value, position);
+    change('field', 'user number', 3);
+    change('salt', Buffer.alloc(3), 4);
+    change('value', 'A'.repeat(300), 5);
+    db.prepare('UPDATE checkpoints SET signature = ?').run(Buffer.alloc(63));
+    db.close();
+    await outbox.start();
+    const sent = await batch();
+    expect(sent?.through).toBe(20);
+    expect(sent?.batch.entries.map(({ personal }) => personal.length)).toEqual(
+      Array.from({ length: 20 }, (_, at) => (at >= 2 && at <= 4 ? 0 : 1)),
+    );
+    expect(sent?.batch.checkpoints).toEqual([]);
   });
 
   test('is known as far as the server has it, over a restart', async () => {

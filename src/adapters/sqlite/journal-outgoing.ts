@@ -1,7 +1,7 @@
 import { Fault } from '#core/fault.ts';
 import { type JournalEntry, parseEntry } from '#core/journal/entry.ts';
 import type { BatchEntry, ChainPosition, JournalBatch } from '#core/sync/journal-batch.ts';
-import { encodeJournalBatch, longestPersonalValue } from '#core/sync/journal-batch-writing.ts';
+import { encodeJournalBatch, sendable } from '#core/sync/journal-batch-writing.ts';
 import type { LiveEvent } from '#core/sync/live-events.ts';
 import type {
   BatchRequest,
@@ -25,6 +25,8 @@ import { personalBetween } from './journal-pages.ts';
 /** bytes of entries in one batch, far below what unpacks; one entry more than that goes alone */
 const mostBatchBytes = 1_048_576;
 const mostCheckpoints = 200;
+/** of one that a disk has damaged nobody could read what it came with */
+const signatureBytes = 64;
 /** how far back alarms that the server does not have are looked for */
 const alarmsWithin = 20_000;
 const liveRows = 200;
@@ -124,18 +126,14 @@ function entriesOf(db: Sqlite, from: number, through: number): readonly BatchEnt
     taken.push(row);
   }
   const personal = personalBetween(db, from - 1, taken.at(-1)?.position ?? from - 1);
-  return taken.map(({ position, raw }) => ({
-    raw,
-    // what is too long for a batch stays here; its hash goes
-    personal: (personal.get(position) ?? []).filter(({ value }) => value.length <= longestPersonalValue),
-  }));
+  return taken.map(({ position, raw }) => ({ raw, personal: sendable(personal.get(position) ?? []) }));
 }
 
 function checkpointsOf(db: Sqlite, behind: number, through: number) {
   return db
     .prepare<[number, number, number], { position: number; raw: Uint8Array; signature: Uint8Array }>(
       `SELECT position, raw, signature FROM checkpoints WHERE position > ? AND position <= ?
-       ORDER BY position LIMIT ?`,
+       AND length(signature) = ${signatureBytes} ORDER BY position LIMIT ?`,
     )
     .all(behind, through, mostCheckpoints);
 }

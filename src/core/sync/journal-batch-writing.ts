@@ -1,6 +1,7 @@
 import { toBase64 } from '#core/bytes/base64.ts';
 import { toHex } from '#core/bytes/bytes.ts';
 import { pack } from '#core/compression/packing.ts';
+import { type PersonalValue, saltLength } from '#core/journal/entry.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import { documentBytes } from './document.ts';
 import type { BatchEntry, JournalBatch } from './journal-batch.ts';
@@ -10,6 +11,9 @@ import type { BatchEntry, JournalBatch } from './journal-batch.ts';
 export const batchFormat = 1;
 /** of one batch */
 export const mostBatchEntries = 1_000;
+/** of one entry */
+export const mostPersonalValues = 16;
+export const personalField = /^[A-Za-z][A-Za-z0-9-]{0,63}$/;
 /** in UTF-16 units: what a database can look for */
 export const longestPersonalValue = 256;
 /** of a batch unpacked; who sends more unpacks nothing here */
@@ -45,6 +49,16 @@ function writtenEntry({ raw, personal: values }: BatchEntry): JsonValue {
   const written = values.map(({ field, salt, value }) => ({ field, salt: toHex(salt), value }));
   const text = textOf(raw);
   return text === undefined ? { bytes: toBase64(raw), personal: written } : { text, personal: written };
+}
+
+/** What of an entry's values can be read at the other side: whatever a disk made of the rest, its hash goes. */
+export function sendable(values: readonly PersonalValue[]): readonly PersonalValue[] {
+  return values
+    .filter(
+      ({ field, salt, value }) =>
+        personalField.test(field) && salt.length === saltLength && value.length <= longestPersonalValue,
+    )
+    .slice(0, mostPersonalValues);
 }
 
 /** undefined for what is no UTF-8 */

@@ -10,6 +10,8 @@ import {
   longestPersonalValue,
   maximumUnpackedBytes,
   mostBatchEntries,
+  mostPersonalValues,
+  personalField,
   textOf,
 } from './journal-batch-writing.ts';
 import { base64, sha256Hex } from './signed.ts';
@@ -59,7 +61,7 @@ const wellFormed = z.string().refine((text) => text.isWellFormed());
 const personal = z
   .array(
     z.strictObject({
-      field: z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/),
+      field: z.string().regex(personalField),
       salt: z
         .string()
         .regex(/^[0-9A-F]*$/)
@@ -67,7 +69,7 @@ const personal = z
       value: z.string().max(longestPersonalValue),
     }),
   )
-  .max(16);
+  .max(mostPersonalValues);
 /** `text`: the bytes are UTF-8, as those of every entry that is not damaged */
 const entry = z.union([
   z.strictObject({ text: wellFormed, personal }),
