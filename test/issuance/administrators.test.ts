@@ -6,12 +6,18 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SealedHeadsFile } from '#adapters/keyfile/sealed-heads.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
+import { SystemEntropy } from '#adapters/os/entropy.ts';
 import type { Credentials } from '#issuance/administrators/administrators.ts';
+import { Passwords } from '#issuance/administrators/passwords.ts';
 import { AuditJournal } from '#issuance/audit/audit-journal.ts';
+import { peerOf } from '#issuance/http/session-routes.ts';
 import type { CommonTables } from '#issuance/storage/common-tables.ts';
 import type { Signing } from '#ports/signing.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
 import { commissioner, makeOrganization, shownByApp } from './organization-bench.ts';
+
+/** the address of whoever signs in */
+const peer = '10.0.0.1';
 
 type Bench = Awaited<ReturnType<typeof makeOrganization>>;
 
@@ -50,7 +56,10 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
   const enter = (bench: Bench, administrator: string, { password, oneTimePasswordAddress }: Credentials) => {
     bench.clock.advance(30_000);
     const oneTimePassword = oneTimePasswordAddress && shownByApp(oneTimePasswordAddress, bench.clock.utcMs());
-    return bench.signIn.signIn({ administrator, password, ...(oneTimePassword && { oneTimePassword }) });
+    return bench.signIn.signIn(
+      { administrator, password, ...(oneTimePassword && { oneTimePassword }) },
+      peer,
+    );
   };
   const tokenOf = async (bench: Bench, administrator: string, credentials: Credentials) => {
     const outcome = await enter(bench, administrator, credentials);
@@ -81,12 +90,12 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
     const [last] = (await city.administrators.list()).slice(-1);
     city.clock.advance(30_000);
     const shown = shownByApp(credentials.oneTimePasswordAddress, city.clock.utcMs() + later);
-    const outcome = await city.signIn.signIn({
-      administrator: last?.id ?? '',
-      password: credentials.password,
+    const request = {
+      ...{ administrator: last?.id ?? '', password: credentials.password },
       ...wrong,
       ...(app && { oneTimePassword: shown }),
-    });
+    };
+    const outcome = await city.signIn.signIn(request, peer);
     expect(outcome).toEqual({ kind: 'refused' });
   });
 
@@ -94,16 +103,19 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
     city.clock.advance(30_000);
     const oneTimePassword = shownByApp(given.oneTimePasswordAddress, city.clock.utcMs());
     const request = { administrator: 'taro', password: given.password, oneTimePassword };
-    const outcomes = await Promise.all([city.signIn.signIn(request), city.signIn.signIn(request)]);
+    const outcomes = await Promise.all([
+      city.signIn.signIn(request, peer),
+      city.signIn.signIn(request, peer),
+    ]);
     expect(outcomes.map(({ kind }) => kind).sort()).toEqual(['refused', 'signed-in']);
-    expect(await city.signIn.signIn(request)).toEqual({ kind: 'refused' });
+    expect(await city.signIn.signIn(request, peer)).toEqual({ kind: 'refused' });
   });
 
   it('are locked out after five wrong one-time passwords, longer each time, and let in when it is over', async () => {
     const credentials = await make(city, 'hanako', ['operator']);
     const { password } = credentials;
     for (let tries = 0; tries < 5; tries += 1) {
-      await city.signIn.signIn({ administrator: 'hanako', password, oneTimePassword: '000000' });
+      await city.signIn.signIn({ administrator: 'hanako', password, oneTimePassword: '000000' }, peer);
     }
     expect(city.alarms).toContainEqual({
       kind: 'account-locked',
@@ -113,7 +125,7 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
     city.clock.advance(29_000);
     const shown = shownByApp(credentials.oneTimePasswordAddress, city.clock.utcMs());
     const early = { administrator: 'hanako', password, oneTimePassword: shown };
-    expect(await city.signIn.signIn(early)).toEqual({ kind: 'refused' });
+    expect(await city.signIn.signIn(early, peer)).toEqual({ kind: 'refused' });
     expect((await enter(city, 'hanako', credentials)).kind).toBe('signed-in');
   });
 
@@ -138,10 +150,47 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
     },
   );
 
+  it('sign in while somebody floods from one address, who is told to come later', async () => {
+    const passwords = new Passwords({ cost: { logN: 12, r: 8, p: 1 }, entropy: new SystemEntropy() });
+    const stored = await passwords.hash('right');
+    const done: string[] = [];
+    const flood = Array.from({ length: 40 }, async () => {
+      const outcome = await passwords.check('wrong', stored, peer);
+      done.push('flood');
+      return outcome;
+    });
+    const others = ['10.0.0.2', '10.0.0.3'].map(async (from) => {
+      const outcome = await passwords.check('right', stored, from);
+      done.push(from);
+      return outcome;
+    });
+    expect(await Promise.all(others)).toEqual(['right', 'right']);
+    const outcomes = await Promise.all(flood);
+    expect(outcomes.filter((outcome) => outcome === 'busy')).toHaveLength(32);
+    // behind those that were under way, and before most that waited
+    const turns = done.slice(32, 32 + 6).filter((who) => who !== 'flood');
+    expect(turns.sort()).toEqual(['10.0.0.2', '10.0.0.3']);
+    const room = Array.from({ length: 30 }, (_, at) => passwords.check('right', stored, `10.0.1.${at}`));
+    expect((await Promise.all(room)).filter((outcome) => outcome === 'right')).toHaveLength(18);
+  });
+
+  it.each([
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '::ffff:192.0.2.7'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
+    ['2001:db8:1::6', '2001:db8:1:0'],
+    ['2001:db8::1:2:3:4:5', '2001:db8:0:1'],
+    ['::1', '0:0:0:0'],
+  ])('from %s are of %s', (address, expected) => {
+    expect(peerOf(address)).toBe(expected);
+  });
+
   it('gain nothing by trying many at once', async () => {
     const { password } = await make(city, 'jiro', ['operator']);
     const wrong = { administrator: 'jiro', password, oneTimePassword: '000000' };
-    const outcomes = await Promise.all(Array.from({ length: 12 }, () => city.signIn.signIn(wrong)));
+    const outcomes = await Promise.all(
+      Array.from({ length: 12 }, (_, at) => city.signIn.signIn(wrong, `10.0.0.${at}`)),
+    );
     expect(outcomes.every(({ kind }) => kind === 'refused')).toBe(true);
     const row = await city.ledger.db
       .selectFrom('administrators')

@@ -62,14 +62,14 @@ export class SignIn {
   }
 
   /**
-   * Checks the password, then the one-time password. Only whoever knows the password can lock an account: passwords are
+   * Checks the password, then the one-time password, for whoever asks from the address `peer`. Only whoever knows the password can lock an account: passwords are
    * random and far too long to be found by trying. Each try of a one-time password is counted before it is checked, so
    * that tries at once gain nothing.
    */
-  async signIn(request: SignInRequest): Promise<SignInOutcome> {
+  async signIn(request: SignInRequest, peer: string): Promise<SignInOutcome> {
     const { passwords, organization, alarm } = this.#parts;
     const known = await this.#account(request.administrator);
-    const password = await passwords.check(request.password, known?.password);
+    const password = await passwords.check(request.password, known?.password, peer);
     if (password === 'busy') return { kind: 'busy' };
     if (!known) return { kind: 'refused' };
     if (password === 'wrong') return this.#wrongPassword(known);

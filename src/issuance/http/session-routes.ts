@@ -68,13 +68,22 @@ function addSignIn(app: FastifyInstance, services: Services): void {
       const found = await services.find(organization);
       if (!found) {
         // takes as long as for an organization that is there
-        await services.passwords.check((request.body as z.output<typeof body>).password, undefined);
+        const { password } = request.body as z.output<typeof body>;
+        await services.passwords.check(password, undefined, peerOf(request.ip));
         return refuse(reply, 'sign-in-refused');
       }
-      const outcome = await found.signIn.signIn(request.body as z.output<typeof body>);
+      const outcome = await found.signIn.signIn(request.body as z.output<typeof body>, peerOf(request.ip));
       if (outcome.kind === 'busy') return refuse(reply, 'busy');
       if (outcome.kind === 'refused') return refuse(reply, 'sign-in-refused');
       return reply.code(201).send({ token: outcome.token, expires: momentOf(outcome.expiresAtMs) });
     },
   });
+}
+
+/** Whom an address is of: a machine may have all IPv6 addresses of its network, a /64. */
+export function peerOf(address: string): string {
+  if (!address.includes(':') || address.startsWith('::ffff:')) return address;
+  const [before = [], after = []] = address.split('::').map((part) => part.split(':').filter(Boolean));
+  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => '0');
+  return [...before, ...zeros, ...after].slice(0, 4).join(':');
 }
