@@ -1,3 +1,4 @@
+import type { KeySource } from '#core/config/key-source.ts';
 import type { KeyDerivation } from '#ports/key-derivation.ts';
 import type { KeyVault } from '#ports/key-vault.ts';
 import { loadKeySource } from '#terminal/config.ts';
@@ -23,7 +24,12 @@ export async function withKeys<T>(
 
 /** Runs `action` with the vault that `file` describes, open meanwhile. */
 export async function withVault<T>(file: string, action: (vault: KeyVault) => Promise<T>): Promise<T> {
-  const vault = masterKeyVault(await loadKeySource(file));
+  return withVaultOf(await loadKeySource(file), action);
+}
+
+/** The same with the vault of `source`. */
+export async function withVaultOf<T>(source: KeySource, action: (vault: KeyVault) => Promise<T>): Promise<T> {
+  const vault = masterKeyVault(source);
   try {
     await vault.start();
     return await action(vault);

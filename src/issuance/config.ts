@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { parseYaml } from '#core/config/yaml-document.ts';
 import { signingPurposes } from '#ports/signing-keys.ts';
@@ -176,6 +176,11 @@ export function parseIssuanceConfig(text: string, file: string): IssuanceConfig 
           }
         : database,
   };
+}
+
+/** The token of a server, and where tries of its PIN are noted; undefined where its keys are files. */
+export function tokenOf({ keys, stateDirectory }: Pick<IssuanceConfig, 'keys' | 'stateDirectory'>) {
+  return keys && { ...keys, directory: join(stateDirectory, 'token') };
 }
 
 type BrokerConfig = NonNullable<IssuanceConfig['terminals']>['broker'];

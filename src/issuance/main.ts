@@ -22,7 +22,7 @@ import { Passwords } from './administrators/passwords.ts';
 import type { AdministratorAlarm } from './administrators/sign-in.ts';
 import { backupAge } from './backup/last-backup.ts';
 import { BulkWork } from './bulk-work.ts';
-import { type IssuanceConfig, parseIssuanceConfig } from './config.ts';
+import { type IssuanceConfig, parseIssuanceConfig, tokenOf } from './config.ts';
 import { databaseSource } from './database-source.ts';
 import { HttpServer } from './http/server.ts';
 import { Backlog } from './monitoring/backlog.ts';
@@ -92,8 +92,8 @@ export async function openConfigured(
     took: (database, seconds) => metrics.databaseSeconds.observe({ database }, seconds),
   });
   const organizations = new Organizations({ databases, clock, entropy });
-  const signingKeys =
-    config.keys && new OrganizationKeys({ ...config.keys, directory: join(config.stateDirectory, 'token') });
+  const token = tokenOf(config);
+  const signingKeys = token && new OrganizationKeys(token);
   const close = async () => {
     await signingKeys?.stop();
     await databases.stop();

@@ -122,6 +122,23 @@ test('a PIN whose try ended in a crash is not tried by the next process, until s
   await vi.waitFor(() => expect(vault.list()).resolves.toEqual([]), { timeout: 20_000 });
 });
 
+test('one more try of the token of a server is permitted by its configuration', async () => {
+  await pinIs(wrongPin);
+  const source = join(token.folder, 'issuance.yaml');
+  const keys = `{ module: ${counting.module}, token: ${token.label}, pinFile: pin }`;
+  await writeFile(source, `formatVersion: 1\nstateDirectory: ${token.folder}/server\nkeys: ${keys}\n`);
+  const retry = () => kazasu('keys', 'retry-pin', '--config', source);
+  expect(await retry()).toMatchObject({ code: 1, err: expect.stringContaining('key-vault-pin-refused') });
+  expect(await readdir(join(token.folder, 'server', 'token'))).toHaveLength(1);
+  await pinIs('24681357');
+  expect(await retry()).toMatchObject({ code: 0, out: expect.stringContaining('took the PIN') });
+  expect(await readdir(join(token.folder, 'server', 'token'))).toEqual([]);
+  expect(await kazasu('keys', 'retry-pin')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('--config'),
+  });
+});
+
 test('a stop lets a try under way come to its end, so that it counts for none cut off', async () => {
   await counting.misbehave('slow-login');
   const vault = freshVault();
