@@ -79,9 +79,17 @@ describe.each(databaseRigs)('what the server lets go of on $name', ({ start }) =
     const about = { field: 'userNumber', values: ['A1'] };
     const entries = new JournalEntries({ db });
     expect((await entries.page({ about }, { limit: 1_000 })).entries).toHaveLength(653);
-    const order = { userNumbers: ['A1', 'A9'], holder: 'hanako' };
+    const fact = { key: 'at', terminal_id: 'lobby', incarnation: 'one', n: 1, value: '{}' };
+    const moment = { at_ms: 1, number: 1, heard: 0 };
+    const inGroups = city.ledger.db.selectFrom('group_facts').select('holder_id');
+    await city.ledger.db
+      .insertInto('group_facts')
+      .values(['hanako', 'jiro'].map((holder_id) => ({ holder_id, ...fact, ...moment })))
+      .execute();
+    const order = { userNumbers: ['A1', 'A9'], holderId: 'hanako', name: 'hanako' };
     expect(await goes.erase(order, taro)).toEqual({ entries: 653, values: 1_303 });
     expect(await goes.erase(order, taro)).toEqual({ entries: 0, values: 0 });
+    expect(await inGroups.execute()).toEqual([{ holder_id: 'jiro' }]);
     expect((await entries.page({ about }, { limit: 9 })).entries).toEqual([]);
     const left = await entries.page({ terminal: 'lobby' }, { limit: 2 });
     expect(left.entries.map(({ personal }) => personal)).toEqual([
@@ -92,7 +100,13 @@ describe.each(databaseRigs)('what the server lets go of on $name', ({ start }) =
     expect(await verified(other)).toMatchObject({ sound: true, erased: [{ ranges: [[1, 3]] }] });
     expect((await audited()).slice(-4, -2)).toMatchObject([
       { action: 'journal-erasure-ordered', by: 'taro', personal: { holder: 'hanako' } },
-      { action: 'journal-erasure-done', entries: 653, values: 1_303, personal: { holder: 'hanako' } },
+      {
+        action: 'journal-erasure-done',
+        entries: 653,
+        values: 1_303,
+        groupFacts: 1,
+        personal: { holder: 'hanako' },
+      },
     ]);
     // what comes again brings nothing back, and what somebody else erased is found
     await send(other);

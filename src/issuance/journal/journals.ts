@@ -65,10 +65,12 @@ export class Journals {
     );
   }
 
-  /** Erases what entries say of somebody, for good. */
+  /** Erases what entries say of somebody, and groups of terminals know, for good. */
   async erase(person: Person, actor: Actor): Promise<ErasedPersonal> {
     const userNumbers = await this.#userNumbersOf(person);
-    return this.lettingGo.erase({ userNumbers, holder: named(person) }, actor);
+    const { holderId } = person;
+    const sought = { userNumbers, ...(holderId !== undefined && { holderId }), name: named(person) };
+    return this.lettingGo.erase(sought, actor);
   }
 
   #stored(terminal: string): StoredJournal {

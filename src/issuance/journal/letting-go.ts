@@ -1,4 +1,4 @@
-import type { Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { toHex } from '#core/bytes/bytes.ts';
 import { merged, type SequenceRange } from '#core/journal/erasure.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -66,13 +66,14 @@ export class LettingGo {
   }
 
   /**
-   * Erases all personal values of entries with one of these user numbers, for good: from here alone, not from terminals.
-   * `holder`: whose they are, for the record of it.
+   * Erases all personal values of entries with one of these user numbers, and what groups of terminals know of the holder,
+   * for good: from here alone, not from terminals. `name`: whose they are, for the record of it.
    */
   async erase(
-    { userNumbers, holder }: { readonly userNumbers: readonly string[]; readonly holder: string },
+    person: { readonly userNumbers: readonly string[]; readonly holderId?: string; readonly name: string },
     actor: Actor,
   ): Promise<ErasedPersonal> {
+    const { userNumbers, holderId, name: holder } = person;
     const { ledger } = this.#parts;
     const personal = { holder };
     await ledger.change(actor, ({ audit }) => audit({ action: 'journal-erasure-ordered', personal }));
@@ -83,9 +84,10 @@ export class LettingGo {
       total.values += values;
       if (done) break;
     }
-    await ledger.change(actor, ({ audit }) =>
-      audit({ action: 'journal-erasure-done', body: { ...total }, personal }),
-    );
+    await ledger.change(actor, async ({ db, audit }) => {
+      const groupFacts = holderId === undefined ? 0 : await forgetInGroups(db, holderId);
+      await audit({ action: 'journal-erasure-done', body: { ...total, groupFacts }, personal });
+    });
     return total;
   }
 
@@ -273,4 +275,11 @@ async function recordErasures(
     )
     .onConflict((at) => at.doNothing())
     .execute();
+}
+
+/** Resolves to how many facts of the holder terminals that count together had told. */
+async function forgetInGroups(db: Kysely<PermissionsTables>, holderId: string): Promise<number> {
+  await db.deleteFrom('group_conflicts').where('holder_id', '=', holderId).execute();
+  const facts = await db.deleteFrom('group_facts').where('holder_id', '=', holderId).executeTakeFirst();
+  return Number(facts.numDeletedRows);
 }
