@@ -13,8 +13,9 @@ import {
   type SiteEffect,
 } from '#core/access/automation.ts';
 import { auxiliaryId } from '#core/access/door-wiring.ts';
-import { declareCondition, endCondition, setThreatLevel, siteConditions } from '#core/access/site-state.ts';
+import { siteConditions } from '#core/access/site-state.ts';
 import type { JsonValue } from '#core/journal/record.ts';
+import { ruleChanges } from '#core/sync/site-command.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
 import type { DoorHardware } from '#ports/door.ts';
 import type { JournalWriter } from './journal-writer.ts';
@@ -151,11 +152,15 @@ export class Automation {
   }
 
   #declare(effects: readonly SiteEffect[]): void {
-    const { memory, journal, factsLoaded } = this.#parts;
-    const known = factsLoaded();
-    const [first, ...rest] = declared(effects, memory, known).told;
+    const { memory, journal, factsLoaded, clock } = this.#parts;
+    const when = {
+      known: factsLoaded(),
+      atMs: clock.utcMs(),
+      clock: clock.trusted() ? 'trusted' : 'untrusted',
+    };
+    const [first, ...rest] = declared(effects, memory, when).told;
     if (!first) return;
-    const facts = memory.declare((state) => declared(effects, state, known).changes);
+    const facts = memory.declare((state) => declared(effects, state, when).changes);
     journal.note({ kind: 'automation', body: bodyOf(first), facts });
     for (const effect of rest) journal.note({ kind: 'automation', body: bodyOf(effect) });
   }
@@ -214,11 +219,11 @@ function bodyOf(effect: SiteEffect): { readonly [key: string]: JsonValue } {
   return { condition, on, ...(zones && { zones }) };
 }
 
-/** What `effects` change, one after the other, and those that do; while the facts are not `known`, all of them may. */
+/** What `effects` change, one after the other, and those that do; while the facts are not `known` at that moment, all of them may. */
 function declared(
   effects: readonly SiteEffect[],
   state: Pick<AccessState, 'shared'>,
-  known: boolean,
+  when: { readonly known: boolean } & Parameters<typeof ruleChanges>[1],
 ): { readonly changes: readonly StateChange[]; readonly told: readonly SiteEffect[] } {
   const changed = new Map<string, StateChange>();
   const shared = (key: string): JsonValue | undefined => {
@@ -226,16 +231,10 @@ function declared(
     return change ? change.value : state.shared(key);
   };
   const told = effects.filter((effect) => {
-    const change = changeOf(effect, { shared });
-    if (known && isDeepStrictEqual(shared(change.key), change.value)) return false;
-    changed.set(change.key, change);
+    const [change, ...more] = ruleChanges(effect, when, { shared });
+    if (!change || (when.known && isDeepStrictEqual(shared(change.key), change.value))) return false;
+    for (const one of [change, ...more]) changed.set(one.key, one);
     return true;
   });
   return { changes: [...changed.values()], told };
-}
-
-function changeOf(effect: SiteEffect, state: Pick<AccessState, 'shared'>): StateChange {
-  if (effect.kind === 'threat-level') return setThreatLevel(effect.level);
-  const { condition, on, zones } = effect;
-  return on ? declareCondition(condition, state, zones) : endCondition(condition, state, zones);
 }

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Fault } from '#core/fault.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { TerminalSettings } from '#terminal/terminal.ts';
+import { CommandBench } from './command-bench.ts';
 import { Bench, MemoryJournal } from './terminal-fixture.ts';
 
 type Rules = TerminalSettings['automation']['rules'];
@@ -45,6 +46,22 @@ describe('a lockdown of some zones', () => {
     { when: { input: 'key', is: 'on' }, do: [{ condition: 'lockdown', set: 'on' }] },
     { when: { condition: 'lockdown', is: 'on' }, do: [{ output: 'siren' }] },
   ];
+
+  it('is lifted by no end that the server gave before, and that comes late', async () => {
+    await begin(rules);
+    const commands = new CommandBench(bench);
+    const end = (validMs: number) => {
+      const issuedAtMs = bench.clock.utcMs();
+      return commands.command({ kind: 'end-lockdown' }, { issuedAtMs, expiresAtMs: issuedAtMs + validMs });
+    };
+    const late = end(900_000);
+    await bench.clock.advanceAsync(400_000);
+    await set('panic', true);
+    expect(await commands.give(late, 'issuance')).toMatchObject({ outcome: 'superseded' });
+    expect(fact('site/lockdown')).toEqual({ zones: ['lab'] });
+    expect(await commands.give(end(60_000), 'issuance')).toMatchObject({ outcome: 'done' });
+    expect([fact('site/lockdown'), fact('commanded/lockdown')]).toEqual([undefined, undefined]);
+  });
 
   it('leaves others as they are, and gives way to one of the whole site', async () => {
     await begin(rules);

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { JournalEntry } from '#core/journal/entry.ts';
 import { commandActionSchema } from '#core/sync/command.ts';
-import { isSiteAction, protects, siteChanges } from '#core/sync/site-command.ts';
+import { isSiteAction, protects, ruleChanges, siteChanges } from '#core/sync/site-command.ts';
+import type { SiteEffect } from './automation.ts';
 import { resetZone } from './rules/position.ts';
-import { declareCondition, endCondition, setThreatLevel, siteConditions } from './site-state.ts';
+import { siteConditions } from './site-state.ts';
 import type { Declaration } from './terminal-facts.ts';
 
 const automationSchema = z.union([
@@ -28,9 +29,16 @@ export function recordedDeclaration(entry: JournalEntry): Declaration | undefine
   if (entry.kind === 'command') return declaredByCommand(entry);
   const told = entry.kind === 'automation' ? automationSchema.safeParse(entry.body).data : undefined;
   if (!told) return undefined;
-  if ('threatLevel' in told) return () => [setThreatLevel(told.threatLevel)];
-  const { condition, on, zones } = told;
-  return (state) => [(on ? declareCondition : endCondition)(condition, state, zones)];
+  const effect: SiteEffect =
+    'threatLevel' in told
+      ? { kind: 'threat-level', level: told.threatLevel }
+      : {
+          kind: 'condition',
+          condition: told.condition,
+          on: told.on,
+          ...(told.zones && { zones: told.zones }),
+        };
+  return (state) => ruleChanges(effect, entry, state);
 }
 
 /** Whose position a command forgot; undefined for any other entry, and where that has been erased. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { AccessState, StateChange } from '#core/access/access-state.ts';
+import type { SiteEffect } from '#core/access/automation.ts';
 import {
   declareCondition,
   endCondition,
@@ -76,6 +77,33 @@ export function siteChanges(
     default:
       return action satisfies never;
   }
+}
+
+/** by how much the clocks of a server and of a terminal may differ that are both taken for right, in milliseconds */
+const clocksDifferMs = 300_000;
+
+/**
+ * What a rule on inputs changes at `atMs` (UTC), as a command given here would: an end that the server gave before, and
+ * that comes late, leaves what a panic button has declared. Where nobody knows the time any end counts.
+ */
+export function ruleChanges(
+  effect: SiteEffect,
+  { atMs, clock }: { readonly atMs: number; readonly clock: string },
+  state: Shared,
+): readonly StateChange[] {
+  const begunMs = clock === 'trusted' ? Math.max(0, atMs - clocksDifferMs) : 0;
+  if (effect.kind === 'condition' && effect.on && effect.condition === 'fire')
+    return [declareCondition('fire', state, effect.zones)];
+  const action = actionOf(effect);
+  const givenAtMs = protects(action, state) ? begunMs : Number.POSITIVE_INFINITY;
+  return siteChanges(action, givenAtMs, state) ?? [];
+}
+
+function actionOf(effect: SiteEffect): SiteAction {
+  if (effect.kind === 'threat-level') return effect;
+  const { condition, on, zones } = effect;
+  const named = { zones: zones && [...zones] };
+  return on && condition !== 'fire' ? { kind: condition, ...named } : { kind: `end-${condition}`, ...named };
 }
 
 interface GivenSite {
