@@ -104,8 +104,9 @@ export class PolicySyncFile {
       });
     } catch (error) {
       const code = sqliteCode(error);
+      const isFull = code === 'SQLITE_FULL';
       // also of a file that is there no more SQLite says that somebody else has it
-      if (code !== undefined || isFault(error, 'database-in-use')) this.#letGo();
+      if ((code !== undefined && !isFull) || isFault(error, 'database-in-use')) this.#letGo();
       if (code === undefined || isFault(error)) throw error;
       throw new Fault('policy-unwritable', `${this.#file} cannot be written (${code})`, { cause: error });
     }
