@@ -20,6 +20,7 @@ import type { Issuance } from './main.ts';
 import { Opened } from './opened.ts';
 import { OrganizationFaults } from './organizations/organization-faults.ts';
 import { Admission, type TerminalPeer } from './terminals/admission.ts';
+import { ClockWitnesses } from './terminals/clock-witnesses.ts';
 import { Presence } from './terminals/presence.ts';
 import { TerminalCertificates } from './terminals/terminal-certificates.ts';
 import { type GatewayContext, type TerminalFeature, takeByKind } from './terminals/terminal-feature.ts';
@@ -43,6 +44,7 @@ export class TerminalGateway {
   readonly #parts: TerminalGatewayParts;
   readonly #authorities: AuthorityFiles;
   readonly #admission: Admission;
+  readonly #witnesses: ClockWitnesses;
   readonly #features: readonly TerminalFeature[];
   readonly #faults: OrganizationFaults;
   readonly #terminals: Opened<Terminals | undefined>;
@@ -58,6 +60,7 @@ export class TerminalGateway {
     const { organizations, clock } = parts.issuance;
     this.#authorities = authorityFilesOf(parts.issuance);
     this.#admission = new Admission({ shut: () => this.#broker?.recheck() });
+    this.#witnesses = new ClockWitnesses({ clock });
     this.#faults = new OrganizationFaults({
       tell: (organization, fault) =>
         parts.log.error({ organization, fault: fault.code }, `who is let in: ${fault.message}`),
@@ -78,6 +81,7 @@ export class TerminalGateway {
       peer: peerOfRequest,
       trust: (organization) => trust.of(organization),
       leases: parts.issuance.leases,
+      witnesses: this.#witnesses,
       metrics: parts.issuance.metrics,
     };
     this.#features = terminalFeatures(context, parts.issuance.config);
@@ -221,7 +225,14 @@ export class TerminalGateway {
     const certificates = await this.#certificatesOf(id);
     return (
       certificates &&
-      new Terminals({ organization: id, ledger, certificates, clock, admission: this.#admission })
+      new Terminals({
+        organization: id,
+        ledger,
+        certificates,
+        clock,
+        admission: this.#admission,
+        mayDate: () => !this.#witnesses.areAgainst(id),
+      })
     );
   }
 

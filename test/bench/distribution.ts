@@ -57,6 +57,7 @@ const publisher = new Publisher({
     sent.push(message);
     return 'taken';
   },
+  mayDate: () => true,
   signing: async () => ({ signers: testKeys.policy.slice(0, 1), rootVersion: 1 }),
 });
 const steps: number[] = [];

@@ -19,7 +19,7 @@ import type { makeOrganization } from './organization-bench.ts';
 export function makeDistribution(city: Awaited<ReturnType<typeof makeOrganization>>) {
   const { ledger, clock } = city;
   const sent: OutgoingMessage[] = [];
-  const broker = { outcome: 'taken' as PublishOutcome };
+  const broker = { outcome: 'taken' as PublishOutcome, mayDate: true };
   const asked: WantedChunk[] = [];
   const told = { heard: async (_message: OutgoingMessage): Promise<void> => undefined };
   const shelf = new ChunkShelf({ db: ledger.db });
@@ -39,6 +39,7 @@ export function makeDistribution(city: Awaited<ReturnType<typeof makeOrganizatio
       await told.heard(message);
       return broker.outcome;
     },
+    mayDate: () => broker.mayDate,
     signing: async () => ({ signers: testKeys.policy.slice(0, 1), rootVersion: 1 }),
   });
   const answer = async ({ kind, hash }: WantedChunk): Promise<ChunkAnswer> => {

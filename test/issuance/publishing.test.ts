@@ -302,6 +302,23 @@ describe.each(databaseRigs)('what the server says to its terminals, on $name', (
     expect(Math.max(...rounds)).toBeLessThan(12);
   });
 
+  it('dates nothing by a clock that is doubted, and revokes all the same', async () => {
+    await put('a', card('A'));
+    await put('b', card('B'));
+    await bring();
+    taken();
+    distribution.broker.mayDate = false;
+    await holders.suspend('a', 'inquiry', admin.actor);
+    await bring();
+    await distribution.publisher.sendLater('lobby', 0);
+    const sent = taken();
+    expect(sent.map(({ kind }) => kind)).toEqual(['revocation']);
+    expect((await revocationsOf(sent)).flatMap((one) => one.holders)).toEqual(['a']);
+    distribution.broker.mayDate = true;
+    await bring();
+    expect(taken().map(({ kind }) => kind)).toEqual(['manifest']);
+  });
+
   it('takes back a time of issue that a wrong clock told', async () => {
     await put('a', card('A'));
     const rightMs = city.clock.utcMs();

@@ -80,10 +80,22 @@ async function makeBench(rig: StartedRig) {
     clock,
     entropy,
   });
-  const terminals = new Terminals({ organization: 'city', ledger, certificates, clock, admission });
+  const server = { mayDate: true };
+  const mayDate = () => server.mayDate;
+  const terminals = new Terminals({ organization: 'city', ledger, certificates, clock, admission, mayDate });
   const register = new TerminalRegister({ ledger, clock, entropy });
   const identity = { organization: 'city', terminal: 'lobby' };
-  return { ...bench, certificates, terminals, register, admission, cuts: () => cuts, identity, authority };
+  return {
+    ...bench,
+    server,
+    certificates,
+    terminals,
+    register,
+    admission,
+    cuts: () => cuts,
+    identity,
+    authority,
+  };
 }
 
 describe.each(databaseRigs)('terminals on $name', ({ start }) => {
@@ -192,6 +204,25 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     expect(again).toEqual(first);
     const other = await bench.terminals.enrol('lobby', { secret, claim: await new Device().claim() });
     expect(other).toEqual({ kind: 'refused', reason: 'secret' });
+  });
+
+  it('dates no certificate by a clock that most terminals contradict', async () => {
+    const own = new Device();
+    const { secret } = await prepare();
+    bench.server.mayDate = false;
+    const enrol = async () => bench.terminals.enrol('lobby', { secret, claim: await own.claim() });
+    const clock = { kind: 'refused', reason: 'clock' };
+    expect(await enrol()).toEqual(clock);
+    bench.server.mayDate = true;
+    const first = await enrol();
+    const shown = serialOf(first);
+    bench.clock.advance(200 * day);
+    own.key = new TestKey();
+    const renew = async () => bench.terminals.renew('lobby', { shown, claim: await own.claim() });
+    bench.server.mayDate = false;
+    expect(await renew()).toEqual(clock);
+    bench.server.mayDate = true;
+    expect((await renew()).kind).toBe('certified');
   });
 
   it('makes one certificate of two tries at once, whoever they are of', async () => {

@@ -55,6 +55,7 @@ async function openServer(pki: TestPki, certificates = pki.server) {
     ledger,
     clock,
     admission,
+    mayDate: () => true,
     certificates: new TerminalCertificates({ ...shared, authority, readRequest: readCertificateRequest }),
   });
   const { certificates: cert, privateKey: key } = certificates;

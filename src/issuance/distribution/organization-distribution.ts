@@ -22,7 +22,7 @@ export interface OrganizationDistributionParts {
   readonly organization: string;
   readonly ledger: Ledger<PermissionsTables>;
   readonly trust: OrganizationTrust;
-  readonly context: Pick<GatewayContext, 'clock' | 'log' | 'publish' | 'leases'>;
+  readonly context: Pick<GatewayContext, 'clock' | 'log' | 'publish' | 'leases' | 'witnesses'>;
 }
 
 /** Distributes the policies of one organization. */
@@ -54,7 +54,8 @@ export class OrganizationDistribution {
     this.#counters = new Counters({ ledger, clock });
     this.#lease = context.leases(ledger.db, 'publisher');
     const signing = () => trust.signing('policy');
-    this.#publisher = new Publisher({ organization, db: ledger.db, clock, publish, signing });
+    const mayDate = () => !context.witnesses.areAgainst(organization);
+    this.#publisher = new Publisher({ organization, db: ledger.db, clock, publish, signing, mayDate });
     const repeated = (action: () => Promise<void>) =>
       new Repeated({
         clock,
@@ -84,6 +85,8 @@ export class OrganizationDistribution {
 
   /** A terminal says how it is: it may have missed something, or know more than this server. Nobody waits for that. */
   heard(terminal: string, state: PresentState): void {
+    const { organization, context } = this.#parts;
+    context.witnesses.heard({ organization, terminal }, state.device.clock);
     this.#words.set(terminal, state);
     this.#answers.look();
   }
@@ -110,6 +113,14 @@ export class OrganizationDistribution {
     }
     const beganMs = this.#parts.context.clock.utcMs();
     await this.#publisher.round();
+    const { organization, context } = this.#parts;
+    if (context.witnesses.areAgainst(organization)) {
+      this.#tell(
+        'clock',
+        'no policy is confirmed and no certificate renewed: most terminals have another time than this server; put its clock right',
+      );
+      return;
+    }
     this.#publishedMs = beganMs;
     this.#told = undefined;
   }

@@ -13,6 +13,8 @@ export interface PublisherParts {
   readonly publish: Intake['publish'];
   /** undefined while no root names a key that is here: nothing is published then */
   readonly signing: () => Promise<RoleSigning | undefined>;
+  /** whether the clock is one to date policies by; what is revoked needs none */
+  readonly mayDate: () => boolean;
 }
 
 /** revocations handed to the broker at once */
@@ -134,6 +136,7 @@ export class Publisher {
     terminals: readonly string[],
     signing: RoleSigning,
   ): Promise<{ readonly sent: number; readonly away: boolean }> {
+    if (!this.#parts.mayDate()) return { sent: 0, away: false };
     const nowMs = this.#parts.clock.utcMs();
     const signed = await Promise.all(
       terminals.map((terminal) => this.#manifests.sign(terminal, nowMs, signing)),

@@ -9,6 +9,7 @@ import type { Services } from '../services.ts';
 import type { Leases } from '../storage/lease.ts';
 import type { OrganizationTrust } from '../trust/organization-trust.ts';
 import type { Admission, TerminalPeer } from './admission.ts';
+import type { ClockWitnesses } from './clock-witnesses.ts';
 
 /** What the gateway to terminals gives each of its features. */
 export interface GatewayContext {
@@ -22,6 +23,8 @@ export interface GatewayContext {
   /** whom the terminals of an organization believe; rejects with faults of key files */
   readonly trust: (organization: string) => Promise<OrganizationTrust>;
   readonly leases: Leases;
+  /** by whom this server's clock is held against others */
+  readonly witnesses: ClockWitnesses;
   readonly metrics: Metrics;
   /** who shows a verified certificate of a terminal; undefined for anybody else */
   readonly peer: (request: FastifyRequest) => TerminalPeer | undefined;

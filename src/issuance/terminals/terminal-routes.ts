@@ -20,6 +20,8 @@ export interface TerminalRoutesParts {
   readonly brokers: CertificateAnswer['brokers'];
 }
 
+/** how soon it is asked again whether a clock was put right */
+const clockAgainSeconds = 600;
 /** two keys and a proof, with room to spare */
 const bodyLimit = 16_384;
 const refusals = {
@@ -27,6 +29,7 @@ const refusals = {
   // no word of which it was: a guess must learn nothing
   refused: [403, 'This enrolment is refused: ask for a new one'],
   early: [503, 'Half of the life of the certificate must be over: try again later'],
+  clock: [503, 'Most terminals have another time than this server: try again when its clock is right'],
   certificate: [401, 'A certificate of a terminal is needed that is not revoked'],
 } as const;
 
@@ -43,7 +46,7 @@ export function addTerminalRoutes(app: FastifyInstance, parts: TerminalRoutesPar
         { organization, terminal, reason: result?.reason ?? 'organization' },
         'enrolment refused',
       );
-      return refuse(reply, 'refused');
+      return result?.reason === 'clock' ? refuseForClock(reply) : refuse(reply, 'refused');
     }
     request.log.info({ organization, terminal }, 'terminal enrolled');
     return reply.send(answer(result, inTurn(parts.brokers, terminal)));
@@ -63,6 +66,7 @@ export function addTerminalRoutes(app: FastifyInstance, parts: TerminalRoutesPar
         { organization, terminal, reason: result?.reason ?? 'organization' },
         'renewal refused',
       );
+      if (result?.reason === 'clock') return refuseForClock(reply);
       if (result?.reason !== 'early') return refuse(reply, 'refused');
       return refuse(reply.header('retry-after', String(againAfterMs / 1_000)), 'early');
     }
@@ -93,6 +97,10 @@ function answer(
 function inTurn<T>(brokers: readonly T[], terminal: string): T[] {
   const from = bucketOf(terminal, 16) % brokers.length;
   return [...brokers.slice(from), ...brokers.slice(0, from)];
+}
+
+function refuseForClock(reply: FastifyReply): FastifyReply {
+  return refuse(reply.header('retry-after', String(clockAgainSeconds)), 'clock');
 }
 
 function refuse(reply: FastifyReply, name: keyof typeof refusals): FastifyReply {

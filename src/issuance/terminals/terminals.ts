@@ -13,12 +13,14 @@ export interface TerminalsParts {
   readonly certificates: TerminalCertificates;
   readonly clock: Clock;
   readonly admission: Admission;
+  /** whether the clock is one to date certificates by */
+  readonly mayDate: () => boolean;
 }
 
 /** What becomes of a device's request: its certificate with those above it (DER), or a refusal. */
 export type Certification =
   | { readonly kind: 'certified'; readonly chain: readonly Uint8Array[] }
-  | { readonly kind: 'refused'; readonly reason: 'secret' | 'keys' | 'revoked' | 'early' };
+  | { readonly kind: 'refused'; readonly reason: 'secret' | 'keys' | 'revoked' | 'early' | 'clock' };
 
 /** a terminal that was given a certificate and shows the one before gets no third so soon */
 export const againAfterMs = 86_400_000;
@@ -40,12 +42,13 @@ export class Terminals {
     terminal: string,
     { secret, claim }: { secret: string; claim: KeyClaim },
   ): Promise<Certification> {
-    const { ledger, certificates, clock } = this.#parts;
+    const { ledger, certificates, clock, mayDate } = this.#parts;
     const open = await this.#enrolment(terminal, secret);
     if (!open) return { kind: 'refused', reason: 'secret' };
     const keys = await certificates.prove(terminal, claim);
     if (!keys) return { kind: 'refused', reason: 'keys' };
     if (open.serial_number !== null) return this.#again(open.serial_number, keys.keyId);
+    if (!mayDate()) return { kind: 'refused', reason: 'clock' };
     if (clock.utcMs() >= open.expires_at_ms) return { kind: 'refused', reason: 'secret' };
     const made = await certificates.make(terminal, keys);
     const actor: Actor = { id: `terminal:${terminal}`, via: 'server' };
@@ -87,7 +90,7 @@ export class Terminals {
     terminal: string,
     { shown, claim }: { readonly shown: string; readonly claim: KeyClaim },
   ): Promise<Certification> {
-    const { ledger, certificates } = this.#parts;
+    const { ledger, certificates, mayDate } = this.#parts;
     const present = await certificates.good(shown);
     if (present?.terminal_id !== terminal) return { kind: 'refused', reason: 'revoked' };
     const keys = await certificates.prove(terminal, claim);
@@ -96,6 +99,7 @@ export class Terminals {
       return { kind: 'refused', reason: 'keys' };
     const given = await this.#given(terminal, keys.keyId);
     if (given) return { kind: 'certified', chain: certificates.chain(given) };
+    if (!mayDate()) return { kind: 'refused', reason: 'clock' };
     if (!(await this.#isDue(present))) return { kind: 'refused', reason: 'early' };
     const made = await certificates.make(terminal, keys);
     const actor: Actor = { id: `terminal:${terminal}`, via: 'server' };
