@@ -73,6 +73,7 @@ for (const [name, interfaceOf] of interfaces) {
           fake.readWrong = wrong;
         },
         passTime: (ms) => clock.advanceAsync(ms),
+        pending: () => clock.pending(),
         close: async () => face.remove(),
       };
     });

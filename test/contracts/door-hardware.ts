@@ -20,6 +20,8 @@ export interface DoorRig {
   readWrong(wrong: boolean): unknown;
   /** lets time pass where it is simulated; where it is real, events are awaited instead */
   readonly passTime?: (ms: number) => Promise<void>;
+  /** how many timers wait, where time is simulated */
+  readonly pending?: () => number;
   close(): Promise<void>;
 }
 
@@ -180,11 +182,26 @@ export function describeDoorHardware(name: string, openRig: () => Promise<DoorRi
       expect(await rig.locked()).toBe(true);
     });
 
+    it('may be stopped from within its first report that it is locked, and is at rest then', async () => {
+      rig = await openRig();
+      log = new InputLog();
+      let stopped: Promise<void> | undefined;
+      await rig.hardware.start((input) => {
+        if (isLocked(input)) stopped ??= rig.hardware.stop();
+        log.take(input);
+      });
+      await log.until(isLocked);
+      await stopped;
+      expect(await rig.locked()).toBe(true);
+      if (rig.pending) expect(rig.pending()).toBe(0);
+    });
+
     it('locks at stop, and does not unlock any more', async () => {
       await begin();
       await rig.hardware.unlock(60_000);
       await rig.hardware.stop();
       expect(await rig.locked()).toBe(true);
+      if (rig.pending) expect(rig.pending()).toBe(0);
       await expect(rig.hardware.unlock(60_000)).rejects.toSatisfy(isDoorFault);
       expect(await rig.locked()).toBe(true);
     });

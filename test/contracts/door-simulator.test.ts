@@ -22,6 +22,7 @@ describeDoorHardware('simulator in the same process', async () => {
     repair: () => door.misbehave({}),
     readWrong: (wrong) => door.misbehave({ readBackWrong: wrong }),
     passTime: (ms) => clock.advanceAsync(ms),
+    pending: () => clock.pending(),
     close: async () => undefined,
   };
 });

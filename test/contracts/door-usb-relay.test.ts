@@ -37,6 +37,7 @@ for (const lockType of ['fail-secure', 'fail-safe'] as const) {
         ours.readWrong = wrong;
       },
       passTime: (ms) => clock.advanceAsync(ms),
+      pending: () => clock.pending(),
       close: async () => {
         expect(other.state).toBe(0b1010);
         expect(other.openHandles).toBe(0);
@@ -138,6 +139,7 @@ describeDoorHardware('strike on a USB relay joined with inputs on other hardware
       ours.readWrong = wrong;
     },
     passTime: (ms) => clock.advanceAsync(ms),
+    pending: () => clock.pending(),
     close: async () => undefined,
   };
 });

@@ -39,8 +39,9 @@ export class GpioDoor implements DoorHardware {
 
   async start(onInput: (input: DoorInput) => void): Promise<void> {
     this.#onInput = onInput;
-    await this.#keeper.start();
+    // before the first report, by which whoever hears it may stop the door
     this.#pollLater();
+    await this.#keeper.start();
   }
 
   async unlock(limitMs: number): Promise<void> {

@@ -45,6 +45,11 @@ export class SimulatedClock implements Clock {
     };
   }
 
+  /** How many timers wait: none once all that set them is at rest. */
+  pending(): number {
+    return this.#timers.size;
+  }
+
   /** Lets `ms` milliseconds pass and runs every timer that comes due, in its order and at its moment. */
   advance(ms: number): void {
     const untilUs = this.#monotonicUs + Math.round(ms * 1_000);
