@@ -26,7 +26,13 @@ const tables = {
   checkpoints: 'bigint bigint bytea bytea'.split(' '),
 } as const;
 const tableNames = ['entries', 'personal', 'checkpoints'] as const;
-const indexes = ['entries_by_time', 'entries_by_door', 'entries_by_tap', 'personal_by_value'];
+const indexes = [
+  'entries_by_time',
+  'entries_by_door',
+  'entries_by_tap',
+  'entries_by_kind',
+  'personal_by_value',
+];
 const rowsOfStatement = 100;
 
 /** The rows that were stored, in commits of the sizes that there were, under another number of a chain. */

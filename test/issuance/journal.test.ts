@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { CompiledQuery, createQueryId, type RootOperationNode } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
 import { toHex } from '#core/bytes/bytes.ts';
@@ -465,5 +466,34 @@ describe.each(databaseRigs)('journals of terminals on $name', ({ start }) => {
     expect(await numbers({ tapId: '7'.padStart(32, '0') })).toEqual([7]);
     expect(await numbers({ kind: 'door' })).toEqual([]);
     expect(await numbers({ untilMs: startMs + 3_000 })).toEqual([2, 1]);
+  });
+
+  it('finds entries of a seldom kind by an index of these alone', async () => {
+    const device = newDevice().append(3).append(1, { kind: 'alarm' }).append(1, { kind: 'timing' }).append(2);
+    await send(device, device.batch());
+    const asked: RootOperationNode[] = [];
+    const watched = db.withPlugin({
+      transformQuery: ({ node }) => {
+        asked.push(node);
+        return node;
+      },
+      transformResult: async ({ result }) => result,
+    });
+    for (const [kind, sequences] of [
+      ['alarm', [4]],
+      ['timing', [5]],
+      ['decision', [7, 6, 3, 2, 1]],
+      ['unheard-of', []],
+    ] as const) {
+      asked.length = 0;
+      const own = { terminal: device.terminal, kind };
+      const { entries } = await new JournalEntries({ db: watched }).page(own, { limit: 9 });
+      expect(entries.map(({ sequence }) => sequence)).toEqual(sequences);
+      if (rig.cluster || kind === 'decision') continue;
+      const [query] = asked.map((node) => db.getExecutor().compileQuery(node, createQueryId()));
+      const plan = CompiledQuery.raw(`explain query plan ${query?.sql}`, [...(query?.parameters ?? [])]);
+      const { rows } = await db.executeQuery<{ detail: string }>(plan);
+      expect(rows.map(({ detail }) => detail).join()).toContain('entries_by_kind');
+    }
   });
 });

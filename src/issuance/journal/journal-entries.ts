@@ -1,7 +1,7 @@
-import type { SelectQueryBuilder } from 'kysely';
+import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import { type JournalEntry, parseEntry } from '#core/journal/entry.ts';
 import type { JournalDatabase } from '../storage/databases.ts';
-import type { JournalTables } from '../storage/journal-tables.ts';
+import { everydayKinds, type JournalTables, seldomEntries } from '../storage/journal-tables.ts';
 import { valueText } from './journal-rows.ts';
 import type { JournalAlarm } from './journal-store.ts';
 import { personalOf } from './stored-journal.ts';
@@ -182,7 +182,11 @@ function filtered<O>(
   let narrowed = query;
   if (terminal !== undefined) narrowed = narrowed.where('chains.terminal', '=', terminal);
   if (terminals) narrowed = narrowed.where('chains.terminal', 'in', someOf(terminals));
-  if (kind !== undefined) narrowed = narrowed.where('entries.kind', '=', kind);
+  if (kind !== undefined) {
+    narrowed = narrowed.where('entries.kind', '=', kind);
+    // otherwise no database would take the index of these
+    if (!everydayKinds.has(kind)) narrowed = narrowed.where(sql<SqlBool>`${sql.raw(seldomEntries)}`);
+  }
   if (door !== undefined) narrowed = narrowed.where('entries.door', '=', door);
   if (tapId !== undefined) narrowed = narrowed.where('entries.tap_id', '=', tapId);
   if (fromMs !== undefined) narrowed = narrowed.where('entries.at_ms', '>=', fromMs);

@@ -21,6 +21,11 @@ export const journalAlarmKinds = [
 ] as const;
 export type JournalAlarmKind = (typeof journalAlarmKinds)[number];
 
+/** Kinds that most entries are of: an index by kind would cost each passage, and find nothing that its time does not. */
+export const everydayKinds: ReadonlySet<string> = new Set(['decision', 'actuation', 'door']);
+/** The other entries, as the index of these says it: other words need another index. */
+export const seldomEntries = "kind not in ('decision', 'actuation', 'door')";
+
 /** The journals of the terminals of one organization. */
 export interface JournalTables {
   /** one row for each terminal; whoever stores something of it locks it first */

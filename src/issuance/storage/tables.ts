@@ -1,4 +1,11 @@
-import { type ColumnDataType, type CreateTableBuilder, type Kysely, type RawBuilder, sql } from 'kysely';
+import {
+  type ColumnDataType,
+  type CreateTableBuilder,
+  type Kysely,
+  type RawBuilder,
+  type SqlBool,
+  sql,
+} from 'kysely';
 
 /** How one kind of database calls the types of columns that the server uses. */
 export interface ColumnTypes {
@@ -51,12 +58,13 @@ export class TableMaker {
       .execute();
   }
 
-  async index(name: string, table: string, columns: readonly string[]): Promise<void> {
-    await this.#db.schema
+  /** `where`: of the rows alone of which this is true; whoever looks for them has to say it in the same words. */
+  async index(name: string, table: string, columns: readonly string[], where?: string): Promise<void> {
+    const index = this.#db.schema
       .createIndex(name)
       .on(table)
-      .columns([...columns])
-      .execute();
+      .columns([...columns]);
+    await (where === undefined ? index : index.where(sql<SqlBool>`${sql.raw(where)}`)).execute();
   }
 
   /** A row that a table begins with. */

@@ -1,3 +1,4 @@
+import { seldomEntries } from '../journal-tables.ts';
 import type { TableMaker } from '../tables.ts';
 
 /** Journals of terminals. */
@@ -38,6 +39,7 @@ export async function journal0001(tables: TableMaker): Promise<void> {
   await tables.index('entries_by_time', 'entries', ['at_ms', 'chain', 'sequence']);
   await tables.index('entries_by_door', 'entries', ['door', 'at_ms']);
   await tables.index('entries_by_tap', 'entries', ['tap_id']);
+  await tables.index('entries_by_kind', 'entries', ['kind', 'at_ms', 'chain', 'sequence'], seldomEntries);
   await tables.table(
     'personal',
     { chain: 'integer', sequence: 'integer', field: 'text', salt: 'bytes', value: 'text' },
