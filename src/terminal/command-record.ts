@@ -60,12 +60,13 @@ export function entryOf(
   }: Pick<CommandAnswer, 'first' | 'fault'> & { outcome: CommandOutcome | 'accepted' },
   facts?: KeptFacts,
 ): Occurrence {
-  const { id, issuedBy, reason, action, issuedAtMs, expiresAtMs } = command;
+  const { id, issuedBy, reason, action, issuedAtMs, expiresAtMs, givenAtMs } = command;
   const { kind, ...told } = action;
   const { holder, ...rest } = 'holder' in told ? told : { ...told, holder: undefined };
   const body: { [key: string]: JsonValue } = { id, command: kind, via, outcome };
   for (const [name, value] of Object.entries(rest)) if (value !== undefined) body[name] = value;
   if (via === 'issuance') Object.assign(body, { issuedAtMs, expiresAtMs });
+  if (givenAtMs !== undefined) body.givenAtMs = givenAtMs;
   if (first !== undefined) body.first = first;
   if (fault !== undefined) body.fault = fault;
   const personal = { issuedBy, reason, ...(holder !== undefined && { holder }) };

@@ -10,6 +10,7 @@ import {
   type CommandAnswer,
   type CommandOutcome,
   type CommandResult,
+  givenAtMs,
   resultOf,
 } from '#core/sync/command.ts';
 import type { DocumentRefusal } from '#core/sync/document.ts';
@@ -164,8 +165,8 @@ export class Commands implements CommandExecution {
     if (before) return this.#again(given, before);
     const unknown = plans.unknownZone('zones' in action ? action.zones : undefined);
     if (unknown) return this.#conclude(given, unknown);
-    const { issuedAtMs } = given.command;
-    const changes = (state: SharedFacts) => siteChanges(action, issuedAtMs, state) ?? [];
+    const atMs = givenAtMs(given.command);
+    const changes = (state: SharedFacts) => siteChanges(action, atMs, state) ?? [];
     return this.#conclude(given, { outcome: 'done' }, changes);
   }
 
@@ -175,9 +176,9 @@ export class Commands implements CommandExecution {
 
   async #record(given: Given, action: RecordedAction): Promise<CommandAnswer> {
     const { plans, journal, memory } = this.#parts;
-    const { id, issuedAtMs } = given.command;
-    const givenAtMs = given.via === 'local' ? Number.POSITIVE_INFINITY : issuedAtMs;
-    const plan = await plans.of({ id, givenAtMs }, action);
+    const { id } = given.command;
+    const atMs = given.via === 'local' ? Number.POSITIVE_INFINITY : givenAtMs(given.command);
+    const plan = await plans.of({ id, givenAtMs: atMs }, action);
     const kept = 'outcome' in plan ? plan : await this.#keep(given, plan);
     if ('outcome' in kept) {
       const nobody = { holderId: undefined, facts: new Map(), asked: memory.asked() };

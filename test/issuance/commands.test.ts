@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
-import type { Command, CommandAction, CommandResult } from '#core/sync/command.ts';
+import { type Command, type CommandAction, type CommandResult, givenAtMs } from '#core/sync/command.ts';
 import { checkCommand, commandResultBytes } from '#core/sync/command-message.ts';
 import { decodeSigned } from '#core/sync/signed.ts';
 import type { TrustRoot } from '#core/sync/trust.ts';
@@ -381,7 +381,8 @@ describe.each(databaseRigs)('commands of the server on $name', ({ start }) => {
     expect((await standing(ended))?.length).toBe(2);
   });
 
-  it('an end that comes too late is signed anew with what was declared since, in order', async () => {
+  it('an end that comes too late is signed anew as of when it was given, with what was declared since, in order', async () => {
+    const givenMs = city.clock.utcMs();
     const end = await give({ kind: 'end-lockdown' }, { terminals: ['lobby'] });
     await city.clock.advanceAsync(3_600_000);
     const declared = await give({ kind: 'lockdown', zones: ['lab'] }, { terminals: ['lobby'] });
@@ -394,14 +395,30 @@ describe.each(databaseRigs)('commands of the server on $name', ({ start }) => {
     await dispatch.round();
     const again = commandsSent();
     expect(again.map(({ action }) => action.kind)).toEqual(['end-lockdown', 'lockdown']);
-    expect(again[1]?.issuedAtMs, 'brought first, it stands').toBeGreaterThan(
-      again[0]?.issuedAtMs ?? Infinity,
-    );
+    const times = again.map((command) => givenAtMs(command));
+    expect(times, 'the end lifts nothing that was declared there since').toEqual([
+      givenMs,
+      givenMs + 3_600_000,
+    ]);
     for (const command of again) await answer(command, 'done');
     expect([await standing(end), await standing(declared)]).toEqual([
       [['lobby', 'answered', 'done']],
       [['lobby', 'answered', 'done']],
     ]);
+  });
+
+  it('what is signed anew keeps its order also where the clock was put back meanwhile', async () => {
+    await give({ kind: 'end-lockdown' }, { terminals: ['lobby'] });
+    city.clock.stepUtc(-60_000);
+    await give({ kind: 'lockdown', zones: ['lab'] }, { terminals: ['lobby'] });
+    await city.clock.advanceAsync(3_600_000);
+    await dispatch.round();
+    for (const command of commandsSent()) await answer(command, 'expired');
+    await dispatch.round();
+    const again = commandsSent();
+    expect(again.map(({ action }) => action.kind)).toEqual(['end-lockdown', 'lockdown']);
+    const [ended = 0, declared = 0] = again.map((command) => givenAtMs(command));
+    expect(declared, 'brought first, it stands').toBeGreaterThan(ended);
   });
 
   it('zones that are declared or ended later take the place of what waits for no others', async () => {

@@ -225,6 +225,19 @@ describe('conditions', () => {
     expect(holds()).toBe(false);
   });
 
+  it('declared since an end was given stay when that end is signed anew and comes hours later', async () => {
+    await send(await documentOf(commands.command(lockdown)));
+    await bench.clock.advanceAsync(1_000);
+    const givenAtMs = bench.clock.utcMs();
+    await bench.clock.advanceAsync(1_000);
+    await send(await documentOf(commands.command(lockdown)));
+    await bench.clock.advanceAsync(3_600_000);
+    await send(await documentOf({ ...commands.command(end), givenAtMs }));
+    expect(holds()).toBe(true);
+    expect(results.at(-1)?.outcome).toBe('superseded');
+    expect(commands.entries().at(-1)).toMatchObject({ outcome: 'superseded', givenAtMs });
+  });
+
   it.each([
     ['behind it', false],
     ['before it', true],

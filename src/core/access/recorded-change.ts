@@ -19,6 +19,7 @@ const doneSchema = z.looseObject({
   command: z.string(),
   outcome: z.literal('done'),
   issuedAtMs: z.int().optional(),
+  givenAtMs: z.int().optional(),
 });
 
 /**
@@ -62,6 +63,6 @@ function declaredByCommand({ body, atMs }: JournalEntry): Declaration | undefine
   return (state) => {
     // on the device itself: declared then, and ended whatever is known of when that was declared
     const local = protects(action, state) ? atMs : Number.POSITIVE_INFINITY;
-    return siteChanges(action, done.issuedAtMs ?? local, state) ?? [];
+    return siteChanges(action, done.givenAtMs ?? done.issuedAtMs ?? local, state) ?? [];
   };
 }

@@ -112,16 +112,27 @@ const commandBase = z.strictObject({
 export const localCommandSchema = commandBase;
 export type LocalCommand = z.output<typeof localCommandSchema>;
 
-/** A command for one terminal, good from `issuedAtMs` until before `expiresAtMs` (UTC). */
+/**
+ * A command for one terminal, good from `issuedAtMs` until before `expiresAtMs` (UTC). One that was signed anew says in
+ * `givenAtMs` when somebody gave it: it counts as of then against what was declared since.
+ */
 export const commandSchema = commandBase
-  .extend({ terminal: named, issuedAtMs: time, expiresAtMs: time })
+  .extend({ terminal: named, issuedAtMs: time, expiresAtMs: time, givenAtMs: time.exactOptional() })
   .refine(({ issuedAtMs, expiresAtMs }) => expiresAtMs > issuedAtMs, {
     error: '"expiresAtMs" must be after "issuedAtMs"',
   })
   .refine(({ issuedAtMs, expiresAtMs }) => expiresAtMs - issuedAtMs <= longestValidityMs, {
     error: 'a command is valid for a day at most',
+  })
+  .refine(({ issuedAtMs, givenAtMs = issuedAtMs }) => givenAtMs <= issuedAtMs, {
+    error: '"givenAtMs" must not be after "issuedAtMs"',
   });
 export type Command = z.output<typeof commandSchema>;
+
+/** When somebody gave a command, UTC in milliseconds, however late it was signed. */
+export function givenAtMs(command: Pick<Command, 'issuedAtMs' | 'givenAtMs'>): number {
+  return command.givenAtMs ?? command.issuedAtMs;
+}
 
 /**
  * What came of a command: a closed set, with texts in core/texts/commands.ts. Only `done` has changed anything, and

@@ -129,7 +129,7 @@ export class CommandOrders {
       issued_by: actor.id,
       reason: content.reason,
       valid_ms: validMs,
-      made_at_ms: clock.utcMs(),
+      made_at_ms: nowMs,
     };
     return this.#record(ledger, order, signed, actor);
   }

@@ -32,21 +32,28 @@ export interface SignedCommand {
 const conditionValidityMs = 15 * 60_000;
 
 /**
- * Signs a command for one terminal, under a number used once.
+ * Signs a command for one terminal, under a number used once; `givenAtMs` (UTC) says of one that is signed anew when
+ * somebody gave it.
  *
  * @throws Fault `argument-invalid` where it is too long
  */
 export async function signCommand(
   { action, issuedBy, reason, validMs }: CommandContent,
   { organization, terminal }: TerminalIdentity,
-  at: { readonly nowMs: number; readonly keys: CommandKeys; readonly entropy: Entropy },
+  at: {
+    readonly nowMs: number;
+    readonly givenAtMs?: number;
+    readonly keys: CommandKeys;
+    readonly entropy: Entropy;
+  },
 ): Promise<SignedCommand> {
-  const { nowMs, keys, entropy } = at;
+  const { nowMs, givenAtMs, keys, entropy } = at;
   const command: Command = {
     format: 1,
     id: toHex(entropy.bytes(16)).toLowerCase(),
     ...{ terminal, issuedBy, reason, action },
     issuedAtMs: nowMs,
+    ...(givenAtMs !== undefined && { givenAtMs }),
     expiresAtMs: nowMs + (isSiteAction(action) ? Math.max(validMs, conditionValidityMs) : validMs),
   };
   const raw = commandBytes(organization, command);

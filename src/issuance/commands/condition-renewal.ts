@@ -35,8 +35,8 @@ export class ConditionRenewal {
 
   /**
    * Signs a condition anew for a terminal that did not take it in time, and with it all that was given of the same
-   * since, whether done or not: terminals go by when a command was given, and an end that is signed now would else lift
-   * what was declared after it.
+   * since, whether done or not, so that what holds in the end is what was given last. Each counts as of when it was
+   * given: what an input has declared at the terminal since is lifted by none of them.
    */
   async renew({ order_id, terminal_id, command_id, condition }: Missed): Promise<void> {
     const { organization, ledger, clock, entropy, keys: find } = this.#parts;
@@ -45,10 +45,12 @@ export class ConditionRenewal {
     const rows = await this.#given(terminal_id, condition, order_id);
     if (rows[0]?.command_id !== command_id) return;
     const nowMs = clock.utcMs();
+    let givenMs = -1;
     const signed = await Promise.all(
       rows.map(async (row, at) => {
         // each after the one before it: an end brought out of its order finds what was declared later
-        const moment = { nowMs: nowMs + at, keys, entropy };
+        givenMs = Math.max(givenMs + 1, Math.min(row.made_at_ms, nowMs));
+        const moment = { nowMs: nowMs + at, givenAtMs: givenMs, keys, entropy };
         return {
           row,
           signed: await signCommand(orderOf(row), { organization, terminal: terminal_id }, moment),
@@ -121,7 +123,8 @@ export class ConditionRenewal {
       .executeTakeFirst();
     const keys = known ? undefined : await find();
     if (!keys) return;
-    const at = { nowMs: clock.utcMs(), keys, entropy };
+    const nowMs = clock.utcMs();
+    const at = { nowMs, givenAtMs: Math.min(order.made_at_ms, nowMs), keys, entropy };
     const signed = await signCommand(orderOf(order), { organization, terminal }, at);
     await ledger.change(server, async ({ db, audit, abandon }) => {
       const made = await db
