@@ -193,3 +193,25 @@ describe('files of SQLite', () => {
     await rig?.stop();
   });
 });
+
+it('says that the disk is full where SQLite has taken the transaction back by itself', async () => {
+  const rig = await databaseRigs[0]?.start();
+  const databases = rig && new Databases({ source: rig.source() });
+  const db = await databases?.permissions(city);
+  const filling = db?.transaction().execute(async (change) => {
+    const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(change);
+    await sql`pragma max_page_count = ${sql.lit(rows[0]?.page_count)}`.execute(change);
+    for (let at = 0; at < 1_000; at += 1) {
+      // as rows are inserted that nothing takes back alone
+      await sql`insert or fail into holders (holder_id, status, group_list, change_number)
+        values (${`${at} ${'x'.repeat(1_000)}`}, 'active', '', 1)`.execute(change);
+    }
+  });
+  await expect(filling).rejects.toMatchObject({
+    code: 'database-unavailable',
+    cause: { code: 'SQLITE_FULL' },
+  });
+  expect(await db?.selectFrom('holders').selectAll().execute()).toEqual([]);
+  await databases?.stop();
+  await rig?.stop();
+});

@@ -287,22 +287,27 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
 });
 
 describe('journals that come while others are stored', () => {
-  const waiting = (count: number): TakenMessage[] =>
+  const waiting = (count: number, organization = 'city'): TakenMessage[] =>
     Array.from({ length: count }, (_, at) => ({
-      from: { organization: 'city', terminal: `gate-${at}` },
+      from: { organization, terminal: `gate-${at}` },
       kind: 'journal',
       payload: new Uint8Array(1),
     }));
   const rig = () => {
-    const given: { readonly batches: number; readonly end: () => void }[] = [];
+    const given: { readonly of: string; readonly batches: number; readonly end: () => void }[] = [];
     const made = new JournalIngestion({
-      store: (_organization, batches) => new Promise((end) => given.push({ batches: batches.length, end })),
+      store: (of, batches) => new Promise((end) => given.push({ of, batches: batches.length, end })),
       publish: async () => 'taken',
       committed: () => undefined,
       failed: () => undefined,
       patience: async () => undefined,
     });
-    return { made, sizes: () => given.map(({ batches }) => batches), end: (at: number) => given[at]?.end() };
+    return {
+      made,
+      sizes: () => given.map(({ batches }) => batches),
+      organizations: () => given.map(({ of }) => of).join(' '),
+      end: (at: number) => given[at]?.end(),
+    };
   };
 
   it('are handed over to be checked where they are many', async () => {
@@ -317,6 +322,24 @@ describe('journals that come while others are stored', () => {
     end(1);
     end(2);
     await taken;
+  });
+
+  it('are of four organizations at a time, and none waits for all that another has', async () => {
+    const { made, organizations, end } = rig();
+    const taken = ['a', 'b', 'c', 'd', 'e', 'f'].map((one) => made.take(waiting(one === 'a' ? 600 : 1, one)));
+    await setImmediate();
+    expect(organizations()).toBe('a b c d');
+    end(0);
+    await setImmediate();
+    expect(organizations()).toBe('a b c d e');
+    // where nobody waits any more, one may have two
+    for (const [at, then] of ['a b c d e f', 'a b c d e f a a'].entries()) {
+      end(at + 1);
+      await setImmediate();
+      expect(organizations()).toBe(then);
+    }
+    for (let at = 3; at < 8; at += 1) end(at);
+    await Promise.all(taken);
   });
 
   it('wait for the next commit where they are few', async () => {

@@ -247,6 +247,15 @@ describe.each(databaseRigs)('journals of terminals on $name', ({ start }) => {
     expect(await verified(device)).toMatchObject({ sound: true });
   });
 
+  it('keeps an erasure of what no incarnation is called, and erases nothing', async () => {
+    const [device, bystander] = [newDevice(), newDevice().append(1)];
+    device.append(1, { kind: 'terminal', body: erasureBody('\0', [[1, 1]], 1), personal: {} });
+    await send(device, device.batch());
+    expect(await kindsOf(device)).toEqual([['entry-malformed', 1, 1]]);
+    expect(await rawsOf(device)).toEqual(raws(device));
+    expect(await send(bystander, bystander.batch())).toMatchObject({ entries: 1 });
+  });
+
   it('keeps personal values apart, and only those whose hash was recorded', async () => {
     const device = newDevice().append(3);
     const sent = device.batch();

@@ -4,7 +4,7 @@ import { copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import Database, { type Statement } from 'better-sqlite3';
-import { type Dialect, type Kysely, SqliteDialect, SqliteDriver } from 'kysely';
+import { type DatabaseConnection, type Dialect, type Kysely, SqliteDialect, SqliteDriver } from 'kysely';
 import { giveToOwnerOf, makeFolder } from '#adapters/process/ownership.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import type { DatabasePlace } from '#ports/database-place.ts';
@@ -138,6 +138,20 @@ function makeWhereAbsent(file: string): void {
   });
 }
 
+/** As `guarded`; a disk that is full or fails is `database-unavailable`, as of any database that does not serve for now. */
+function served<T>(file: string, action: () => T): T {
+  try {
+    return guarded(file, action);
+  } catch (error) {
+    const code = sqliteCode(error);
+    if (isFault(error) || !code || !/^SQLITE_(FULL|IOERR)/.test(code)) throw error;
+    const what = code === 'SQLITE_FULL' ? 'its disk is full' : 'its disk fails';
+    throw new Fault('database-unavailable', `${file} cannot be written or read: ${what} (${code})`, {
+      cause: error,
+    });
+  }
+}
+
 /** Keeps statements prepared, and turns what SQLite reports into faults. */
 class GuardedDatabase {
   readonly #file: string;
@@ -150,8 +164,8 @@ class GuardedDatabase {
   }
 
   prepare(sql: string) {
-    const statement = guarded(this.#file, () => this.#prepared(sql));
-    const guard = <T>(action: () => T) => guarded(this.#file, action);
+    const statement = served(this.#file, () => this.#prepared(sql));
+    const guard = <T>(action: () => T) => served(this.#file, action);
     return {
       reader: statement.reader,
       all: (parameters: readonly unknown[]) => guard(() => statement.all(...parameters)),
@@ -168,12 +182,16 @@ class GuardedDatabase {
       return true;
     } catch (error) {
       if (!last && sqliteCode(error) === 'SQLITE_BUSY') return false;
-      return guarded(this.#file, () => {
+      return served(this.#file, () => {
         throw error;
       });
     } finally {
       this.#db.pragma(`busy_timeout = ${busyMs}`);
     }
+  }
+
+  get inTransaction(): boolean {
+    return this.#db.inTransaction;
   }
 
   close(): void {
@@ -210,6 +228,11 @@ class ImmediateDriver extends SqliteDriver {
       // of several that wait, none is always the last
       await setTimeout(1 + randomInt(4));
     }
+  }
+
+  /** A disk that is full or fails takes everything back by itself: to do so again would hide what was wrong. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#database.inTransaction) await super.rollbackTransaction(connection);
   }
 }
 

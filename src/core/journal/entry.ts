@@ -9,6 +9,9 @@ export const noPrevious = '0'.repeat(64);
 
 export const saltLength = 16;
 
+/** how an incarnation is written, wherever others than the journal that made it are to believe it */
+export const incarnationForm = /^[\x21-\x7e]{1,64}$/;
+
 /** of one entry, in bytes: many times what any entry has */
 export const maximumEntryBytes = 65_536;
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { JournalEntry } from './entry.ts';
+import { incarnationForm, type JournalEntry } from './entry.ts';
 import type { JsonValue } from './record.ts';
 
 /** Inclusive range of sequence numbers. */
@@ -16,7 +16,7 @@ export interface Erasure {
 
 const erasureSchema = z.looseObject({
   event: z.literal('personal-erased'),
-  incarnation: z.string(),
+  incarnation: z.string().regex(incarnationForm),
   ranges: z.array(z.tuple([z.int(), z.int()])).max(mostErasedRanges),
 });
 

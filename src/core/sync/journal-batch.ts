@@ -3,7 +3,7 @@ import { fromBase64 } from '#core/bytes/base64.ts';
 import { fromHex } from '#core/bytes/bytes.ts';
 import { unpack } from '#core/compression/packing.ts';
 import type { StoredCheckpoint } from '#core/journal/checkpoint.ts';
-import { type PersonalValue, saltLength } from '#core/journal/entry.ts';
+import { incarnationForm, type PersonalValue, saltLength } from '#core/journal/entry.ts';
 import { accepted, type Checked, readDocument, refused } from './document.ts';
 import {
   batchFormat,
@@ -20,7 +20,7 @@ import { maxPayloadBytes } from './topics.ts';
 
 /** An entry of a journal by its number in an incarnation; 0 is before the first. */
 export const chainPositionSchema = z.strictObject({
-  incarnation: z.string().regex(/^[\x21-\x7e]{1,64}$/),
+  incarnation: z.string().regex(incarnationForm),
   sequence: z.int().min(0),
   /** upper-case hexadecimal */
   hash: sha256Hex,

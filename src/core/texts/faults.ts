@@ -34,7 +34,7 @@ export const faultMeanings: { readonly [code in FaultCode]: string } = {
   'database-newer': 'データベースが新しい版のもの',
   'database-invalid': 'データベースが不正または破損',
   'database-in-use': 'データベースが他のプロセスに使われている',
-  'database-unavailable': 'データベースのサーバーが応答しない',
+  'database-unavailable': 'データベースが使えない（サーバーが応答しないか、ディスクが満杯）',
   'policy-absent': '許可が登録されていない',
   'policy-import-refused': '許可の取込みを拒否した',
   'policy-expired': '有効期限を過ぎた許可で、取り込まない',

@@ -137,6 +137,10 @@ class Group {
 
   take(checked: CheckedBatch): void {
     this.checked.push(checked);
-    for (const { raw } of checked.entries) this.bytes += raw.length;
+    for (const { raw, personal } of checked.entries) {
+      this.bytes += raw.length;
+      for (const { value } of personal) this.bytes += value.length;
+    }
+    for (const { raw } of checked.checkpoints) this.bytes += raw.length;
   }
 }

@@ -96,6 +96,7 @@ export class ChainRegister {
   readonly #latest: Map<string, number>;
   readonly #known: Map<string, RegisteredChain | undefined>;
   readonly #followed = new Set<string>();
+  readonly #added = new Set<string>();
   readonly #kept = new Set<string>();
 
   constructor(
@@ -148,14 +149,17 @@ export class ChainRegister {
   keep(now: RegisteredChain): void {
     const key = keyOf(now);
     this.#known.set(key, now);
-    this.#kept.add(key);
+    if (!this.#added.has(key)) this.#kept.add(key);
   }
 
   /** Writes what was kept and registered. */
   async write(): Promise<void> {
     const { db } = this.#parts;
-    const chains = [...this.#kept].flatMap((key) => this.#known.get(key) ?? []);
-    await chainInsertion.insert(db, chains.map(rowOf));
+    const rows = (keys: Iterable<string>) =>
+      [...keys].flatMap((key) => this.#known.get(key) ?? []).map(rowOf);
+    // a number that another one has fails the transaction
+    await newChainInsertion.insert(db, rows(this.#added));
+    await chainInsertion.insert(db, rows(this.#kept));
     const followed = [...this.#followed].map((terminal) => [terminal, this.#latest.get(terminal) ?? 0]);
     await latestInsertion.insert(db, followed);
   }
@@ -173,7 +177,9 @@ export class ChainRegister {
       returned: false,
       comparison: { behind: 0, through: 0 },
     };
-    this.keep(added);
+    const key = keyOf(added);
+    this.#known.set(key, added);
+    this.#added.add(key);
     this.#latest.set(terminal, added.chain);
     this.#followed.add(terminal);
     return added;
@@ -219,7 +225,7 @@ function chainOf(row: JournalTables['chains']): RegisteredChain {
   };
 }
 
-const chainInsertion = new RowInsertion({
+const chains = {
   table: 'chains',
   columns: {
     chain: 'bigint',
@@ -233,6 +239,10 @@ const chainInsertion = new RowInsertion({
     compare_behind: 'bigint',
     compare_through: 'bigint',
   },
+} as const;
+const newChainInsertion = new RowInsertion(chains);
+const chainInsertion = new RowInsertion({
+  ...chains,
   existing: {
     key: 'chain',
     changed: ['sequence', 'hash', 'signed_through', 'returned', 'compare_behind', 'compare_through'],

@@ -11,6 +11,8 @@ const longestPauseMs = 60_000;
 const waitingBytes = 48 * 1_048_576;
 /** what is handed over to be stored at once */
 const handedOver = { messages: 250, bytes: 4 * 1_048_576 };
+/** one thread stores them all: more at a time are no faster, and each has batches unpacked in memory */
+const organizationsAtOnce = 4;
 /** so many that wait are handed over while others are still being stored, to be checked meanwhile */
 const manyWaiting = 100;
 
@@ -39,6 +41,8 @@ export class JournalIngestion {
   readonly #queue = new JournalQueue({ batches: mostCredit, bytes: waitingBytes });
   /** organizations whose batches are being stored */
   readonly #storing = new Map<string, Promise<void>>();
+  /** those whose turn is to come, in their order */
+  readonly #next = new Set<string>();
   #stopped = false;
 
   constructor(parts: JournalIngestionParts) {
@@ -76,23 +80,36 @@ export class JournalIngestion {
   }
 
   #storeAll(organization: string): void {
-    if (this.#storing.has(organization)) return;
-    const storing = Promise.resolve().then(() => this.#storeWaiting(organization));
-    this.#storing.set(organization, storing);
+    if (!this.#storing.has(organization)) this.#next.add(organization);
+    this.#beginNext();
+  }
+
+  #beginNext(): void {
+    for (const organization of this.#next) {
+      if (this.#storing.size >= organizationsAtOnce) return;
+      this.#next.delete(organization);
+      this.#storing.set(
+        organization,
+        Promise.resolve().then(() => this.#storeWaiting(organization)),
+      );
+    }
   }
 
   async #storeWaiting(organization: string): Promise<void> {
     let under: Promise<void> | undefined;
     for (;;) {
-      // few are better stored together with those that come until then
-      if (under && this.#queue.waiting(organization) < manyWaiting) {
+      // few are better stored together with those that come until then; so are any where others wait for their turn
+      const givesWay = under !== undefined && this.#next.size > 0;
+      if (under && (givesWay || this.#queue.waiting(organization) < manyWaiting)) {
         await under;
         under = undefined;
       }
-      const taken = this.#queue.take(organization, handedOver);
+      const taken = givesWay ? [] : this.#queue.take(organization, handedOver);
       if (taken.length === 0) {
         // in the same breath: whatever comes from now on begins anew
         this.#storing.delete(organization);
+        if (this.#queue.waiting(organization) > 0) this.#next.add(organization);
+        this.#beginNext();
         return;
       }
       const next = this.#handOver(organization, taken);
