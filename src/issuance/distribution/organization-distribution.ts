@@ -117,7 +117,7 @@ export class OrganizationDistribution {
     if (context.witnesses.areAgainst(organization)) {
       this.#tell(
         'clock',
-        'no policy is confirmed and no certificate renewed: most terminals have another time than this server; put its clock right',
+        'no policy is confirmed and no certificate renewed: the time of most terminals is another by days than that of this server: find out which is wrong, and put that right',
       );
       return;
     }

@@ -1,7 +1,9 @@
 import type { Clock } from '#ports/clock.ts';
 
-/** clocks that are both right are never so far apart, in milliseconds; terminals believe nothing issued further ahead */
-const apartMs = 3_600_000;
+/** by how much both have to differ, in milliseconds: clocks that were set to the hour of another country differ by less */
+const apartMs = 86_400_000;
+/** so many terminals at least: of fewer, a wrong or a hostile one would be most of them */
+const fewest = 3;
 /** whoever has said nothing for so long is asked no more; terminals say how they are every minute */
 const heardWithinMs = 300_000;
 
@@ -9,11 +11,14 @@ interface Heard {
   /** UTC of the terminal against the time that has passed here, in milliseconds: it moves on by itself */
   readonly offsetMs: number;
   readonly atMs: number;
+  /** whether the terminal takes its own clock for right */
+  readonly trusted: boolean;
 }
 
 /**
- * What terminals say of the time, whose clocks are known to be right. Most of an organization's outvote the clock of
- * this server: what it would date wrongly is not signed until one of them is put right.
+ * What terminals say of the time. Most of those of an organization that are heard outvote the clock of this server, where
+ * theirs are known to be right and differ by days: what it would date wrongly is not signed until one side is put right.
+ * A server that was stopped for nothing would deny everybody in the end: in doubt it goes on.
  */
 export class ClockWitnesses {
   readonly #clock: Pick<Clock, 'utcMs' | 'monotonicUs'>;
@@ -31,20 +36,19 @@ export class ClockWitnesses {
     const own = this.#heard.get(organization) ?? new Map<string, Heard>();
     this.#heard.set(organization, own);
     const atMs = this.#passedMs();
-    if (trusted) own.set(terminal, { offsetMs: utcMs - atMs, atMs });
-    else own.delete(terminal);
+    own.set(terminal, { offsetMs: utcMs - atMs, atMs, trusted });
   }
 
-  /** Whether this server's clock is not that of most of those terminals; false while none has one that is right. */
+  /** Whether this server's clock is not that of most terminals heard, those counted in that do not know the time. */
   areAgainst(organization: string): boolean {
     const own = this.#heard.get(organization) ?? new Map<string, Heard>();
     const [utcMs, passedMs] = [this.#clock.utcMs(), this.#passedMs()];
-    let votes = 0;
-    for (const [terminal, { offsetMs, atMs }] of own) {
+    let against = 0;
+    for (const [terminal, { offsetMs, atMs, trusted }] of own) {
       if (passedMs - atMs > heardWithinMs) own.delete(terminal);
-      else votes += Math.abs(passedMs + offsetMs - utcMs) > apartMs ? 1 : -1;
+      else if (trusted && Math.abs(passedMs + offsetMs - utcMs) > apartMs) against += 1;
     }
-    return votes > 0;
+    return against >= fewest && 2 * against > own.size;
   }
 
   #passedMs(): number {
