@@ -116,7 +116,9 @@ function declaredAt(
   { givenAtMs, key, times }: GivenSite,
   zones: readonly string[] = [wholeSite],
 ): StateChange {
-  const atMs = (zone: string) => Math.max(times[zone] ?? 0, givenAtMs);
+  // one that was to end something when it was given, and raises something by now
+  const begunMs = Number.isFinite(givenAtMs) ? givenAtMs : 0;
+  const atMs = (zone: string) => Math.max(times[zone] ?? 0, begunMs);
   return { key, value: { ...times, ...Object.fromEntries(zones.map((zone) => [zone, atMs(zone)])) } };
 }
 
