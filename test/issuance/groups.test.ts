@@ -263,6 +263,26 @@ describe.each(databaseRigs)('terminals that count together on $name', ({ name, s
     for (const { state } of bench.terminals.values()) expect(state.apart('all')).toBe(false);
   });
 
+  it('what all of them tell anew and holds already is news to none', async () => {
+    bench.connectAll();
+    await bench.calm(3);
+    for (const holder of ['sato', 'abe', 'ito']) await bench.terminal('east').enter(holder, 'hall');
+    await bench.calm(2);
+    await bench.terminal('west').enter('sato', null);
+    await bench.calm(2);
+    const { number } = await bench.store.state();
+    bench.rules = { ...groupRules, services: groupRules.services.filter(({ id }) => id !== 'gift') };
+    for (const one of bench.terminals.values()) {
+      one.rules = bench.rules;
+      await one.state.follow();
+    }
+    await bench.calm(4);
+    expect((await bench.store.state()).number).toBe(number);
+    for (const { state } of bench.terminals.values()) expect(state.apart('all')).toBe(false);
+    expect(bench.terminal('west').shared()).toEqual(bench.terminal('east').shared());
+    expect([zoneOf('north', 'sato'), inside('north', 'hall')]).toEqual([null, 2]);
+  });
+
   it('rules that share nothing more or less have nothing told anew', async () => {
     bench.connectAll();
     await bench.calm(3);
