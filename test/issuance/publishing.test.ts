@@ -13,7 +13,13 @@ import { Places } from '#issuance/distribution/places.ts';
 import { ChangeSets } from '#issuance/permissions/change-sets.ts';
 import { DistributionFeed } from '#issuance/permissions/distribution-feed.ts';
 import { DueChanges } from '#issuance/permissions/due-changes.ts';
-import type { CardState, HolderState } from '#issuance/permissions/holder-state.ts';
+import { makeHolders } from '#issuance/permissions/holder-rows.ts';
+import {
+  type CardState,
+  changeBetween,
+  type HolderState,
+  inOrder,
+} from '#issuance/permissions/holder-state.ts';
 import { Holders } from '#issuance/permissions/holders.ts';
 import { RulesVersions } from '#issuance/permissions/rules-versions.ts';
 import { SharedLease } from '#issuance/storage/lease.ts';
@@ -191,28 +197,38 @@ describe.each(databaseRigs)('what the server says to its terminals, on $name', (
   it('revokes nothing that passes from holder to holder while a reorganization is half applied', async () => {
     const { ledger, clock } = city;
     const many = Array.from({ length: 130 }, (_, at) => at);
-    for (const at of many) await put(`m${at}`, card(`A${at}`));
-    await put('m-gone', card('GONE'));
-    await put('m-left', card('LEFT'), card('KEPT'));
-    await put('m-here', card('HERE'));
-    await put('m-any', card('ANY'));
+    const before = new Map([
+      ...many.map((at) => [`m${at}`, holder(card(`A${at}`))] as const),
+      ['m-gone', holder(card('GONE'))],
+      ['m-left', inOrder(holder(card('LEFT'), card('KEPT')))],
+      ['m-here', holder(card('HERE'))],
+      ['m-any', holder(card('ANY'))],
+    ]);
+    await ledger.change(admin.actor, async (change) => {
+      await makeHolders(change, before);
+      await change.audit({ action: 'holders-made' });
+    });
     await bring();
     taken();
+    // some come before those whose cards they get, some after; one keeps its card as a certain one
+    const after = new Map<string, HolderState | undefined>([
+      ...many.map(
+        (at) => [`m${at}`, at % 3 === 0 ? { ...holder(), status: 'ended' as const } : undefined] as const,
+      ),
+      ...many.map((at) => [at % 2 === 0 ? `z${at}` : `a${at}`, holder(card(`A${at}`))] as const),
+      ['m-gone', undefined],
+      ['m-left', undefined],
+      ['m-here', holder(card('KEPT'))],
+      ['z-here', holder(card('HERE'))],
+      ['m-any', holder(card('ANY', 'AB'))],
+    ]);
     const sets = new ChangeSets({ ledger, entropy: new SystemEntropy() });
     const { id } = await sets.make('other numbers', undefined, admin.actor);
-    const plan = async (holderId: string, state: HolderState | undefined) => {
-      const expected = (await holders.find(holderId))?.changeNumber;
-      expect((await sets.plan(id, { holderId, state, expected }, admin)).kind).toBe('done');
-    };
-    // some come before those whose cards they get, some after; one keeps its card as a certain one
-    for (const at of many) {
-      await plan(`m${at}`, at % 3 === 0 ? { ...holder(), status: 'ended' } : undefined);
-      await plan(at % 2 === 0 ? `z${at}` : `a${at}`, holder(card(`A${at}`)));
-    }
-    for (const gone of ['m-gone', 'm-left']) await plan(gone, undefined);
-    await plan('m-here', holder(card('KEPT')));
-    await plan('z-here', holder(card('HERE')));
-    await plan('m-any', holder(card('ANY', 'AB')));
+    const planned = [...after].map(([holder_id, state]) => ({
+      ...{ change_set_id: id, holder_id, applied: 0, conflict: null },
+      change: JSON.stringify(changeBetween(before.get(holder_id), state)),
+    }));
+    await ledger.db.insertInto('planned_changes').values(planned).execute();
     await sets.schedule(id, (await sets.find(id))?.revision ?? 0, clock.utcMs(), admin);
     const due = new DueChanges({ ledger });
     for (let steps = 0; await due.step(clock.utcMs()); steps += 1) {
