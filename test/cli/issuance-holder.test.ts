@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { withIssuance } from '#cli/issuance-organization.ts';
 import { commandPrincipal } from '#cli/organization-services.ts';
+import { holderList } from '#issuance/permissions/holder-export.ts';
 import { inOrder } from '#issuance/permissions/holder-state.ts';
+import type { OrganizationServices } from '#issuance/services.ts';
 import { rulesDocument } from '../issuance/organization-bench.ts';
 import { kazasu, refusal } from './kazasu.ts';
 
@@ -42,13 +44,22 @@ const said = async (...words: string[]) => {
   return out;
 };
 const shown = async () => JSON.parse(await said('show', 'hanako', '--json'));
+/** What `action` finds in the databases, where it is not the command's own words that count. */
+async function stored<T>(action: (city: OrganizationServices) => Promise<T>): Promise<T | undefined> {
+  let found: T | undefined;
+  await withIssuance(config, async ({ services }) => {
+    const city = await services.find('city');
+    if (city) found = await action(city);
+  });
+  return found;
+}
 
 describe('issuance holder', () => {
   it('suspends a holder, who stays so until resumed', async () => {
     expect(await said('suspend', 'hanako', '--reason', '退職')).toBe('hanako 利用を停止した\n');
     expect(await shown()).toMatchObject({ status: 'active', suspended: { reason: '退職' } });
     expect(await said('resume', 'hanako', '--language', 'en')).toBe('hanako is suspended no more\n');
-    expect((await shown()).suspended).toBeUndefined();
+    expect(await stored(({ holders }) => holders.find('hanako'))).not.toHaveProperty('suspended');
     expect(await said('resume', 'hanako', '--language', 'en')).toBe('hanako was not suspended\n');
   });
 
@@ -58,7 +69,8 @@ describe('issuance holder', () => {
     expect(suspended).toBeUndefined();
     expect(cards.map((card: { suspended?: object }) => card.suspended !== undefined)).toEqual([false, true]);
     await said('resume', 'hanako', '--card', 'USER0002');
-    expect((await shown()).cards[1].suspended).toBeUndefined();
+    const after = await stored(({ holders }) => holders.find('hanako'));
+    expect(after?.suspendedCards).toEqual({});
   });
 
   it.each([
@@ -81,17 +93,23 @@ describe('issuance holder import and export', () => {
     writeFileSync(file, `user_number,holder,groups\n${lines.join('\n')}\n`);
     return file;
   };
-  const exported = () => said('export');
+  const recorded = async () => {
+    let text = '';
+    await stored(async ({ feed }) => {
+      for await (const part of holderList(feed)) text += part;
+    });
+    return text;
+  };
 
   it('looks at a list, applies it, and gives it back', async () => {
     const file = list('some.csv', 'USER0011,goro,staff', 'USER0012,rokuro,annex');
-    const before = await exported();
+    const before = await recorded();
     const looked = await said('import', file, '--mode', 'delta', '--dry-run', '--language', 'en');
     expect(looked).toContain('(2 added, 0 changed, 0 removed)');
     expect(looked).toContain('nothing was applied');
-    expect(await exported()).toBe(before);
+    expect(await recorded()).toBe(before);
     expect(await said('import', file, '--mode', 'delta')).toContain('反映した');
-    expect(await exported()).toContain('\nUSER0011,type-a,goro,active,,,staff,active,,\n');
+    expect(await said('export')).toContain('\nUSER0011,type-a,goro,active,,,staff,active,,\n');
     const copy = join(folder, 'copy.csv');
     await said('export', '--out', copy);
     expect(statSync(copy).mode & 0o777).toBe(0o600);
@@ -106,14 +124,14 @@ describe('issuance holder import and export', () => {
     expect(refused.err).toMatch(/wrong\.csv:3: .*\n.*wrong\.csv:4: /);
     const many = Array.from({ length: 30 }, (_, at) => `USER1${at + 100},many-${at},staff`);
     await said('import', list('many.csv', ...many), '--mode', 'delta');
-    const before = await exported();
+    const before = await recorded();
     const few = list('few.csv', ...many.slice(0, 3));
     const asked = await kazasu('issuance', 'holder', 'import', few, '--mode', 'complete', ...beside, config);
     const [, number = ''] = /--confirm-removal (\d+)/.exec(asked.err) ?? [];
     expect(asked.code).toBe(1);
-    expect(await exported()).toBe(before);
+    expect(await recorded()).toBe(before);
     await said('import', few, '--mode', 'complete', '--confirm-removal', number);
-    expect((await exported()).split('\n')).toHaveLength(5);
+    expect((await recorded()).split('\n')).toHaveLength(5);
   });
 
   it('applies nothing before its moment', async () => {
@@ -122,7 +140,7 @@ describe('issuance holder import and export', () => {
       ...['import', file, '--mode', 'delta', '--in-force-from', '2099-04-01T00:00+09:00', '--language', 'en'],
     );
     expect(planned).toContain('comes into force at its moment');
-    expect(await exported()).not.toContain('shichiro');
+    expect(await recorded()).not.toContain('shichiro');
     const then = JSON.parse(await said('show', 'shichiro', '--at', '2099-04-02T00:00+09:00', '--json'));
     expect(then.holder.groups).toEqual(['staff']);
   });
