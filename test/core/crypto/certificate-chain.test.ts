@@ -5,7 +5,7 @@ import { makePki, order, organizationPki, type TestPki } from '../../trust/test-
 
 describe('a chain of certificates', () => {
   const key = new TestKey();
-  const made = order(key.publicKey());
+  let made: ReturnType<typeof order>;
   let pki: TestPki;
   let terminal: Uint8Array;
   let organization: Uint8Array;
@@ -13,6 +13,8 @@ describe('a chain of certificates', () => {
 
   beforeAll(async () => {
     pki = await makePki();
+    // its life begins no earlier than those of the authorities
+    made = order(key.publicKey());
     const { authority } = organizationPki(pki, 'city');
     const identity = { organization: 'city', terminal: 'lobby' };
     terminal = await authority.issueTerminal({ ...made, identity });
