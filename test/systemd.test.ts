@@ -97,7 +97,9 @@ describe('the systemd units', () => {
   });
 
   it('of an enrolled terminal lets a thread give way to the others', () => {
-    expect(text('kazasu-terminal.service.d/server.conf')).toMatch(/^SystemCallFilter=sched_setattr sched_setscheduler$/m);
+    expect(text('kazasu-terminal.service.d/server.conf')).toMatch(
+      /^SystemCallFilter=sched_setattr sched_setscheduler$/m,
+    );
     expect(text('kazasu-terminal.service')).toMatch(/^RestrictRealtime=yes$/m);
   });
 
