@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import pg from 'pg';
 import { PostgresDatabases, schemaOf } from '#adapters/postgres/issuance-databases.ts';
-import { SqliteDatabases } from '#adapters/sqlite/issuance-databases.ts';
+import { journalSettings, SqliteDatabases } from '#adapters/sqlite/issuance-databases.ts';
 import { fromHex } from '#core/bytes/bytes.ts';
 import { decodeJournalBatch } from '#core/sync/journal-batch.ts';
 import { checkBatch } from '#issuance/journal/checked-batch.ts';
@@ -84,8 +84,7 @@ export async function rawSqlite(
   await databases.stop();
   const db = new Database(join(directory, 'organizations/raw/journal.sqlite'));
   // as the server opens it
-  for (const setting of ['synchronous = FULL', 'cache_size = -16000', 'wal_autocheckpoint = 8000'])
-    db.pragma(setting);
+  for (const setting of ['synchronous = FULL', ...journalSettings]) db.pragma(setting);
   if (!indexed) for (const index of indexes) db.exec(`drop index ${index}`);
   const inserts = tableNames.map((name) => {
     const row = `(${tables[name].map(() => '?').join(', ')})`;

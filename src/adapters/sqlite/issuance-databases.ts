@@ -44,7 +44,7 @@ export class SqliteDatabases {
     const file = this.#fileOf(place);
     makeWhereAbsent(file);
     const db = openDatabase(file, issuanceFormat, { readonly: false });
-    for (const setting of settingsOf(place)) db.pragma(setting);
+    for (const setting of place.kind === 'journal' ? journalSettings : otherSettings) db.pragma(setting);
     return {
       dialect: new ImmediateDialect({ database: new GuardedDatabase({ file, db }) }) as Dialect,
       types: {
@@ -111,11 +111,8 @@ export class SqliteDatabases {
 }
 
 /** A commit of journals may write 16 MB: pages that several change are moved out of the log once. */
-function settingsOf({ kind }: DatabasePlace): readonly string[] {
-  return kind === 'journal'
-    ? ['cache_size = -16000', 'wal_autocheckpoint = 8000']
-    : ['wal_autocheckpoint = 1000'];
-}
+export const journalSettings: readonly string[] = ['cache_size = -16000', 'wal_autocheckpoint = 8000'];
+const otherSettings: readonly string[] = ['wal_autocheckpoint = 1000'];
 
 /** Walks every page and index. */
 function checkWhole(db: Sqlite, file: string): void {
