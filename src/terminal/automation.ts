@@ -231,9 +231,11 @@ function declared(
     return change ? change.value : state.shared(key);
   };
   const told = effects.filter((effect) => {
-    const [change, ...more] = ruleChanges(effect, when, { shared });
-    if (!change || (when.known && isDeepStrictEqual(shared(change.key), change.value))) return false;
-    for (const one of [change, ...more]) changed.set(one.key, one);
+    const changes = ruleChanges(effect, when, { shared });
+    // when it was declared is a change, too: of what stands already, an end that was given before lifts it no more
+    const isAsBefore = changes.every(({ key, value }) => isDeepStrictEqual(shared(key), value));
+    if (changes.length === 0 || (when.known && isAsBefore)) return false;
+    for (const change of changes) changed.set(change.key, change);
     return true;
   });
   return { changes: [...changed.values()], told };

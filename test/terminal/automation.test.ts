@@ -63,6 +63,25 @@ describe('a lockdown of some zones', () => {
     expect([fact('site/lockdown'), fact('commanded/lockdown')]).toEqual([undefined, undefined]);
   });
 
+  it('that stands already is remembered as of now, so that the end of the one before lifts it no more', async () => {
+    await begin(rules);
+    const commands = new CommandBench(bench);
+    const given = (action: { kind: 'lockdown' | 'end-lockdown' }) => {
+      const issuedAtMs = bench.clock.utcMs();
+      return commands.command(action, { issuedAtMs, expiresAtMs: issuedAtMs + 900_000 });
+    };
+    await commands.give(given({ kind: 'lockdown' }), 'issuance');
+    const late = given({ kind: 'end-lockdown' });
+    await bench.clock.advanceAsync(400_000);
+    await set('key', true);
+    expect(told().slice(-2)).toEqual([
+      { input: 'key', on: true },
+      { condition: 'lockdown', on: true },
+    ]);
+    expect(await commands.give(late, 'issuance')).toMatchObject({ outcome: 'superseded' });
+    expect(fact('site/lockdown')).toEqual({});
+  });
+
   it('leaves others as they are, and gives way to one of the whole site', async () => {
     await begin(rules);
     await set('panic', true);
