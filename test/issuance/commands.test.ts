@@ -7,6 +7,7 @@ import { decodeSigned } from '#core/sync/signed.ts';
 import type { TrustRoot } from '#core/sync/trust.ts';
 import { CommandDispatch } from '#issuance/commands/command-dispatch.ts';
 import { CommandOrders } from '#issuance/commands/command-orders.ts';
+import { awaitDevice } from '#issuance/commands/conditions.ts';
 import type { OutgoingMessage } from '#ports/intake.ts';
 import { pinnedRoot, testKeys } from '../core/sync/keys.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
@@ -463,6 +464,28 @@ describe.each(databaseRigs)('commands of the server on $name', ({ start }) => {
     // another process has not heard of it
     dispatch = city.dispatch();
     expect([await again('second'), await again('third')]).toEqual([[], standing]);
+  });
+
+  it('a terminal whose journal was not known before, as after an update of the server, is told nothing again', async () => {
+    const enrolled = (terminal: string) =>
+      city.ledger.db.transaction().execute((db) => awaitDevice({ db }, terminal));
+    await give(lockdown, { terminals: ['lobby', 'gate'] });
+    await dispatch.round();
+    for (const command of commandsSent()) await answer(command, 'done');
+    await enrolled('gate');
+    for (const terminal of ['lobby', 'gate']) await dispatch.heard(terminal, 'one');
+    await dispatch.round();
+    expect(
+      commandsSent().map(({ terminal }) => terminal),
+      'gate was enrolled anew',
+    ).toEqual(['gate']);
+    await enrolled('lobby');
+    await dispatch.heard('lobby', 'one');
+    await dispatch.round();
+    expect(commandsSent(), 'the same device enrolled anew').toEqual([]);
+    await dispatch.heard('lobby', 'another');
+    await dispatch.round();
+    expect(commandsSent().map(({ terminal }) => terminal)).toEqual(['lobby']);
   });
 
   it('a terminal that is enrolled later is told of what holds everywhere, once', async () => {

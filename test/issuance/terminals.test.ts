@@ -118,6 +118,7 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
       'terminal_states',
       'commands',
       'command_orders',
+      'told_devices',
     ] as const) {
       await bench.ledger.db.deleteFrom(table).execute();
     }
@@ -198,6 +199,8 @@ describe.each(databaseRigs)('terminals on $name', ({ start }) => {
     const { secret } = await prepare();
     const first = await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });
     expect(certificateOf(first).subject).toBe('O=city\nCN=lobby');
+    const told = await bench.ledger.db.selectFrom('told_devices').selectAll().execute();
+    expect(told, 'it is told of conditions').toEqual([{ terminal_id: 'lobby', incarnation: '' }]);
     expect(admits(first)).toBe(true);
     // ECDSA signs anew: the request is another, the key is not
     const again = await bench.terminals.enrol('lobby', { secret, claim: await device.claim() });

@@ -33,26 +33,41 @@ export function standing<O extends Declared>(orders: readonly O[]): readonly O[]
   return orders.filter((order) => kept.has(order));
 }
 
+/** Says that whatever device is heard next as a terminal nobody had heard of before is to be told of conditions. */
+export async function awaitDevice(
+  { db }: Pick<Change<PermissionsTables>, 'db'>,
+  terminal: string,
+): Promise<void> {
+  await db
+    .insertInto('told_devices')
+    .values({ terminal_id: terminal, incarnation: '' })
+    .onConflict((at) => at.column('terminal_id').doNothing())
+    .execute();
+}
+
 /**
  * Has a terminal told anew of all conditions that it was told of and that still say something, where its journal is
- * another one than before: the device was replaced or put back, or its database is gone.
+ * another one than before: the device was replaced or put back, or its database is gone. A terminal of which nothing is
+ * known, as before an update of this server, is not told anew: what was ended there meanwhile is not known here.
  */
 export async function tellAnother(
   { db }: Pick<Change<PermissionsTables>, 'db'>,
   terminal: string,
   incarnation: string,
 ): Promise<void> {
-  const told = await db
+  const first = await db
     .insertInto('told_devices')
     .values({ terminal_id: terminal, incarnation })
-    .onConflict((at) =>
-      at
-        .column('terminal_id')
-        .doUpdateSet({ incarnation })
-        .where('told_devices.incarnation', '<>', incarnation),
-    )
+    .onConflict((at) => at.column('terminal_id').doNothing())
     .executeTakeFirst();
-  if (told.numInsertedOrUpdatedRows === 0n) return;
+  if (first.numInsertedOrUpdatedRows !== 0n) return;
+  const another = await db
+    .updateTable('told_devices')
+    .set({ incarnation })
+    .where('terminal_id', '=', terminal)
+    .where('incarnation', '<>', incarnation)
+    .executeTakeFirst();
+  if (another.numUpdatedRows === 0n) return;
   const orders = await db
     .selectFrom('commands')
     .innerJoin('command_orders', 'command_orders.order_id', 'commands.order_id')

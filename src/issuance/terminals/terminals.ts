@@ -1,5 +1,6 @@
 import { toHex } from '#core/bytes/bytes.ts';
 import type { Clock } from '#ports/clock.ts';
+import { awaitDevice } from '../commands/conditions.ts';
 import type { Actor, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { type Admission, fingerprintOf } from './admission.ts';
@@ -66,6 +67,7 @@ export class Terminals {
         if (taken.numUpdatedRows !== 1n) return change.abandon({ kind: 'refused', reason: 'secret' });
         const shut = await revokeCertificates(change, terminal, { reason: 'superseded' });
         await certificates.record(change, terminal, made);
+        await awaitDevice(change, terminal);
         const { serialNumber, notAfterMs, keyId } = made;
         await change.audit({
           action: 'terminal-enrolled',
