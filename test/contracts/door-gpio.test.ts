@@ -203,6 +203,16 @@ for (const [name, interfaceOf] of interfaces) {
   });
 }
 
+it('a line of sysfs that the udev rules have not opened to this user says so', () => {
+  const fake = new FakeGpioChip();
+  const face = sysfsOf(fake);
+  fake.closedToUser = true;
+  expect(() => face.lines.output({ chip, line: strikeLine }, 0)).toThrow(
+    `GPIO line ${strikeLine} of ${chip} is closed to this user`,
+  );
+  face.remove();
+});
+
 describe('a line of a character device', () => {
   it('that another program holds is a fault that says so, until that program lets go', async () => {
     const { clock, hardware, face } = build(characterDeviceOf);
@@ -222,8 +232,8 @@ describe('a line of a character device', () => {
   });
 
   it('of a chip that this user may not open is a fault that says so', async () => {
-    const { hardware, face } = build(characterDeviceOf);
-    face.devices.permitted = false;
+    const { fake, hardware } = build(characterDeviceOf);
+    fake.closedToUser = true;
     const log = new InputLog();
     await hardware.start(log.take);
     expect(log.inputs).toContainEqual({

@@ -19,8 +19,6 @@ export class FakeGpioDevices implements GpioDevices {
   #nextFd = 100;
   /** lines that another program holds */
   readonly heldElsewhere = new Set<number>();
-  /** whether this user may open the chip */
-  permitted = true;
 
   constructor(chip: FakeGpioChip) {
     this.#chip = chip;
@@ -31,7 +29,7 @@ export class FakeGpioDevices implements GpioDevices {
   }
 
   open(path: string): number {
-    if (path !== '/dev/gpiochip0' && !this.permitted) throw systemError('EACCES');
+    if (path !== '/dev/gpiochip0' && this.#chip.closedToUser) throw systemError('EACCES');
     this.#nextFd += 1;
     this.#chips.set(this.#nextFd, path === '/dev/gpiochip0' ? -1 : this.#chip.plugged);
     return this.#nextFd;

@@ -17,6 +17,7 @@ export class FakeGpioChip {
   /** everything done to the lines, in order */
   readonly driven: Driven[] = [];
   readWrong = false;
+  closedToUser = false;
   readonly #levels = new Map<number, GpioLevel>();
   readonly #lost = new Set<number>();
   readonly #outputs = new Set<number>();
@@ -39,6 +40,7 @@ export class FakeGpioChip {
   }
 
   take(line: number, level?: GpioLevel): void {
+    if (this.closedToUser) throw systemError('EACCES');
     this.requirePresent(line);
     if (level !== undefined) {
       this.#levels.set(line, level);

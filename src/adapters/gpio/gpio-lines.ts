@@ -25,9 +25,14 @@ export interface GpioLines {
   input(name: LineName): GpioLine;
 }
 
+const reasons = new Map<unknown, string>([
+  ['EBUSY', 'is held by another program or driver'],
+  ['EACCES', 'is closed to this user'],
+]);
+
 /** What is wrong when `chip` exists and its line cannot be had. */
 export function cannotOpen({ chip, line }: LineName, cause: unknown): Fault {
-  const held = cause instanceof Error && 'code' in cause && cause.code === 'EBUSY';
-  const why = held ? 'is held by another program or driver' : 'cannot be opened';
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  const why = reasons.get(code) ?? 'cannot be opened';
   return new Fault('door-hardware-absent', `GPIO line ${line} of ${chip} ${why}`, { cause });
 }
