@@ -8,8 +8,8 @@ import { GuardedDoor, lostFault } from './guarded-door.ts';
 import type { Link } from './link.ts';
 import { SupervisedChild } from './supervised-child.ts';
 
-/** how long the guard may take to load its hardware modules and open them, in milliseconds */
-const openWithinMs = 10_000;
+/** how long the guard may take to load its hardware modules, from a slow disk while a device boots, and open them, in milliseconds */
+const openWithinMs = 30_000;
 
 export interface GuardedDoorsOptions {
   /** hardware modules and what each drives; loaded in the guard process alone */

@@ -9,6 +9,8 @@ import { LinkedWorker } from './worker-link.ts';
 type PolicyLink = LinkedWorker<PolicyWorkerOffer>['link'];
 
 const answerWithinMs = 5_000;
+/** a busy device starts its threads slowly; what limits the start as a whole is the unit */
+const openWithinMs = 600_000;
 
 /** how often a manifest may change between being vouched for and being used */
 const vouchesAtOnce = 3;
@@ -39,7 +41,7 @@ export class PolicyStore implements PolicyLookup {
     const worker = new LinkedWorker<PolicyWorkerOffer>(new URL('./policy-worker.ts', import.meta.url));
     try {
       const signed = this.#trust !== undefined;
-      await worker.link.call('open', { ...this.#files, signed }, answerWithinMs);
+      await worker.link.call('open', { ...this.#files, signed }, openWithinMs);
       this.#worker = worker;
     } catch (error) {
       await worker.stop();

@@ -1,0 +1,73 @@
+import type { Machine } from './machine.ts';
+
+/** Where the simulated chip shows its lines; the number of the platform device grows with each new chip. */
+const bank = '$(echo /sys/devices/platform/gpio-sim.*/gpiochip*)';
+
+/** Sets what an input of the machine's GPIO chip reads. */
+export async function pull(machine: Machine, line: number, level: 0 | 1): Promise<void> {
+  await machine.run(`echo pull-${level === 1 ? 'up' : 'down'} > ${bank}/sim_gpio${line}/pull`);
+}
+
+/** The level of a line at this moment. */
+export async function levelOf(machine: Machine, line: number): Promise<number> {
+  return Number(await machine.run(`cat ${bank}/sim_gpio${line}/value`));
+}
+
+export interface Change {
+  readonly line: number;
+  readonly level: number;
+}
+
+/**
+ * What lines of the GPIO chip do, looked at every 20 ms in the machine, so that no level of a strike or a lamp is
+ * missed. The first changes told are the levels that were found.
+ */
+export class LineWatch {
+  readonly changes: Change[] = [];
+  readonly #levels = new Map<number, number>();
+  readonly #stop: () => void;
+  #waiting: (() => void)[] = [];
+
+  constructor(machine: Machine, lines: readonly number[]) {
+    const script = `bank=${bank}
+exec {wait}<> <(:)
+declare -A last
+while :; do
+  for line in ${lines.join(' ')}; do
+    read -r level < $bank/sim_gpio$line/value
+    if [ "$level" != "\${last[$line]}" ]; then echo "$line $level"; last[$line]=$level; fi
+  done
+  read -rt 0.02 -u $wait
+done`;
+    this.#stop = machine.follow(script, (text) => this.#take(text)).stop;
+  }
+
+  stop(): void {
+    this.#stop();
+  }
+
+  /** The level that was seen last. */
+  level(line: number): number | undefined {
+    return this.#levels.get(line);
+  }
+
+  /** Resolves once one of `wanted` is seen to come about after the first `since` changes, with it. */
+  async next(wanted: readonly Change[], since = this.changes.length): Promise<Change> {
+    for (let seen = since; ; seen += 1) {
+      while (seen >= this.changes.length) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      const change = this.changes[seen];
+      if (change && wanted.some(({ line, level }) => line === change.line && level === change.level))
+        return change;
+    }
+  }
+
+  #take(text: string): void {
+    const [line = Number.NaN, level = Number.NaN] = text.split(' ').map(Number);
+    if (Number.isNaN(level)) return;
+    this.changes.push({ line, level });
+    this.#levels.set(line, level);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const tell of waiting) tell();
+  }
+}

@@ -1,0 +1,46 @@
+/** One thing that was to be shown, and what came of it. */
+interface Row {
+  readonly what: string;
+  readonly result: 'pass' | 'FAIL';
+  readonly figure: string;
+}
+
+/** The table of a run. */
+export class Report {
+  readonly #rows: Row[] = [];
+
+  get failed(): number {
+    return this.#rows.filter(({ result }) => result === 'FAIL').length;
+  }
+
+  /** Notes what `check` shows: it fails by throwing, and may resolve with a figure. */
+  async show(what: string, check: () => Promise<unknown>): Promise<void> {
+    try {
+      const figure = await check();
+      this.#note({ what, result: 'pass', figure: typeof figure === 'string' ? figure : '' });
+    } catch (error) {
+      this.#note({ what, result: 'FAIL', figure: String(error).split('\n')[0] ?? '' });
+      process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    }
+  }
+
+  print(): void {
+    const width = Math.max(...this.#rows.map(({ what }) => what.length));
+    const table = this.#rows.map(({ what, result, figure }) =>
+      `${what.padEnd(width)}  ${result}  ${figure}`.trimEnd(),
+    );
+    process.stdout.write(
+      `\n${table.join('\n')}\n\n${this.#rows.length - this.failed} passed, ${this.failed} failed\n`,
+    );
+  }
+
+  #note(row: Row): void {
+    this.#rows.push(row);
+    process.stderr.write(`${row.result}  ${row.what}  ${row.figure}\n`);
+  }
+}
+
+/** Throws unless `actual` is `expected`. */
+export function same<T>(actual: T, expected: T, what: string): void {
+  if (actual !== expected) throw new Error(`${what}: ${String(actual)} instead of ${String(expected)}`);
+}

@@ -1,0 +1,118 @@
+import { lines } from './configuration.ts';
+import type { Device } from './device.ts';
+import { LineWatch, levelOf, pull } from './lines.ts';
+import type { Machine } from './machine.ts';
+import { type Report, same } from './report.ts';
+import { tap } from './tap.ts';
+
+const unit = 'kazasu-terminal';
+/** fail-secure, active high: as the machine is configured */
+const [locked, unlocked] = [
+  { line: lines.strike, level: 0 },
+  { line: lines.strike, level: 1 },
+];
+/** most that systemd-analyze may count against the unit, of 10 */
+const mostExposure = 2;
+
+/** The unit as shipped, its permissions, and its door whatever happens to its processes. */
+export async function service(device: Device, report: Report, smoke: boolean): Promise<void> {
+  const machine = await device.start('resumed');
+  const watch = new LineWatch(machine, [...Object.values(lines), 22, 23, 10, 11]);
+  try {
+    await report.show('unit: active as the user kazasu, strike locked', () => runs(machine));
+    await report.show('unit: what systemd-analyze security counts', () => exposure(machine));
+    await report.show('tap: a card moves the strike, and it relocks', () => opens(watch));
+    await report.show('tap: the same card at an event, once', () => once(watch));
+    await report.show('exit request: by the wire of the GPIO line', () => exits(machine, watch));
+    await report.show('SIGKILL while unlocked: locked, and serving again', () => killed(machine, watch));
+    if (smoke) return;
+    await report.show('a process that hangs while unlocked: locked, restarted by the watchdog', () =>
+      hung(machine, watch),
+    );
+    await report.show('stopped while unlocked: locked', () => stopped(machine, watch));
+  } finally {
+    watch.stop();
+    await machine.cut();
+  }
+}
+
+async function property(machine: Machine, name: string): Promise<string> {
+  return machine.run(`systemctl show --value -p ${name} ${unit}`);
+}
+
+async function runs(machine: Machine): Promise<string> {
+  same(await property(machine, 'ActiveState'), 'active', 'state of the unit');
+  const owner = await machine.run(`stat -c %U /proc/$(systemctl show --value -p MainPID ${unit})`);
+  same(owner, 'kazasu', 'user');
+  same(await levelOf(machine, lines.strike), locked.level, 'level of the strike');
+  return property(machine, 'StatusText');
+}
+
+async function exposure(machine: Machine): Promise<string> {
+  const text = await machine.run(`systemd-analyze security --no-pager ${unit} | tail -n 1`);
+  const figure = Number(/: ([\d.]+) /.exec(text)?.[1]);
+  if (!(figure <= mostExposure)) throw new Error(`${text}; at most ${mostExposure} is permitted`);
+  return String(figure);
+}
+
+async function opens(watch: LineWatch): Promise<void> {
+  const before = watch.changes.length;
+  same(await tap(watch, 0, 'holder-0'), 'granted', 'the lamps');
+  await watch.next([unlocked], before);
+  await watch.next([locked], watch.changes.indexOf(await watch.next([unlocked], before)));
+}
+
+async function once(watch: LineWatch): Promise<void> {
+  same(await tap(watch, 1, 'holder-1'), 'granted', 'the first time');
+  same(await tap(watch, 1, 'holder-1'), 'denied', 'the second time');
+}
+
+async function exits(machine: Machine, watch: LineWatch): Promise<void> {
+  await settled(watch);
+  const moved = watch.next([unlocked]);
+  await pull(machine, lines.exitRequest, 1);
+  await moved;
+  const back = watch.next([locked]);
+  await pull(machine, lines.exitRequest, 0);
+  await back;
+}
+
+/** Unlocks by the exit request, which lasts as long as it is pressed at most, does what is to be survived, and waits for the lock. */
+async function whileUnlocked(machine: Machine, watch: LineWatch, action: string): Promise<void> {
+  await settled(watch);
+  const moved = watch.next([unlocked]);
+  await pull(machine, lines.exitRequest, 1);
+  await moved;
+  const back = watch.next([locked]);
+  await machine.run(action);
+  await back;
+  await pull(machine, lines.exitRequest, 0);
+}
+
+async function settled(watch: LineWatch): Promise<void> {
+  if (watch.level(lines.strike) === unlocked.level) await watch.next([locked]);
+}
+
+async function servesAgain(machine: Machine, watch: LineWatch, restarts: string): Promise<void> {
+  await machine.until(
+    `[ "$(systemctl show --value -p NRestarts ${unit})" -gt ${restarts} ] && systemctl -q is-active ${unit}`,
+  );
+  same(await tap(watch, 0, 'holder-2'), 'granted', 'the lamps afterwards');
+}
+
+async function killed(machine: Machine, watch: LineWatch): Promise<void> {
+  const restarts = await property(machine, 'NRestarts');
+  await whileUnlocked(machine, watch, `systemctl kill -s KILL ${unit}`);
+  await servesAgain(machine, watch, restarts);
+}
+
+async function hung(machine: Machine, watch: LineWatch): Promise<void> {
+  const restarts = await property(machine, 'NRestarts');
+  await whileUnlocked(machine, watch, `kill -STOP $(systemctl show --value -p MainPID ${unit})`);
+  await servesAgain(machine, watch, restarts);
+}
+
+async function stopped(machine: Machine, watch: LineWatch): Promise<void> {
+  await whileUnlocked(machine, watch, `systemctl stop ${unit}`);
+  same(await levelOf(machine, lines.strike), locked.level, 'level of the strike');
+}

@@ -1,0 +1,36 @@
+import { parseArgs } from 'node:util';
+import { Device } from './device.ts';
+import { powerCuts } from './power-cut.ts';
+import { Report } from './report.ts';
+import { service } from './service.ts';
+
+/** Everything that is shown on the emulated device: see docs/hardware-test.md. Run by scripts/hardware-test. */
+const { values } = parseArgs({
+  options: {
+    smoke: { type: 'boolean', default: false },
+    soak: { type: 'boolean', default: false },
+    /** shows that the power cuts find a journal that does not wait for the disk: they fail */
+    weakened: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true },
+  },
+});
+const { smoke, soak, weakened } = values;
+const cuts = smoke ? 1 : soak ? 100 : 20;
+const scenarios: Readonly<Record<string, () => Promise<void>>> = {
+  service: () => service(device, report, smoke),
+  'power-cuts': () => powerCuts(device, report, { cuts, weakened }),
+};
+for (const name of values.only ?? []) {
+  if (scenarios[name]) continue;
+  throw new Error(`there is no "${name}"; possible: ${Object.keys(scenarios).join(', ')}`);
+}
+const report = new Report();
+const began = performance.now();
+const device = await Device.prepare((text) => process.stderr.write(`hardware-test: ${text}\n`));
+for (const [name, run] of Object.entries(scenarios)) {
+  if (values.only && !values.only.includes(name)) continue;
+  await run();
+}
+report.print();
+process.stdout.write(`${((performance.now() - began) / 60_000).toFixed(1)} minutes\n`);
+process.exitCode = report.failed > 0 ? 1 : 0;
