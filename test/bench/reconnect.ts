@@ -41,7 +41,8 @@ setPriority(otherPriority);
 // a server takes seconds to come back, and those who come meanwhile wait longer: too long for the quick form
 for (const [index, broker] of brokers.entries()) {
   const device = devices[index] as ChildProcess;
-  const server = new FleetServer({ most: terminals, broker });
+  // the device is one of them
+  const server = new FleetServer({ most: terminals + 1, broker });
   const fleet = new FleetProcess({ core: cores?.fleet });
   try {
     await run(broker, { server, fleet, device });
