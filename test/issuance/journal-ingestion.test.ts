@@ -8,7 +8,7 @@ import { decodeAcknowledgement } from '#core/sync/journal-acknowledgement.ts';
 import { encodeJournalBatch } from '#core/sync/journal-batch-writing.ts';
 import { checkSent } from '#issuance/journal/batch-checking.ts';
 import { BatchStoring } from '#issuance/journal/batch-storing.ts';
-import type { CheckedBatch } from '#issuance/journal/checked-batch.ts';
+import { type CheckedBatch, checkBatch } from '#issuance/journal/checked-batch.ts';
 import { JournalEntries } from '#issuance/journal/journal-entries.ts';
 import { JournalIngestion, paceAfter } from '#issuance/journal/journal-ingestion.ts';
 import { type JournalAlarm, JournalStore } from '#issuance/journal/journal-store.ts';
@@ -193,9 +193,10 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
       return 'taken';
     });
     await consume([0, 1, 2, 3, 4, 5].map((at) => message(device, 65 * at + 1, 65 * (at + 1))));
-    expect(commits).toEqual([195, 195]);
+    expect(commits).toEqual([130, 130, 130]);
     expect(told(sent)).toMatchObject([
-      { position: device.position(195) },
+      { position: device.position(130) },
+      { position: device.position(260) },
       { position: device.position(390) },
     ]);
   });
@@ -389,6 +390,35 @@ describe('journals that come while others are stored', () => {
     await Promise.all(both);
     expect(stored).toEqual([1, 3]);
   });
+});
+
+it('lets others have a turn before each commit', async () => {
+  const device = new JournalDevice('gate').append(4 * 65, {
+    body: { text: 'x'.repeat(60_000) },
+    personal: {},
+  });
+  const seen: string[] = [];
+  const store = {
+    store: async () => {
+      seen.push('commit');
+      void setImmediate().then(() => seen.push('turn'));
+      return { positions: [], alarms: [], entries: 0, taps: [] };
+    },
+  } as unknown as JournalStore;
+  const batches = [0, 1, 2, 3].map((at) => device.batch(65 * at + 1, 65 * (at + 1)));
+  const results = batches.map((batch) => ({
+    kind: 'checked' as const,
+    checked: checkBatch(batch, device.keys()),
+  }));
+  const storing = new BatchStoring({
+    journalOf: async () => ({ store, deviceKeys: async () => new Map() }),
+    clock: parts.clock,
+    check: async (_from, payload) =>
+      results[payload[0] ?? 0] ?? { kind: 'refused' as const, reason: 'malformed' as const },
+  });
+  const sent = results.map((_, at) => ({ terminal: 'gate', payload: Uint8Array.of(at) }));
+  for await (const _ of storing.store('city', sent));
+  expect(seen.slice(0, 3)).toEqual(['commit', 'turn', 'commit']);
 });
 
 describe('the pace that terminals are told', () => {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { lengthUnpacked } from '#core/compression/packing.ts';
 import type { DevicePublicKey } from '#core/crypto/device-signature.ts';
 import type { DocumentRefusal } from '#core/sync/document.ts';
@@ -7,7 +8,7 @@ import type { CheckedBatch } from './checked-batch.ts';
 import type { JournalStore, StoredBatches } from './journal-store.ts';
 
 /** of entries, in bytes, that one commit stores: what is unpacked at a time, but for the last batch */
-const commitBytes = 8 * 1_048_576;
+const commitBytes = 4 * 1_048_576;
 /** of what is checked ahead of its commit, as the batches say themselves */
 const aheadBytes = 8 * 1_048_576;
 
@@ -124,6 +125,8 @@ export class BatchStoring {
   }
 
   async #commit(store: JournalStore, { checked, refusals }: Group): Promise<Committed> {
+    // a commit into a file lets nobody have a turn: what has come by now is to be checked meanwhile
+    await setImmediate();
     const beganUs = this.#clock.monotonicUs();
     const stored = await store.store(checked);
     return { ...stored, refusals, tookMs: (this.#clock.monotonicUs() - beganUs) / 1_000 };
