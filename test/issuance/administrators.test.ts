@@ -167,8 +167,8 @@ describe.each(databaseRigs)('administrators on $name', ({ start }) => {
     expect(await Promise.all(others)).toEqual(['right', 'right']);
     const outcomes = await Promise.all(flood);
     expect(outcomes.filter((outcome) => outcome === 'busy')).toHaveLength(32);
-    // behind those that were under way, and before most that waited
-    const turns = done.slice(32, 32 + 6).filter((who) => who !== 'flood');
+    // before some of those that had waited longer; which of two under way ends first is up to the machine
+    const turns = done.slice(32, 32 + 9).filter((who) => who !== 'flood');
     expect(turns.sort()).toEqual(['10.0.0.2', '10.0.0.3']);
     const room = Array.from({ length: 30 }, (_, at) => passwords.check('right', stored, `10.0.1.${at}`));
     expect((await Promise.all(room)).filter((outcome) => outcome === 'right')).toHaveLength(18);
