@@ -65,13 +65,13 @@ export class Device {
   }
 
   /**
-   * A machine with disks of its own as they were after the installation: booted, or with the terminal running as it did
-   * (`resumed`). `data` replaces the disk of the state directory.
+   * A machine with disks of its own in `folder`, as they were after the installation: booted, or with the terminal
+   * running as it did (`resumed`). `data` replaces the disk of the state directory.
    */
-  async start(how: 'booted' | 'resumed', data?: readonly string[]): Promise<Machine> {
-    const folder = newFolder();
+  async start(how: 'booted' | 'resumed', folder: string, data?: readonly string[]): Promise<Machine> {
     const [disk, own] = [join(folder, 'disk'), join(folder, 'data')];
-    run('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', join(this.#folder, 'disk'), disk);
+    const backing = join(this.#folder, 'disk');
+    run('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', backing, disk);
     if (!data) this.copyData(own);
     const state = how === 'resumed' && { state: join(this.#folder, 'state') };
     return Machine.start({ ...this.#kernel(), disk, data: data ?? rawDisk(own), folder, ...state });
@@ -87,11 +87,14 @@ export class Device {
   }
 }
 
-/** A folder for the files of one machine, gone with this process. */
-export function newFolder(): string {
+/** Gives `use` a folder for the files of one machine, which is gone afterwards. */
+export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'kazasu-hardware-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  try {
+    return await use(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 function rawDisk(file: string): readonly string[] {

@@ -25,7 +25,7 @@ export interface Change {
 export class LineWatch {
   readonly changes: Change[] = [];
   readonly #levels = new Map<number, number>();
-  readonly #stop: () => void;
+  readonly #end = new AbortController();
   #waiting: (() => void)[] = [];
 
   constructor(machine: Machine, lines: readonly number[]) {
@@ -39,11 +39,17 @@ while :; do
   done
   read -rt 0.02 -u $wait
 done`;
-    this.#stop = machine.follow(script, (text) => this.#take(text)).stop;
+    const { stop } = machine.follow(script, (text) => this.#take(text));
+    this.stopped.addEventListener('abort', stop);
   }
 
   stop(): void {
-    this.#stop();
+    this.#end.abort();
+  }
+
+  /** Tells those who act on what they see here that there is nothing more to see. */
+  get stopped(): AbortSignal {
+    return this.#end.signal;
   }
 
   /** The level that was seen last. */

@@ -51,7 +51,10 @@ export class Machine {
     child.stderr?.on('data', (bytes: Buffer) => {
       said += bytes.toString();
     });
-    const ended = once(child, 'close');
+    // no machine outlives the tests
+    const end = () => child.kill('SIGKILL');
+    process.once('exit', end);
+    const ended = once(child, 'close').then(() => process.off('exit', end));
     const alive = () => child.exitCode === null && child.signalCode === null;
     try {
       const machine = new Machine(child, ended, await Qmp.connect(monitor, alive));

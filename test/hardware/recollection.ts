@@ -6,13 +6,19 @@ import { partsSchema, total } from '#core/access/counting.ts';
 import { parseEntry } from '#core/journal/entry.ts';
 import { verifyJournal } from '#core/journal/verify.ts';
 import { holders, userNumberOf } from './cards.ts';
+import { readers } from './configuration.ts';
 import type { Witnessed } from './power-cut.ts';
+
+/** the group of everybody in a list of holders */
+type Group = 'old' | 'new';
 
 interface Decided {
   readonly reader: string;
   readonly userNumber: string;
   readonly result: string;
   readonly reason: string | undefined;
+  /** a machine as slow as this one may miss a deadline */
+  readonly faulty: boolean;
 }
 
 /** What a state directory remembers after the power went. Throws where it contradicts itself, or what was seen. */
@@ -20,10 +26,10 @@ export class Recollection {
   /** of the journal */
   readonly entries: number;
   /** the group of everybody in the policy, which tells the list before from the list after */
-  readonly group: string;
+  readonly group: Group;
   readonly #decided: readonly Decided[];
 
-  private constructor(parts: { entries: number; group: string; decided: readonly Decided[] }) {
+  private constructor(parts: { entries: number; group: Group; decided: readonly Decided[] }) {
     this.entries = parts.entries;
     this.group = parts.group;
     this.#decided = parts.decided;
@@ -49,8 +55,14 @@ export class Recollection {
         const entry = parseEntry(item.raw);
         const userNumber = item.personal.find(({ field }) => field === 'userNumber')?.value;
         if (entry?.kind !== 'decision' || userNumber === undefined) continue;
-        const { reader: at, result, reason } = entry.body;
-        decided.push({ reader: String(at), userNumber, result: String(result), reason: reason?.toString() });
+        const { reader: at, result, reason, fault } = entry.body;
+        decided.push({
+          reader: String(at),
+          userNumber,
+          result: String(result),
+          reason: reason?.toString(),
+          faulty: fault !== undefined,
+        });
       }
       remembersOnce(file, decided);
       return new Recollection({ entries, group: groupOf(join(state, 'policy.sqlite')), decided });
@@ -59,19 +71,27 @@ export class Recollection {
     }
   }
 
-  /** Throws where a lamp had shown a decision, or the strike had opened, and no entry says so. */
-  holdAgainst(witnessed: readonly Witnessed[], openings: number): void {
+  /**
+   * Throws where a lamp had shown a grant, or a strike had opened, and no entry says so. The lamp of denials says
+   * nothing: a reader that has a fault shows it as well.
+   */
+  holdAgainst(witnessed: readonly Witnessed[], opened: readonly number[]): void {
     const left = [...this.#decided];
     for (const { slot, holder, shown } of witnessed) {
-      const reader = slot === 0 ? 'entrance' : 'event';
+      if (shown === 'denied') continue;
+      const reader = readers[slot].id;
       const at = left.findIndex(
         (it) => it.reader === reader && it.userNumber === userNumberOf(holder) && it.result === shown,
       );
       if (at < 0) throw new Error(`${holder} was ${shown} at ${reader}, and no entry says so`);
       left.splice(at, 1);
     }
-    const granted = this.#decided.filter(({ result }) => result === 'granted').length;
-    if (openings > granted) throw new Error(`${openings} openings, and ${granted} grants in the journal`);
+    for (const [slot, { id, door }] of readers.entries()) {
+      const granted = this.#decided.filter((it) => it.reader === id && it.result === 'granted').length;
+      const openings = opened[slot] ?? 0;
+      if (openings > granted)
+        throw new Error(`${openings} openings of ${door}, and ${granted} grants in the journal`);
+    }
   }
 }
 
@@ -96,7 +116,7 @@ function remembersOnce(file: string, decided: readonly Decided[]): void {
 }
 
 /** The group of everybody; throws unless all have the same, as either list says. */
-function groupOf(policy: string): string {
+function groupOf(policy: string): Group {
   const groups = holders.flatMap((holder) => {
     const { holders: found } = inspectUser(policy, {
       userNumber: userNumberOf(holder),
@@ -104,7 +124,7 @@ function groupOf(policy: string): string {
     });
     return found.map((it) => it.groups.join());
   });
-  const [group = 'nobody'] = groups;
+  const group = groups[0] === 'new' ? 'new' : 'old';
   if (groups.length !== holders.length || groups.some((other) => other !== group)) {
     throw new Error(
       `half a policy: ${groups.length} of ${holders.length} holders, ${[...new Set(groups)].join(' and ')}`,

@@ -1,5 +1,5 @@
-import { lines } from './configuration.ts';
-import type { Device } from './device.ts';
+import { inputs, readers } from './configuration.ts';
+import { type Device, withFolder } from './device.ts';
 import { LineWatch, levelOf, pull } from './lines.ts';
 import type { Machine } from './machine.ts';
 import { type Report, same } from './report.ts';
@@ -8,16 +8,26 @@ import { tap } from './tap.ts';
 const unit = 'kazasu-terminal';
 /** fail-secure, active high: as the machine is configured */
 const [locked, unlocked] = [
-  { line: lines.strike, level: 0 },
-  { line: lines.strike, level: 1 },
+  { line: readers[0].strike, level: 0 },
+  { line: readers[0].strike, level: 1 },
 ];
+/** strikes and lamps */
+const watched = readers.flatMap(({ strike, granted, denied }) => [strike, granted, denied]);
 /** most that systemd-analyze may count against the unit, of 10 */
 const mostExposure = 2;
 
 /** The unit as shipped, its permissions, and its door whatever happens to its processes. */
-export async function service(device: Device, report: Report, smoke: boolean): Promise<void> {
-  const machine = await device.start('resumed');
-  const watch = new LineWatch(machine, [...Object.values(lines), 22, 23, 10, 11]);
+export function service(device: Device, report: Report, smoke: boolean): Promise<void> {
+  return withFolder((folder) => showService(device, report, { smoke, folder }));
+}
+
+async function showService(
+  device: Device,
+  report: Report,
+  { smoke, folder }: { readonly smoke: boolean; readonly folder: string },
+): Promise<void> {
+  const machine = await device.start('resumed', folder);
+  const watch = new LineWatch(machine, watched);
   try {
     await report.show('unit: active as the user kazasu, strike locked', () => runs(machine));
     await report.show('unit: what systemd-analyze security counts', () => exposure(machine));
@@ -44,7 +54,7 @@ async function runs(machine: Machine): Promise<string> {
   same(await property(machine, 'ActiveState'), 'active', 'state of the unit');
   const owner = await machine.run(`stat -c %U /proc/$(systemctl show --value -p MainPID ${unit})`);
   same(owner, 'kazasu', 'user');
-  same(await levelOf(machine, lines.strike), locked.level, 'level of the strike');
+  same(await levelOf(machine, readers[0].strike), locked.level, 'level of the strike');
   return property(machine, 'StatusText');
 }
 
@@ -70,10 +80,10 @@ async function once(watch: LineWatch): Promise<void> {
 async function exits(machine: Machine, watch: LineWatch): Promise<void> {
   await settled(watch);
   const moved = watch.next([unlocked]);
-  await pull(machine, lines.exitRequest, 1);
+  await pull(machine, inputs.exitRequest, 1);
   await moved;
   const back = watch.next([locked]);
-  await pull(machine, lines.exitRequest, 0);
+  await pull(machine, inputs.exitRequest, 0);
   await back;
 }
 
@@ -81,21 +91,22 @@ async function exits(machine: Machine, watch: LineWatch): Promise<void> {
 async function whileUnlocked(machine: Machine, watch: LineWatch, action: string): Promise<void> {
   await settled(watch);
   const moved = watch.next([unlocked]);
-  await pull(machine, lines.exitRequest, 1);
+  await pull(machine, inputs.exitRequest, 1);
   await moved;
   const back = watch.next([locked]);
   await machine.run(action);
   await back;
-  await pull(machine, lines.exitRequest, 0);
+  await pull(machine, inputs.exitRequest, 0);
 }
 
 async function settled(watch: LineWatch): Promise<void> {
-  if (watch.level(lines.strike) === unlocked.level) await watch.next([locked]);
+  if (watch.level(readers[0].strike) === unlocked.level) await watch.next([locked]);
 }
 
+/** Its keys open while it serves already, and only then is it ready. */
 async function servesAgain(machine: Machine, watch: LineWatch, restarts: string): Promise<void> {
   await machine.until(
-    `[ "$(systemctl show --value -p NRestarts ${unit})" -gt ${restarts} ] && systemctl -q is-active ${unit}`,
+    `[ "$(systemctl show --value -p NRestarts ${unit})" -gt ${restarts} ] && systemctl show -p StatusText ${unit} | grep =ready`,
   );
   same(await tap(watch, 0, 'holder-2'), 'granted', 'the lamps afterwards');
 }
@@ -114,5 +125,5 @@ async function hung(machine: Machine, watch: LineWatch): Promise<void> {
 
 async function stopped(machine: Machine, watch: LineWatch): Promise<void> {
   await whileUnlocked(machine, watch, `systemctl stop ${unit}`);
-  same(await levelOf(machine, lines.strike), locked.level, 'level of the strike');
+  same(await levelOf(machine, readers[0].strike), locked.level, 'level of the strike');
 }

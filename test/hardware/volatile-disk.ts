@@ -65,22 +65,24 @@ export class VolatileDisk {
   }
 }
 
-/** The log in order: sector 0 describes it, then each entry is one sector, with the data of a write behind it. */
+/**
+ * The log in order: sector 0 describes it, then each entry is one sector, with the data of a write behind it. Places are
+ * given out before they are written, so that a write under way when qemu was killed may have left its own blank.
+ */
 function* readLog(path: string): Iterable<Write | 'flush'> {
   const log = openSync(path, 'r');
   try {
     const head = Buffer.alloc(sector);
     for (let at = sector; readSync(log, head, 0, sector, at) === sector; ) {
-      const [first, count, flag] = [0, 8, 16].map((offset) => head.readBigUInt64LE(offset));
-      if (first === undefined || count === undefined || flag === undefined) return;
-      // behind the last entry the file may have a hole
-      if (count === 0n && flag === 0n) return;
       at += sector;
-      const length = (flag & flags.discard) !== 0n ? 0 : Number(count) * sector;
+      const count = head.readBigUInt64LE(8);
+      const flag = head.readBigUInt64LE(16);
+      const length = (flag & flags.discard) === 0n ? Number(count) * sector : 0;
       const bytes = Buffer.alloc(length);
       if (readSync(log, bytes, 0, length, at) !== length) return;
       at += length;
-      if (length > 0) yield { at: Number(first) * sector, bytes, forced: (flag & flags.fua) !== 0n };
+      const place = Number(head.readBigUInt64LE(0)) * sector;
+      if (length > 0) yield { at: place, bytes, forced: (flag & flags.fua) !== 0n };
       if ((flag & flags.flush) !== 0n) yield 'flush';
     }
   } finally {
