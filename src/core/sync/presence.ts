@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { id } from '#core/access/rule-config.ts';
+import { incarnationForm } from '#core/journal/entry.ts';
 import { diagnosticsSchema } from './command.ts';
 
 /** How often a terminal says how it is, in milliseconds; besides that at each connection. */
@@ -62,7 +63,7 @@ const terminalStateSchema = z.discriminatedUnion('presence', [
     device: terminalDeviceSchema,
     places: terminalPlacesSchema,
     /** of the journal, with which goes all that the terminal was told of the site; absent until that can be read */
-    incarnation: z.string().max(64).optional(),
+    incarnation: z.string().regex(incarnationForm).optional(),
     /** of a terminal that takes its policy from the server */
     policy: policyStatusSchema.optional(),
   }),

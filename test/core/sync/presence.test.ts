@@ -38,6 +38,16 @@ describe('what a terminal says of itself', () => {
     },
   );
 
+  it.each(['', 'a\0b', 'an incarnation', 'x'.repeat(65)])(
+    'is not read where its journal is called what no database may be asked for: %o',
+    (incarnation) => {
+      expect(readTerminalState(terminalStateBytes({ ...here, incarnation: 'x' }))).toMatchObject({
+        incarnation: 'x',
+      });
+      expect(readTerminalState(terminalStateBytes({ ...here, incarnation }))).toBeUndefined();
+    },
+  );
+
   it('is read without what a later program adds', () => {
     const later = { ...here, more: 1, device: { ...device, temperature: 40 } };
     expect(readTerminalState(new TextEncoder().encode(JSON.stringify(later)))).toEqual(here);
