@@ -29,8 +29,10 @@ export class Revoked {
     const isRevoked = (change: Progress | undefined): boolean =>
       change !== undefined && isBefore(changesOf(known), change);
     // of a holder who is suspended the cards are revoked as well: the decision is to name the holder
-    if (holder?.status === 'active' && isRevoked(this.#holders.get(holder.holderId)))
-      return { ...slice, holder: { ...holder, status: 'suspended' as const } };
+    if (holder && isRevoked(this.#holders.get(holder.holderId)))
+      return holder.status === 'active'
+        ? { ...slice, holder: { ...holder, status: 'suspended' as const } }
+        : slice;
     if (card?.status === 'active' && isRevoked(this.#cards.get(nameOf(card))))
       return { ...slice, card: { ...card, status: 'suspended' as const } };
     return slice;

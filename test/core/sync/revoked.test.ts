@@ -37,6 +37,16 @@ describe('what is revoked ahead of a policy', () => {
       expect(statusOf(other)).toBe('active');
   });
 
+  it('names the holder, not the card, of whoever is suspended once more', () => {
+    const revoked = new Revoked();
+    revoked.add({ ...at(41), holders: ['sato'], cards: [{ profileId: 'staff', userNumber: 'A1' }] });
+    for (const status of ['active', 'suspended', 'ended'] as const) {
+      const { status: left } = revoked.revised({ holder: { ...holder, status }, card }, at(40)).holder;
+      expect(left).toBe(status === 'active' ? 'suspended' : status);
+      expect(revoked.revised({ holder: { ...holder, status }, card }, at(40)).card).toEqual(card);
+    }
+  });
+
   it('is forgotten with the keys that said it, however far they counted', () => {
     const revoked = new Revoked();
     revoked.add({ ...at(Number.MAX_SAFE_INTEGER), holders: ['sato'], cards: [] });
