@@ -1,25 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { hashOf, image, keep, kept, prepareBase, root, run, say } from './base.ts';
 import { commission } from './commissioning.ts';
 import { Machine } from './machine.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const image = join(root, 'test/hardware/image');
-/** where machines are kept: not of the checkout, so that only what is said here becomes part of one */
-const kept = join(root, '.runtime/hardware');
 /** of the checkout, what the machine depends on */
 const installed =
   /^(src\/(?!web\/)|scripts\/|systemd\/|device-config\/|package|\.node-version|docs\/commissioning|test\/hardware\/(image|commissioning|configuration|cards))/;
@@ -34,16 +20,9 @@ export class Device {
     this.#folder = folder;
   }
 
-  /** Takes the device that is kept for this checkout, or makes it. `say` is told what takes time. */
-  static async prepare(say: (text: string) => void): Promise<Device> {
-    const base = join(
-      kept,
-      `base-${hashOf(readdirSync(image, { recursive: true, encoding: 'utf8' }), image)}`,
-    );
-    await keep(base, 'base-', async (partial) => {
-      say('building the emulated machine, which is kept');
-      run(join(image, 'build-base'), partial);
-    });
+  /** Takes the device that is kept for this checkout, or makes it. */
+  static async prepare(): Promise<Device> {
+    const base = await prepareBase();
     const device = new Device(base, join(kept, `device-${hashOf(checkout(), root)}`));
     await keep(device.#folder, 'device-', async (partial) => {
       say('installing this checkout on it, which is kept');
@@ -101,33 +80,9 @@ function rawDisk(file: string): readonly string[] {
   return ['-drive', `file=${file},format=raw,if=none,id=data,cache=unsafe`];
 }
 
-/** Makes `folder` unless it is there, and forgets those of the same kind that are of another recipe. */
-async function keep(folder: string, kind: string, make: (partial: string) => Promise<void>): Promise<void> {
-  if (existsSync(folder)) return;
-  mkdirSync(kept, { recursive: true });
-  for (const name of readdirSync(kept).filter((name) => name.startsWith(kind)))
-    rmSync(join(kept, name), { recursive: true });
-  await make(`${folder}.partial`);
-  renameSync(`${folder}.partial`, folder);
-}
-
 /** The files of the checkout as they are now, committed or not. */
 function checkout(): readonly string[] {
   const words = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
   const listed = execFileSync('git', words, { cwd: root, encoding: 'utf8' }).split('\0');
   return listed.filter((path) => installed.test(path) && existsSync(join(root, path)));
-}
-
-function hashOf(paths: readonly string[], folder: string): string {
-  const hash = createHash('sha256');
-  for (const path of [...paths].sort()) {
-    const file = join(folder, path);
-    hash.update(`${path}\0`);
-    if (!statSync(file).isDirectory()) hash.update(readFileSync(file));
-  }
-  return hash.digest('hex').slice(0, 16);
-}
-
-function run(program: string, ...words: readonly string[]): void {
-  execFileSync(program, words, { stdio: ['ignore', 'inherit', 'inherit'] });
 }

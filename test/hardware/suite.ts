@@ -26,7 +26,7 @@ for (const name of values.only ?? []) {
 }
 const report = new Report();
 const began = performance.now();
-const device = await Device.prepare((text) => process.stderr.write(`hardware-test: ${text}\n`));
+const device = await Device.prepare();
 for (const [name, run] of Object.entries(scenarios)) {
   if (values.only && !values.only.includes(name)) continue;
   await run();
