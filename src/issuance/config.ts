@@ -132,6 +132,11 @@ export const issuanceConfigSchema = z
         port: z.int().min(0).max(65_535).default(8_443),
         tls: z.strictObject({ certificate: path, key: path }).optional(),
         passkeys: passkeys.optional(),
+        trustedProxies: z
+          .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'must be an address or a network'))
+          .max(64)
+          .default([])
+          .describe('reverse proxies before this server: X-Forwarded-For of theirs says who asks'),
       })
       .prefault({})
       .refine(({ host, tls }) => tls !== undefined || loopback.includes(host), {

@@ -31,6 +31,8 @@ export interface HttpAddress {
   readonly port: number;
   /** PEM files */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Addresses and networks whose word counts (X-Forwarded-For) about where a request comes from. */
+  readonly trustedProxies?: readonly string[];
 }
 
 export interface HttpServerParts {
@@ -69,8 +71,8 @@ export class HttpServer {
   }
 
   /** Listens and resolves to the address. Rejects with `argument-invalid` where it is taken, or `file-unreadable`. */
-  async start({ host, port, tls }: HttpAddress): Promise<string> {
-    const app = await this.#build(tls);
+  async start({ host, port, tls, trustedProxies = [] }: HttpAddress): Promise<string> {
+    const app = await this.#build(tls, trustedProxies);
     this.#app = app;
     try {
       await app.listen({ host, port });
@@ -93,7 +95,7 @@ export class HttpServer {
     clearTimeout(patience);
   }
 
-  async #build(tls: HttpAddress['tls']): Promise<FastifyInstance> {
+  async #build(tls: HttpAddress['tls'], trustedProxies: readonly string[]): Promise<FastifyInstance> {
     const { log, services, version, answered, refused } = this.#parts;
     const app = Fastify({
       loggerInstance: log,
@@ -102,6 +104,7 @@ export class HttpServer {
       bodyLimit,
       requestTimeout: longestRequestMs,
       forceCloseConnections: 'idle',
+      trustProxy: trustedProxies.length > 0 && [...trustedProxies],
       ...(tls && {
         https: {
           cert: await readFile(tls.certificate),
