@@ -416,6 +416,27 @@ describe.each(databaseRigs)('the HTTP interface on $name', ({ name, start }) => 
     expect(await (await fetch(`${url}/health/ready`)).json()).toEqual({ status: 'ready' });
   });
 
+  it('takes no Individual Number in what people write', async () => {
+    await make('of-words', 'USER0900');
+    const words = 'マイナンバー 1234 5678 9018';
+    const account = { id: 'of-words', name: words, roles: ['auditor'], sites: [] };
+    const command = { action: { kind: 'restart' }, reason: words, to: { terminals: ['lobby'] } };
+    for (const [method, path, body] of [
+      ['PUT', '/holders/of-words/suspension', { reason: words }],
+      ['PUT', '/holders/of-words/suspension', { reason: '1234-5678-9018を紛失' }],
+      ['POST', '/change-sets', { title: words }],
+      ['POST', '/administrators', account],
+      ['POST', '/commands', command],
+      ['POST', '/api-tokens', { name: words, scopes: ['holders:read'], days: 1 }],
+    ] as const) {
+      const refused = await call(method, path, { token: admin, body });
+      expect([path, refused.status, refused.body.type]).toEqual([path, 422, 'urn:kazasu:problem:invalid']);
+      expect(JSON.stringify(refused.body)).toContain('Individual Number');
+      expect(JSON.stringify(refused.body)).not.toContain('5678');
+    }
+    expect((await call('GET', '/holders/of-words', { token: admin })).body.suspended).toBeUndefined();
+  });
+
   it('writes no id, user number or token into its log', () => {
     const text = logged.join('');
     expect(logged.length).toBeGreaterThan(50);

@@ -1,4 +1,8 @@
-import { hasUserNumberFormat, looksLikeIndividualNumber } from '#core/card/user-number.ts';
+import {
+  hasUserNumberFormat,
+  individualNumberRefused,
+  looksLikeIndividualNumber,
+} from '#core/card/user-number.ts';
 import type { HolderColumn } from './holder-columns.ts';
 import { parseLimit } from './holder-dates.ts';
 import type { HolderRow, ImportMode, ImportProblem } from './holder-row.ts';
@@ -83,9 +87,7 @@ export class HolderRowReader {
     for (const [index, column] of this.#columns.entries()) {
       const cell = (cells[index] ?? '').trim();
       if (cell.length >= 12 && looksLikeIndividualNumber(cell)) {
-        problems.push(
-          `${column} has the check digit of an Individual Number (マイナンバー), which must not enter this system; use the organization's own numbers`,
-        );
+        problems.push(`${column} ${individualNumberRefused}; use the organization's own numbers`);
       }
       named[column] = cell;
     }

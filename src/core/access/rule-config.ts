@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { looksLikeIndividualNumber } from '#core/card/user-number.ts';
+import { individualNumberRefused, looksLikeIndividualNumber } from '#core/card/user-number.ts';
 
 /** Names of things in a policy: letters of any script, digits and `. _ -`, so that lists of them need no quoting. */
 export const id = z
@@ -8,10 +8,7 @@ export const id = z
     /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{0,63}$/u,
     'must be 1 to 64 letters, digits, ".", "_" or "-" and begin with a letter or digit',
   )
-  .refine(
-    (text) => !looksLikeIndividualNumber(text),
-    'has the check digit of an Individual Number; such numbers must not enter this system',
-  );
+  .refine((text) => !looksLikeIndividualNumber(text), individualNumberRefused);
 
 /** Minutes after midnight of a time written `"08:30"`, at most `"24:00"`. */
 export const timeOfDay = z

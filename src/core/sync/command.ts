@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { id as named } from '#core/access/rule-config.ts';
+import { containsIndividualNumber, individualNumberRefused } from '#core/card/user-number.ts';
 
 /** Version of the form that commands and their results are sent and stored in. */
 const commandFormat = 1;
@@ -17,7 +18,8 @@ const words = (length: number) =>
     .trim()
     .min(1, 'must not be empty')
     .max(length)
-    .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u, 'must be one line of plain text');
+    .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u, 'must be one line of plain text')
+    .refine((text) => !containsIndividualNumber(text), individualNumberRefused);
 const zones = z.array(named).min(1).max(1_000).optional();
 const time = z.int().min(0);
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { looksLikeIndividualNumber } from '#core/card/user-number.ts';
+import { individualNumberRefused, looksLikeIndividualNumber } from '#core/card/user-number.ts';
 
 /**
  * Names of organizations and terminals stand in certificates, topics, addresses and file names, and are compared by
@@ -12,10 +12,7 @@ const certifiedName = z
     /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/,
     'must be 1 to 32 lower-case letters a to z, digits or "-", and begin and end with a letter or digit',
   )
-  .refine(
-    (text) => !looksLikeIndividualNumber(text),
-    'has the check digit of an Individual Number; such numbers must not enter this system',
-  );
+  .refine((text) => !looksLikeIndividualNumber(text), individualNumberRefused);
 
 export const organizationName = certifiedName;
 export const terminalName = certifiedName;

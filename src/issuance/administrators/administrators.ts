@@ -1,3 +1,4 @@
+import { refuseIndividualNumber } from '#core/card/user-number.ts';
 import { Fault } from '#core/fault.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { Actor, Change, Ledger } from '../storage/ledger.ts';
@@ -56,6 +57,7 @@ export class Administrators {
     account: Pick<Administrator, 'id' | 'name' | 'roles' | 'sites' | 'breakGlass'>,
     actor: Actor,
   ): Promise<{ readonly administrator: Administrator; readonly credentials: Credentials }> {
+    for (const one of [account.name, ...account.sites]) refuseIndividualNumber(one, 'a name');
     const made = await this.#makeCredentials(account.id, account.breakGlass);
     return this.#parts.ledger.change(actor, async (change) => {
       const taken = await find(change, account.id);
@@ -96,6 +98,7 @@ export class Administrators {
     to: Partial<Pick<Administrator, 'name' | 'roles' | 'sites' | 'enabled'>>,
     actor: Actor,
   ): Promise<Administrator | undefined> {
+    for (const one of [to.name ?? '', ...(to.sites ?? [])]) refuseIndividualNumber(one, 'a name');
     return this.#parts.ledger.change(actor, async (change) => {
       const before = await find(change, id);
       if (!before || before.revision !== revision) return change.abandon(undefined);

@@ -1,3 +1,4 @@
+import { refuseIndividualNumber } from '#core/card/user-number.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { Actor, Ledger } from '../storage/ledger.ts';
@@ -61,6 +62,7 @@ export class Principals {
     { name, scopes, days }: Pick<ApiToken, 'name' | 'scopes'> & { readonly days: number },
     actor: Actor,
   ): Promise<{ readonly apiToken: ApiToken; readonly token: string }> {
+    refuseIndividualNumber(name, 'the name');
     const { ledger, entropy } = this.#parts;
     const { token, hash } = makeToken('api-token', entropy);
     const id = Buffer.from(entropy.bytes(8)).toString('hex');

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { id } from '#core/access/rule-config.ts';
+import { refuseIndividualNumber } from '#core/card/user-number.ts';
 import { Fault } from '#core/fault.ts';
 import { organizationName } from '#core/sync/terminal-identity.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -46,6 +47,7 @@ export class Organizations {
         `an organization's id ${checked.error.issues[0]?.message ?? 'is wrong'}`,
       );
     }
+    refuseIndividualNumber(name, 'the name');
     const ledger = await this.#platformLedger();
     const organization = await ledger.change(actor, async ({ db, atMs, audit }) => {
       const known = await db.selectFrom('organizations').select(['organization_id', 'number']).execute();

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { refuseIndividualNumber } from '#core/card/user-number.ts';
 import type { JsonValue } from '#core/journal/record.ts';
 import type { Entropy } from '#ports/entropy.ts';
 import type { Principal } from '../administrators/principals.ts';
@@ -85,6 +86,7 @@ export class ChangeSets {
   }
 
   async make(title: string, inForceFromMs: number | undefined, actor: Actor): Promise<ChangeSet> {
+    refuseIndividualNumber(title, 'the title');
     const id = Buffer.from(this.#entropy.bytes(8)).toString('hex');
     return this.#ledger.change(actor, async ({ db, atMs, changeNumber, audit }) => {
       const row: PermissionsTables['change_sets'] = {

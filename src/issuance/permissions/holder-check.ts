@@ -1,7 +1,11 @@
 import type { Kysely } from 'kysely';
 import { holderIdRule, isHolderId } from '#core/access/holder-import.ts';
 import type { SiteRules } from '#core/access/site-rules.ts';
-import { hasUserNumberFormat, looksLikeIndividualNumber } from '#core/card/user-number.ts';
+import {
+  hasUserNumberFormat,
+  individualNumberRefused,
+  looksLikeIndividualNumber,
+} from '#core/card/user-number.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
 import { type CardState, cardKeyText, type HolderState } from './holder-state.ts';
 
@@ -20,7 +24,8 @@ export function holderProblems(
 ): readonly StateProblem[] {
   const problems: StateProblem[] = [];
   if (!isHolderId(holderId)) problems.push({ path: 'holderId', text: holderIdRule });
-  else if (looksLikeIndividualNumber(holderId)) problems.push({ path: 'holderId', text: individualNumber });
+  else if (looksLikeIndividualNumber(holderId))
+    problems.push({ path: 'holderId', text: individualNumberRefused });
   const { validFromMs, validUntilMs } = state;
   if (validFromMs !== null && validUntilMs !== null && validFromMs >= validUntilMs) {
     problems.push({ path: 'validUntil', text: 'is not later than validFrom' });
@@ -40,14 +45,11 @@ export function holderProblems(
   return problems;
 }
 
-const individualNumber =
-  'has the check digit of an Individual Number (マイナンバー), which must not enter this system';
-
 function cardProblems(card: CardState, rules: SiteRules | undefined, path: string): StateProblem[] {
   const profile = rules?.profiles.find(({ id }) => id === card.profileId);
   if (!profile) return [{ path: `${path}.profileId`, text: 'is no card profile of the rules in force then' }];
   if (looksLikeIndividualNumber(card.userNumber)) {
-    return [{ path: `${path}.userNumber`, text: individualNumber }];
+    return [{ path: `${path}.userNumber`, text: individualNumberRefused }];
   }
   if (!hasUserNumberFormat(profile.userNumberFormat, card.userNumber)) {
     return [{ path: `${path}.userNumber`, text: `does not have the format of profile ${profile.id}` }];

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { RecordStatus } from '#core/access/policy.ts';
+import { refuseIndividualNumber } from '#core/card/user-number.ts';
 import type { Principal } from '../administrators/principals.ts';
 import type { Actor, Change, Ledger } from '../storage/ledger.ts';
 import type { PermissionsTables } from '../storage/permissions-tables.ts';
@@ -110,6 +111,7 @@ export class Holders {
 
   /** Suspends a holder at once; whatever lists and plans say, it stays so until it is lifted. */
   async suspend(holderId: string, reason: string, actor: Actor): Promise<HolderOutcome> {
+    refuseIndividualNumber(reason, 'the reason');
     return this.#touch(holderId, actor, async ({ db, atMs, audit }) => {
       const row = { since_ms: atMs, suspended_by: actor.id, reason };
       await db
@@ -134,6 +136,7 @@ export class Holders {
 
   /** Suspends one card, such as a lost one, while its holder's others go on working. */
   async suspendCard(holderId: string, key: CardKey, reason: string, actor: Actor): Promise<HolderOutcome> {
+    refuseIndividualNumber(reason, 'the reason');
     return this.#touch(holderId, actor, async ({ db, atMs, audit, abandon }) => {
       const card = await db
         .selectFrom('cards')

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  containsIndividualNumber,
   hasUserNumberFormat,
   looksLikeIndividualNumber,
+  refuseIndividualNumber,
   userNumberFormatSchema,
 } from '#core/card/user-number.ts';
 
@@ -67,3 +69,21 @@ describe('a format', () => {
       expect(problems({ ...format, ...other })).toEqual([]);
   });
 });
+
+test.each([
+  'マイナンバー 1234 5678 9018 を紛失',
+  '番号１２３４５６７８９０１８の人',
+  'no. 1234-5678-9018.',
+  '123456789018',
+])('%j has an Individual Number in it', (text) => {
+  expect(containsIndividualNumber(text)).toBe(true);
+  expect(() => refuseIndividualNumber(text, 'the reason')).toThrow('the reason has the check digit');
+});
+
+test.each(['12345678901', '1234567890180', '1234 5678 9010', '2026-11-22 12:34', 'lost on 5 May', ''])(
+  '%j has none in it',
+  (text) => {
+    expect(containsIndividualNumber(text)).toBe(false);
+    refuseIndividualNumber(text, 'the reason');
+  },
+);
