@@ -8,6 +8,7 @@ import { SealedHeadsFile } from '#adapters/keyfile/sealed-heads.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { SystemEntropy } from '#adapters/os/entropy.ts';
+import { reportFailures } from '#adapters/os/failure-reports.ts';
 import { OrganizationKeys } from '#adapters/pkcs11/organization-keys.ts';
 import { makeFolder } from '#adapters/process/ownership.ts';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
@@ -143,6 +144,7 @@ export async function runIssuance(configFile: string, course: IssuanceCourse = {
   const issuance = await openIssuance(configFile, (alarm) => log?.error(alarm, 'alarm'));
   const { config, services, databases, organizations, metrics, clock } = issuance;
   log = pino({ level: config.log.level }, destination(1));
+  reportFailures(config.stateDirectory, log);
   const stopped = course.stopped ?? stopSignal();
   const loop = new LoopWatch();
   const faults = new OrganizationFaults({

@@ -13,7 +13,7 @@ import type { TerminalSettings } from './terminal.ts';
 
 /** What the program around a terminal knows of the device and can do with itself. */
 export interface Device {
-  about(): Pick<Diagnostics, 'versions' | 'parameters' | 'keys'>;
+  about(): Pick<Diagnostics, 'versions' | 'parameters' | 'keys' | 'failures'>;
   /** Ends the program in order, so that it is started again; the answer to the command leaves first. */
   restart?(): void;
 }

@@ -7,7 +7,11 @@ import type { LoadedConfig } from './config.ts';
 /** What diagnostics tell of this device: the program, what runs it, its configuration, its keys. */
 export function deviceOf(
   { written }: Pick<LoadedConfig, 'written'>,
-  parts: { readonly keys: () => string | undefined; readonly restart: () => void },
+  parts: {
+    readonly keys: () => string | undefined;
+    readonly failures: readonly string[];
+    readonly restart: () => void;
+  },
 ): Device {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string;
@@ -24,7 +28,8 @@ export function deviceOf(
         name: path,
         value: typeof value === 'string' ? value : JSON.stringify(value),
       }));
-      return { versions, parameters, ...(keys !== undefined && { keys }) };
+      const failures = parts.failures.length > 0 && { failures: [...parts.failures] };
+      return { versions, parameters, ...(keys !== undefined && { keys }), ...failures };
     },
     restart: parts.restart,
   };

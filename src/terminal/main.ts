@@ -9,6 +9,7 @@ import { nodeHid } from '#adapters/hid/node-hid.ts';
 import { identityFile } from '#adapters/keyfile/identity-files.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
+import { reportFailures } from '#adapters/os/failure-reports.ts';
 import { swapRemark } from '#adapters/os/swap.ts';
 import { PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
 import { isMissing } from '#adapters/process/durable-file.ts';
@@ -59,6 +60,7 @@ export async function runTerminal(configFile: string, control?: string): Promise
     processId: process.pid,
     onFailure: (error) => log.warn({ err: error }, 'the service manager was not reached'),
   });
+  const failures = reportFailures(loaded.config.stateDirectory, log);
   const doors = guardedDoors(loaded);
   let ready = false;
   const keyWatch = watchKeys(loaded, log.child({ component: 'keys' }), () => {
@@ -66,7 +68,7 @@ export async function runTerminal(configFile: string, control?: string): Promise
   });
   const journal = await journalOf(loaded, clock);
   const server = await connectionOf(loaded, { journal, clock, log: log.child({ component: 'server' }) });
-  const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch, journal, server });
+  const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch, journal, server, failures });
   const stopped = stopSignal();
   const channel = control === undefined ? undefined : new ControlSocket({ path: control, log });
   await doors.start();
@@ -126,11 +128,12 @@ interface BuildParts {
   readonly keyWatch: KeyWatch | undefined;
   readonly journal: JournalStore;
   readonly server: ServerConnection | undefined;
+  readonly failures: readonly string[];
 }
 
 async function buildTerminal(
   loaded: LoadedConfig,
-  { clock, log, doors, keyWatch, journal, server }: BuildParts,
+  { clock, log, doors, keyWatch, journal, server, failures }: BuildParts,
 ): Promise<Terminal> {
   const { config, profiles } = loaded;
   const readers = new PcscReaders({
@@ -167,6 +170,7 @@ async function buildTerminal(
       holders: new HolderFactsStore({ file: join(config.stateDirectory, 'journal.sqlite') }),
       device: deviceOf(loaded, {
         keys: () => keyWatch?.status(),
+        failures,
         restart: () => clock.after(restartAfterMs, () => process.kill(process.pid, 'SIGTERM')),
       }),
       ...(keyWatch?.erasure && { keyErasure: keyWatch.erasure }),

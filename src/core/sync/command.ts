@@ -216,6 +216,8 @@ export const diagnosticsSchema = z.strictObject({
   keys: z.string().optional(),
   /** those that the journal was told of last, newest last */
   faults: z.array(fault),
+  /** names of the reports that earlier runs of the program left when they failed, oldest first; absent where there is none */
+  failures: z.array(z.string()).optional(),
 });
 export type Diagnostics = z.output<typeof diagnosticsSchema>;
 
