@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { destination, type Logger, pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { ControlSocket } from '#adapters/control/control-socket.ts';
 import { Keypad } from '#adapters/hid/keypad.ts';
 import { hidSysfs } from '#adapters/hid/keypad-sysfs.ts';
@@ -10,6 +10,7 @@ import { identityFile } from '#adapters/keyfile/identity-files.ts';
 import { openDeviceKey } from '#adapters/keyfile/signing.ts';
 import { SystemClock } from '#adapters/os/clock.ts';
 import { reportFailures } from '#adapters/os/failure-reports.ts';
+import { logOutput } from '#adapters/os/log-output.ts';
 import { swapRemark } from '#adapters/os/swap.ts';
 import { PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
 import { isMissing } from '#adapters/process/durable-file.ts';
@@ -52,7 +53,7 @@ export async function runTerminal(configFile: string, control?: string): Promise
   const clock = new SystemClock();
   const log = pino(
     { level: loaded.config.log.level, base: { terminal: loaded.config.terminal } },
-    destination(1),
+    logOutput(),
   );
   const notifier = new ServiceNotifier({
     clock,
