@@ -4,6 +4,7 @@ import { siteRulesSchema } from '#core/access/site-rules.ts';
 import { cardProfileSchema } from '#core/card/profile.ts';
 import { sealingRemark } from '#core/config/key-source.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
+import { parseIssuanceConfig } from '#issuance/config.ts';
 import { loadKeySource, loadTerminalConfig } from '#terminal/config.ts';
 import { readTextFile } from '#terminal/text-file.ts';
 import { counted } from './counted.ts';
@@ -18,7 +19,7 @@ export function registerConfigCheck(config: Command): void {
   config
     .command('check')
     .description(
-      'Check a terminal configuration, a card profile, a site’s rules or a source of keys; every problem with its line',
+      'Check a configuration of a terminal or of a server, a card profile, a site’s rules or a source of keys; every problem with its line',
     )
     .argument('<file>', 'YAML file, such as device-config/terminals/entrance.yaml')
     .action(async (file: string, _options: unknown, command: Command) => {
@@ -49,7 +50,25 @@ async function check(file: string): Promise<Checked> {
     };
   }
   if ('kind' in keys) return checkKeySource(file);
+  if (isIssuance(keys)) return checkIssuance(text, file);
   return checkTerminal(file);
+}
+
+/** Whether a configuration with these keys is one of an issuance server. */
+export function isIssuance(keys: Readonly<Record<string, unknown>>): boolean {
+  return ['database', 'http', 'terminals'].some((key) => key in keys);
+}
+
+function checkIssuance(text: string, file: string): Checked {
+  const { database, http, terminals } = parseIssuanceConfig(text, file);
+  const broker = terminals?.broker.kind;
+  return {
+    value: { kind: 'issuance', database: database.kind, ...(broker !== undefined && { broker }) },
+    lines: [
+      `issuance server: ${database.kind}, people at ${http.host}:${http.port}`,
+      broker === undefined ? 'serves no terminals' : `terminals by the broker ${broker}`,
+    ],
+  };
 }
 
 async function checkKeySource(file: string): Promise<Checked> {

@@ -1,6 +1,8 @@
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { idleReasons, reasons } from '#core/config/parameter-sheet.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
+import { Fault } from '#core/fault.ts';
 import { signingPurposes } from '#ports/signing-keys.ts';
 
 const path = z.string().min(1).describe('path of a file; a relative one counts from this file');
@@ -155,6 +157,7 @@ export const issuanceConfigSchema = z
     log: z
       .strictObject({ level: z.enum(['fatal', 'error', 'warn', 'info', 'debug']).default('info') })
       .prefault({}),
+    reasons,
   })
   .describe('the issuance server');
 
@@ -163,6 +166,9 @@ export type IssuanceConfig = z.output<typeof issuanceConfigSchema>;
 /** Parses the text of `file`, with paths counted from its folder. Throws a Fault `config-invalid` with every problem. */
 export function parseIssuanceConfig(text: string, file: string): IssuanceConfig {
   const config = parseYaml(text, file, issuanceConfigSchema, 'config-invalid');
+  const written = parseYaml(text, file, z.record(z.string(), z.unknown()), 'config-invalid');
+  const idle = idleReasons(issuanceConfigSchema, written);
+  if (idle.length > 0) throw new Fault('config-invalid', idle.map((text) => `${file}: ${text}`).join('\n'));
   const located = (name: string) => resolve(dirname(resolve(file)), name);
   const { http, database, terminals } = config;
   return {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { doorSettingsSchema } from '#core/access/door-settings.ts';
 import { type CardProfile, cardProfileSchema } from '#core/card/profile.ts';
 import { type KeySource, keySourceSchema } from '#core/config/key-source.ts';
-import { idleReasons, parameterSheet } from '#core/config/parameter-sheet.ts';
+import { idleReasons } from '#core/config/parameter-sheet.ts';
 import { type TerminalConfig, terminalConfigSchema } from '#core/config/terminal-config.ts';
 import { parseYaml } from '#core/config/yaml-document.ts';
 import { Fault } from '#core/fault.ts';
@@ -35,11 +35,10 @@ export async function loadTerminalConfig(path: string): Promise<LoadedConfig> {
     config.cardProfiles.map((file) => loadCardProfile(resolve(folder, file))),
   );
   const keys = config.keys && located(config.keys, folder);
-  const idle = idleReasons(parameterSheet(terminalConfigSchema, written), config.reasons);
   const problems = [
     ...profileProblems(config, profiles),
     ...(keys ? keyProblems(config, keys) : []),
-    ...idle.map((name) => `reasons: "${name}" is no parameter that differs from its default`),
+    ...idleReasons(terminalConfigSchema, written),
   ];
   if (problems.length > 0)
     throw new Fault('config-invalid', problems.map((text) => `${path}: ${text}`).join('\n'));

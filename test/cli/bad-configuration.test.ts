@@ -168,3 +168,34 @@ test('the shipped files are valid, and the sheet names what was changed and why'
   expect(code).toBe(0);
   expect(out).toContain('deadlines.apdu = 800 ms (default 1 s; the reader answers');
 });
+
+describe('the configuration of a server', () => {
+  const server = `formatVersion: 1
+database: { kind: sqlite }
+http: { port: 9443 }
+log: { level: debug }
+reasons: { http.port: 8443 is taken here }
+`;
+
+  test('is checked as one', async () => {
+    const file = write('issuance.yaml', server);
+    const { out } = await kazasu('config', 'check', file, '--json');
+    expect(JSON.parse(out)).toMatchObject({ valid: true, kind: 'issuance', database: 'sqlite' });
+    for (const [from, to, message] of [
+      ['port: 9443', 'port: 99443', /issuance-wrong\.yaml:3:\d+: http\.port/],
+      ['http.port: 8443', 'http.host: 8443', /reasons: "http\.host" is no parameter that differs/],
+    ] as const) {
+      const wrongFile = write('issuance-wrong.yaml', server.replace(from, to));
+      expect(await refusal('config', 'check', wrongFile)).toMatch(message);
+    }
+  });
+
+  test('has a sheet of what differs, and why', async () => {
+    const file = write('issuance.yaml', server);
+    const { out } = await kazasu('config', 'parameters', file, '--changed', '--json');
+    expect(JSON.parse(out)).toMatchObject([
+      { path: 'http.port', value: 9443, default: 8443, reason: '8443 is taken here' },
+      { path: 'log.level', value: 'debug', default: 'info' },
+    ]);
+  });
+});

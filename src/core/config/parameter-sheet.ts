@@ -35,24 +35,33 @@ export function parameterSheet(
   schema: z.ZodType,
   written: Readonly<Record<string, unknown>>,
 ): readonly Parameter[] {
-  const reasons = (written.reasons ?? {}) as Readonly<Record<string, string>>;
+  const given = (written.reasons ?? {}) as Readonly<Record<string, string>>;
   const rows: Parameter[] = [];
   collect(jsonSchemaOf(schema) as JsonSchema, written, '', rows);
   return rows
     .filter(({ path }) => path !== 'reasons' && !path.startsWith('reasons.'))
     .map((row) => {
-      const reason = reasons[row.path];
+      const reason = given[row.path];
       return reason === undefined ? row : { ...row, reason };
     });
 }
 
-/** The paths under `reasons:` that name no parameter, or one that does not differ from its default. */
+/** `reasons:` of a configuration. */
+export const reasons = z
+  .record(z.string(), z.string().min(1))
+  .default({})
+  .describe('why a parameter differs from its default, by its path, such as `log.level`');
+
+/** What is wrong with `reasons:` of `written`: those of no parameter, or of one that does not differ from its default. */
 export function idleReasons(
-  sheet: readonly Parameter[],
-  reasons: Readonly<Record<string, string>>,
+  schema: z.ZodType,
+  written: Readonly<Record<string, unknown>>,
 ): readonly string[] {
+  const sheet = parameterSheet(schema, written);
   const changed = new Set(sheet.filter(({ differs }) => differs).map(({ path }) => path));
-  return Object.keys(reasons).filter((path) => !changed.has(path));
+  return Object.keys(written.reasons ?? {})
+    .filter((path) => !changed.has(path))
+    .map((path) => `reasons: "${path}" is no parameter that differs from its default`);
 }
 
 function collect(schema: JsonSchema, written: unknown, path: string, rows: Parameter[]): void {

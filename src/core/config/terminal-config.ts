@@ -11,6 +11,7 @@ import { languages } from '#core/texts/language.ts';
 import { automationConfig, automationProblems } from './automation-config.ts';
 import { duration } from './duration.ts';
 import { keySourceSchema } from './key-source.ts';
+import { reasons } from './parameter-sheet.ts';
 
 const name = z
   .string()
@@ -171,10 +172,7 @@ export const terminalConfigSchema = z
         level: z.enum(['fatal', 'error', 'warn', 'info', 'debug']).default('info'),
       })
       .prefault({}),
-    reasons: z
-      .record(z.string(), z.string().min(1))
-      .default({})
-      .describe('why a parameter differs from its default, by its path, such as `deadlines.apdu`'),
+    reasons,
   })
   .superRefine((config, context) => {
     const report = (at: (string | number)[], message: string) =>
