@@ -20,7 +20,7 @@ const leftOut: readonly RegExp[] = [
 ];
 
 /** The shell commands of a section of docs/commissioning.md, block by block, each as a script. */
-function commandsOf(section: string): readonly string[] {
+export function commandsOf(section: string): readonly string[] {
   const text = readFileSync(page, 'utf8');
   const begin = text.indexOf(`\n## ${section}\n`);
   if (begin < 0) throw new Error(`docs/commissioning.md has no section "${section}"`);

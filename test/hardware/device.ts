@@ -44,14 +44,21 @@ export class Device {
   }
 
   /**
-   * A machine with disks of its own in `folder`, as they were after the installation: booted, or with the terminal
-   * running as it did (`resumed`). `data` replaces the disk of the state directory.
+   * A machine with disks of its own in `folder`: as they were after the installation, booted or with the terminal running
+   * as it did (`resumed`), or as the machine before left them there (`again`). `data` replaces the disk of the state
+   * directory.
    */
-  async start(how: 'booted' | 'resumed', folder: string, data?: readonly string[]): Promise<Machine> {
+  async start(
+    how: 'booted' | 'resumed' | 'again',
+    folder: string,
+    data?: readonly string[],
+  ): Promise<Machine> {
     const [disk, own] = [join(folder, 'disk'), join(folder, 'data')];
-    const backing = join(this.#folder, 'disk');
-    run('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', backing, disk);
-    if (!data) this.copyData(own);
+    if (how !== 'again') {
+      const backing = join(this.#folder, 'disk');
+      run('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', backing, disk);
+      if (!data) this.copyData(own);
+    }
     const state = how === 'resumed' && { state: join(this.#folder, 'state') };
     return Machine.start({ ...this.#kernel(), disk, data: data ?? rawDisk(own), folder, ...state });
   }
@@ -76,7 +83,8 @@ export async function withFolder<T>(use: (folder: string) => Promise<T>): Promis
   }
 }
 
-function rawDisk(file: string): readonly string[] {
+/** The words that make a raw file the disk of the state directory. */
+export function rawDisk(file: string): readonly string[] {
   return ['-drive', `file=${file},format=raw,if=none,id=data,cache=unsafe`];
 }
 

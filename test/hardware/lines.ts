@@ -20,17 +20,20 @@ export interface Change {
 
 /**
  * What lines of the GPIO chip do, looked at every 20 ms in the machine, so that no level of a strike or a lamp is
- * missed. The first changes told are the levels that were found.
+ * missed, from when there is a chip. The first changes told are the levels that were found.
  */
 export class LineWatch {
   readonly changes: Change[] = [];
   readonly #levels = new Map<number, number>();
   readonly #end = new AbortController();
+  readonly #told: (change: Change) => void;
   #waiting: (() => void)[] = [];
 
-  constructor(machine: Machine, lines: readonly number[]) {
-    const script = `bank=${bank}
-exec {wait}<> <(:)
+  /** `told` hears of each change first. */
+  constructor(machine: Machine, lines: readonly number[], told: (change: Change) => void = () => undefined) {
+    this.#told = told;
+    const script = `exec {wait}<> <(:)
+until bank=${bank}; [ -d "$bank" ]; do read -rt 0.02 -u $wait; done
 declare -A last
 while :; do
   for line in ${lines.join(' ')}; do
@@ -70,6 +73,7 @@ done`;
   #take(text: string): void {
     const [line = Number.NaN, level = Number.NaN] = text.split(' ').map(Number);
     if (Number.isNaN(level)) return;
+    this.#told({ line, level });
     this.changes.push({ line, level });
     this.#levels.set(line, level);
     const waiting = this.#waiting;

@@ -1,29 +1,27 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
+import { type Aftermath, chooseMoments, powerGone } from './aftermath.ts';
+import { servesFromBoot } from './boot.ts';
 import { holderList, holders } from './cards.ts';
 import { readers } from './configuration.ts';
-import { type Device, withFolder } from './device.ts';
+import { type Device, rawDisk, withFolder } from './device.ts';
 import { LineWatch } from './lines.ts';
 import type { Machine } from './machine.ts';
-import { Recollection } from './recollection.ts';
-import type { Report } from './report.ts';
-import { type Shown, tap } from './tap.ts';
+import { type Report, same } from './report.ts';
+import { tap } from './tap.ts';
 import { VolatileDisk } from './volatile-disk.ts';
-
-/** What was seen from outside before the power went, in order. */
-export interface Witnessed {
-  readonly slot: 0 | 1;
-  readonly holder: string;
-  readonly shown: Shown;
-}
+import { count, Witness } from './witness.ts';
 
 /** the longest that cards are held up before the power goes, in milliseconds; an import needs its time to come into force */
 const longestMs = 20_000;
 const longestImportMs = 60_000;
+/** at which the power is taken to go as well, of each run: see volatile-disk.ts */
+const earlierMoments = 10;
+/** of so many cuts, after one the machine is booted on what its disks kept */
+const bootsEvery = 20;
 /** what each strike does when it opens, in the order of the readers */
 const unlocked = readers.map(({ strike }) => ({ line: strike, level: 1 }));
+const lines = readers.flatMap(({ strike, granted, denied }) => [strike, granted, denied]);
 /** so few that some come again */
 const fewPeople = 5;
 
@@ -37,104 +35,148 @@ interface Cut {
 
 /**
  * Cuts the power at random moments under continuous taps, half of them while a list of holders is imported, and holds
- * what the disk keeps against what was seen. `weakened`: the terminal does not wait for the disk, which must show.
+ * what the disk keeps against what was seen, there and at earlier moments of the same run. `weakened`: the terminal does
+ * not wait for the disk, which must show.
  */
 export async function powerCuts(
   device: Device,
   report: Report,
   { cuts, weakened }: { readonly cuts: number; readonly weakened: boolean },
 ): Promise<void> {
-  const found = { taps: 0, openings: 0, lost: 0, flushes: 0, policies: { old: 0, new: 0 } };
+  const found = { openings: 0, moments: 0, losing: 0, lost: 0, policies: { old: 0, new: 0 } };
   for (let cut = 1; cut <= cuts; cut += 1) {
     const importing = cut % 2 === 0;
-    await report.show(`power cut ${cut} of ${cuts}${importing ? ', during an import' : ''}`, async () => {
-      const seen = await withFolder((folder) => cutOnce(device, { folder, importing, weakened }));
-      found.taps += seen.taps;
-      found.openings += seen.openings;
-      found.lost += seen.lost;
-      found.flushes += seen.flushes;
-      found.policies[seen.group] += 1;
-      return `${seen.taps} taps, ${seen.openings} openings, ${seen.entries} entries, policy ${seen.group}`;
-    });
+    await report.show(`power cut ${cut} of ${cuts}${importing ? ', during an import' : ''}`, () =>
+      withFolder(async (folder) => {
+        const [disk, witness] = await cutOnce(device, { folder, importing, weakened });
+        const seen = witness.until(disk.logged);
+        found.openings += count(seen, 'opening');
+        const moments = await allMoments(disk, witness, folder);
+        found.moments += moments.length;
+        found.losing += moments.filter(({ lost }) => lost > 0).length;
+        for (const { lost, group } of moments) {
+          found.lost += lost;
+          found.policies[group] += 1;
+        }
+        const taps = count(seen, 'grant') + count(seen, 'denial');
+        const figure = `${taps} taps, ${count(seen, 'opening')} openings, ${moments[0]?.entries} entries, ${moments.length} moments`;
+        return cut % bootsEvery === 0
+          ? `${figure}, ${await bootsAgain(device, disk, witness, folder)}`
+          : figure;
+      }),
+    );
   }
   await report.show('power cuts: there was something to be lost', async () => {
-    const { taps, openings, lost, flushes, policies } = found;
-    if (openings < cuts) throw new Error(`${openings} openings in ${cuts} cuts`);
-    return `${taps} taps, ${openings} openings, ${flushes} flushes, ${lost} writes lost, policy ${policies.old} times old, ${policies.new} times new`;
+    const { openings, moments, losing, lost, policies } = found;
+    if (openings < cuts || losing < cuts)
+      throw new Error(`${openings} openings, something lost at ${losing} moments, in ${cuts} cuts`);
+    return `${cuts} cuts, ${moments} moments, ${losing} of them with ${lost} pages lost; ${openings} openings, policy ${policies.old} times old, ${policies.new} times new`;
   });
 }
 
-async function cutOnce(device: Device, { folder, importing, weakened }: Cut) {
+/** Runs the machine until its power goes, on a disk that can lose more than that. */
+async function cutOnce(
+  device: Device,
+  { folder, importing, weakened }: Cut,
+): Promise<[VolatileDisk, Witness]> {
   const disk = new VolatileDisk(folder);
   device.copyData(disk.image);
   const copy = join(folder, 'seen');
   device.copyData(copy);
   const machine = await device.start('resumed', folder, disk.options(copy));
-  const watch = new LineWatch(
-    machine,
-    readers.flatMap(({ strike, granted, denied }) => [strike, granted, denied]),
-  );
   try {
     if (weakened) await weaken(machine);
-    const witnessed = tapOnAndOn(watch);
-    if (importing) await beginImport(machine);
-    await watch.next(unlocked, 0);
-    await pass(Math.random() * (importing ? longestImportMs : longestMs));
-    const opened = unlocked.map(
-      ({ line, level }) => watch.changes.filter((it) => it.line === line && it.level === level).length,
-    );
-    const before = [...witnessed];
-    await machine.cut();
-    watch.stop();
-    const lost = disk.losePower(Math.random() < 0.5 ? () => false : () => Math.random() < 0.5);
-    const recollection = await Recollection.of(recover(disk.image, folder));
-    recollection.holdAgainst(before, opened);
-    const openings = opened.reduce((sum, of) => sum + of, 0);
-    return {
-      ...lost,
-      openings,
-      taps: before.length,
-      entries: recollection.entries,
-      group: recollection.group,
-    };
+    return [disk, await witnessed(machine, disk, importing)];
   } finally {
-    watch.stop();
     await machine.cut();
   }
 }
 
-/** Holds cards of a few people up at both readers, one after the other, until the machine dies; what came of it so far. */
-function tapOnAndOn(watch: LineWatch): readonly Witnessed[] {
-  const witnessed: Witnessed[] = [];
+/** Taps for a random time, and tells what was seen. */
+async function witnessed(machine: Machine, disk: VolatileDisk, importing: boolean): Promise<Witness> {
+  const witness = new Witness(() => disk.logged);
+  const watch = new LineWatch(machine, lines, (change) => witness.moved(change));
+  try {
+    tapOnAndOn(watch, witness);
+    if (importing) await beginImport(machine, witness);
+    await watch.next(unlocked, 0);
+    await pass(Math.random() * (importing ? longestImportMs : longestMs));
+    return witness;
+  } finally {
+    watch.stop();
+  }
+}
+
+/** The end and some earlier moments; throws where any of them shows that something was not kept. */
+async function allMoments(
+  disk: VolatileDisk,
+  witness: Witness,
+  folder: string,
+): Promise<readonly Aftermath[]> {
+  const moments = [disk.logged, ...chooseMoments(disk, witness, earlierMoments).map(({ at }) => at)];
+  const found: Aftermath[] = [];
+  const wrong: string[] = [];
+  for (const at of moments) {
+    try {
+      found.push(await powerGone(disk, witness, { at, folder }));
+    } catch (error) {
+      wrong.push(String(error));
+    }
+  }
+  if (wrong.length > 0)
+    throw new Error(`at ${wrong.length} of ${moments.length} moments; the first: ${wrong[0]}`);
+  return found;
+}
+
+/**
+ * Boots the machine on what its disks kept, locked until there is a tap; who had been admitted at the event is denied, and
+ * somebody new is granted.
+ */
+async function bootsAgain(
+  device: Device,
+  disk: VolatileDisk,
+  witness: Witness,
+  folder: string,
+): Promise<string> {
+  const data = join(folder, 'remained');
+  disk.losePower(data, disk.logged, () => Math.random() < 0.5);
+  const admitted = witness.until(disk.logged).find((it) => it.kind === 'grant' && it.slot === 1);
+  const began = performance.now();
+  const machine = await device.start('again', folder, rawDisk(data));
+  try {
+    const figure = await servesFromBoot(machine, began);
+    const watch = new LineWatch(machine, lines);
+    if (admitted?.kind === 'grant')
+      same(await tap(watch, 1, admitted.holder), 'denied', `${admitted.holder}, admitted before`);
+    same(await tap(watch, 1, 'holder-51'), 'granted', 'somebody new');
+    watch.stop();
+    return `booted: ${figure}`;
+  } finally {
+    await machine.cut();
+  }
+}
+
+/** Holds cards of a few people up at both readers, one after the other, until the machine dies. */
+function tapOnAndOn(watch: LineWatch, witness: Witness): void {
   const tapping = async (slot: 0 | 1): Promise<never> => {
     for (;;) {
       const holder = holders[Math.floor(Math.random() * fewPeople)] ?? '';
-      witnessed.push({ slot, holder, shown: await tap(watch, slot, holder) });
+      witness.holdsUp(slot, holder);
+      await tap(watch, slot, holder);
     }
   };
   // what is under way when the power goes never ends
   void Promise.race([tapping(0), tapping(1)]);
-  return witnessed;
 }
 
-async function beginImport(machine: Machine): Promise<void> {
+async function beginImport(machine: Machine, witness: Witness): Promise<void> {
   await machine.write('/tmp/new.csv', holderList('new'));
   machine.follow(
     'cd /opt/kazasu && scripts/kazasu policy import /tmp/new.csv --mode complete --database /var/lib/kazasu/policy.sqlite',
-    () => undefined,
+    (line) => {
+      if (line.startsWith('installed as policy version')) witness.imported();
+    },
   );
-}
-
-/** Lets the file system find itself again, as a boot does, and takes the state directory out of it. */
-function recover(image: string, folder: string): string {
-  const checked = spawnSync('e2fsck', ['-p', image], { encoding: 'utf8' });
-  // 1: the journal was replayed, or what is left over of deleted files was cleared
-  if (checked.status === null || checked.status > 1)
-    throw new Error(`the file system is broken: ${checked.stdout}`);
-  const state = join(folder, 'state');
-  mkdirSync(state);
-  execFileSync('debugfs', ['-R', `rdump / ${state}`, image], { stdio: 'ignore' });
-  return state;
 }
 
 /** Takes the waiting for the disk out of the machine's copy of the terminal. */

@@ -1,13 +1,16 @@
 import { join } from 'node:path';
+import { z } from 'zod';
 import { FactsReader } from '#adapters/sqlite/facts.ts';
+import { JournalFile } from '#adapters/sqlite/journal-file.ts';
 import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
 import { inspectUser } from '#adapters/sqlite/policy-inspection.ts';
+import { readRememberedHead } from '#adapters/sqlite/remembered-head.ts';
 import { partsSchema, total } from '#core/access/counting.ts';
-import { parseEntry } from '#core/journal/entry.ts';
+import { parseEntry, type StoredEntry } from '#core/journal/entry.ts';
 import { verifyJournal } from '#core/journal/verify.ts';
 import { holders, userNumberOf } from './cards.ts';
 import { readers } from './configuration.ts';
-import type { Witnessed } from './power-cut.ts';
+import { count, type Sight } from './witness.ts';
 
 /** the group of everybody in a list of holders */
 type Group = 'old' | 'new';
@@ -17,8 +20,7 @@ interface Decided {
   readonly userNumber: string;
   readonly result: string;
   readonly reason: string | undefined;
-  /** a machine as slow as this one may miss a deadline */
-  readonly faulty: boolean;
+  readonly policyVersion: number;
 }
 
 /** What a state directory remembers after the power went. Throws where it contradicts itself, or what was seen. */
@@ -33,6 +35,11 @@ export class Recollection {
     this.entries = parts.entries;
     this.group = parts.group;
     this.#decided = parts.decided;
+  }
+
+  /** Why holders were denied, once for each time. */
+  get denied(): readonly string[] {
+    return this.#decided.filter(({ result }) => result === 'denied').map(({ reason }) => reason ?? '');
   }
 
   static async of(state: string): Promise<Recollection> {
@@ -52,47 +59,66 @@ export class Recollection {
       for await (const item of reader.items()) {
         if (item.kind !== 'entry') continue;
         entries += 1;
-        const entry = parseEntry(item.raw);
-        const userNumber = item.personal.find(({ field }) => field === 'userNumber')?.value;
-        if (entry?.kind !== 'decision' || userNumber === undefined) continue;
-        const { reader: at, result, reason, fault } = entry.body;
-        decided.push({
-          reader: String(at),
-          userNumber,
-          result: String(result),
-          reason: reason?.toString(),
-          faulty: fault !== undefined,
-        });
+        const decision = decisionOf(item);
+        if (decision) decided.push(decision);
       }
       remembersOnce(file, decided);
-      return new Recollection({ entries, group: groupOf(join(state, 'policy.sqlite')), decided });
+      const group = groupOf(join(state, 'policy.sqlite'), decided);
+      return new Recollection({ entries, group, decided });
     } finally {
       await reader.stop();
     }
   }
 
-  /**
-   * Throws where a lamp had shown a grant, or a strike had opened, and no entry says so. The lamp of denials says
-   * nothing: a reader that has a fault shows it as well.
-   */
-  holdAgainst(witnessed: readonly Witnessed[], opened: readonly number[]): void {
+  /** Throws where a lamp had shown a grant, a strike had opened or a list was installed, and nothing of it is kept. */
+  holdAgainst(sights: readonly Sight[]): void {
     const left = [...this.#decided];
-    for (const { slot, holder, shown } of witnessed) {
-      if (shown === 'denied') continue;
-      const reader = readers[slot].id;
+    for (const sight of sights) {
+      if (sight.kind !== 'grant') continue;
+      const { id } = readers[sight.slot] ?? {};
+      const number = userNumberOf(sight.holder);
       const at = left.findIndex(
-        (it) => it.reader === reader && it.userNumber === userNumberOf(holder) && it.result === shown,
+        (it) => it.reader === id && it.userNumber === number && it.result === 'granted',
       );
-      if (at < 0) throw new Error(`${holder} was ${shown} at ${reader}, and no entry says so`);
+      if (at < 0) throw new Error(`${sight.holder} was granted at ${id}, and no entry says so`);
       left.splice(at, 1);
     }
     for (const [slot, { id, door }] of readers.entries()) {
       const granted = this.#decided.filter((it) => it.reader === id && it.result === 'granted').length;
-      const openings = opened[slot] ?? 0;
+      const openings = count(sights, 'opening', slot);
       if (openings > granted)
         throw new Error(`${openings} openings of ${door}, and ${granted} grants in the journal`);
     }
+    if (count(sights, 'import') > 0 && this.group === 'old')
+      throw new Error('the list was installed, and the policy is the one before');
   }
+}
+
+/** What an entry says about a holder; undefined where it is about something else. */
+function decisionOf(item: StoredEntry): Decided | undefined {
+  const entry = parseEntry(item.raw);
+  const userNumber = item.personal.find(({ field }) => field === 'userNumber')?.value;
+  if (entry?.kind !== 'decision' || userNumber === undefined) return undefined;
+  const { reader, result, reason, basis } = entry.body;
+  const { policyVersion } = basisSchema.parse(basis);
+  return {
+    reader: String(reader),
+    userNumber,
+    result: String(result),
+    reason: reason?.toString(),
+    policyVersion,
+  };
+}
+
+const basisSchema = z.object({ policyVersion: z.number() });
+
+/** Opens the journal of a state directory as the terminal does when it starts; throws where it would not go on where it was. */
+export async function goesOn(state: string): Promise<void> {
+  const file = join(state, 'journal.sqlite');
+  const remembered = await readRememberedHead(`${file}.head`);
+  const journal = JournalFile.open({ file, terminal: 'emulated', create: false, reserveMiB: 16, remembered });
+  journal.close();
+  if (journal.started) throw new Error(`the journal is taken for another one: ${journal.started.reason}`);
 }
 
 /** The facts beside the journal say the same as its entries: meals counted, and who was admitted, once. */
@@ -110,25 +136,26 @@ function remembersOnce(file: string, decided: readonly Decided[]): void {
     const admitted = [...known.keys()].some((key) => key.startsWith('once/')) ? 1 : 0;
     if (admitted !== grants('event'))
       throw new Error(`${holder}: admitted ${admitted} times, ${grants('event')} in the journal`);
-    const invented = own.find(({ result, reason }) => result === 'denied' && reason !== 'already-admitted');
-    if (invented) throw new Error(`${holder} was denied: ${invented.reason}`);
   }
 }
 
-/** The group of everybody; throws unless all have the same, as either list says. */
-function groupOf(policy: string): Group {
-  const groups = holders.flatMap((holder) => {
-    const { holders: found } = inspectUser(policy, {
-      userNumber: userNumberOf(holder),
-      profileId: undefined,
-    });
-    return found.map((it) => it.groups.join());
-  });
+/**
+ * The group of everybody; throws unless all have the same, as either list says, and where a decision was made by a policy
+ * that is not there.
+ */
+function groupOf(policy: string, decided: readonly Decided[]): Group {
+  const found = holders.map((holder) =>
+    inspectUser(policy, { userNumber: userNumberOf(holder), profileId: undefined }),
+  );
+  const groups = found.flatMap((one) => one.holders.map((it) => it.groups.join()));
   const group = groups[0] === 'new' ? 'new' : 'old';
   if (groups.length !== holders.length || groups.some((other) => other !== group)) {
     throw new Error(
       `half a policy: ${groups.length} of ${holders.length} holders, ${[...new Set(groups)].join(' and ')}`,
     );
   }
+  const installed = found[0]?.version.number ?? 0;
+  const latest = Math.max(0, ...decided.map(({ policyVersion }) => policyVersion));
+  if (latest > installed) throw new Error(`decided by policy ${latest}, and ${installed} is installed`);
   return group;
 }

@@ -4,8 +4,8 @@ import { LineWatch, levelOf, pull } from './lines.ts';
 import type { Machine } from './machine.ts';
 import { type Report, same } from './report.ts';
 import { tap } from './tap.ts';
+import { property, ready, unit } from './unit.ts';
 
-const unit = 'kazasu-terminal';
 /** fail-secure, active high: as the machine is configured */
 const [locked, unlocked] = [
   { line: readers[0].strike, level: 0 },
@@ -30,6 +30,9 @@ async function showService(
   const watch = new LineWatch(machine, watched);
   try {
     await report.show('unit: active as the user kazasu, strike locked', () => runs(machine));
+    await report.show('units as shipped: nothing that systemd-analyze verify says of them', () =>
+      verified(machine),
+    );
     await report.show('unit: what systemd-analyze security counts', () => exposure(machine));
     await report.show('tap: a card moves the strike, and it relocks', () => opens(watch));
     await report.show('tap: the same card at an event, once', () => once(watch));
@@ -46,16 +49,23 @@ async function showService(
   }
 }
 
-async function property(machine: Machine, name: string): Promise<string> {
-  return machine.run(`systemctl show --value -p ${name} ${unit}`);
-}
-
 async function runs(machine: Machine): Promise<string> {
   same(await property(machine, 'ActiveState'), 'active', 'state of the unit');
   const owner = await machine.run(`stat -c %U /proc/$(systemctl show --value -p MainPID ${unit})`);
   same(owner, 'kazasu', 'user');
   same(await levelOf(machine, readers[0].strike), locked.level, 'level of the strike');
   return property(machine, 'StatusText');
+}
+
+/** Every unit with its drop-ins; what is said of one is a failure, whatever the exit code. */
+async function verified(machine: Machine): Promise<string> {
+  const units = '$(find /opt/kazasu/systemd -maxdepth 1 -type f)';
+  same(
+    await machine.run(`systemd-analyze verify --recursive-errors=yes ${units} 2>&1 || true`),
+    '',
+    'what was said',
+  );
+  return machine.run(`basename -a ${units} | sort | tr '\\n' ' '`);
 }
 
 async function exposure(machine: Machine): Promise<string> {
@@ -103,11 +113,9 @@ async function settled(watch: LineWatch): Promise<void> {
   if (watch.level(readers[0].strike) === unlocked.level) await watch.next([locked]);
 }
 
-/** Its keys open while it serves already, and only then is it ready. */
 async function servesAgain(machine: Machine, watch: LineWatch, restarts: string): Promise<void> {
-  await machine.until(
-    `[ "$(systemctl show --value -p NRestarts ${unit})" -gt ${restarts} ] && systemctl show -p StatusText ${unit} | grep =ready`,
-  );
+  await machine.until(`[ "$(systemctl show --value -p NRestarts ${unit})" -gt ${restarts} ]`);
+  await ready(machine);
   same(await tap(watch, 0, 'holder-2'), 'granted', 'the lamps afterwards');
 }
 

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { boot } from './boot.ts';
 import { Device } from './device.ts';
 import { powerCuts } from './power-cut.ts';
 import { Report } from './report.ts';
@@ -18,6 +19,7 @@ const { smoke, soak, weakened } = values;
 const cuts = smoke ? 1 : soak ? 100 : 20;
 const scenarios: Readonly<Record<string, () => Promise<void>>> = {
   service: () => service(device, report, smoke),
+  boot: () => boot(device, report),
   'power-cuts': () => powerCuts(device, report, { cuts, weakened }),
 };
 for (const name of values.only ?? []) {
@@ -27,9 +29,9 @@ for (const name of values.only ?? []) {
 const report = new Report();
 const began = performance.now();
 const device = await Device.prepare();
-for (const [name, run] of Object.entries(scenarios)) {
-  if (values.only && !values.only.includes(name)) continue;
-  await run();
+const short = ['service', 'power-cuts'];
+for (const name of values.only ?? (smoke ? short : Object.keys(scenarios))) {
+  await scenarios[name]?.();
 }
 report.print();
 process.stdout.write(`${((performance.now() - began) / 60_000).toFixed(1)} minutes\n`);
