@@ -1,7 +1,12 @@
+import { setTimeout as pass } from 'node:timers/promises';
 import { VpcdLink } from '#simulators/vpcd/vpcd-link.ts';
 import { cardOf } from './cards.ts';
 import { readers } from './configuration.ts';
 import type { LineWatch } from './lines.ts';
+
+/** who is not noticed for so long holds the card up again, and how long it is away then, in milliseconds */
+const patienceMs = 30_000;
+const awayMs = 2_000;
 
 /** What the lamps of a reader said about a card. */
 export type Shown = 'granted' | 'denied';
@@ -18,9 +23,17 @@ export async function tap(watch: LineWatch, slot: 0 | 1, holder: string): Promis
   // or it would go on to the machine that is started next
   const takeBack = () => link.remove();
   watch.stopped.addEventListener('abort', takeBack);
-  await link.insert(cardOf(holder));
+  const card = cardOf(holder);
+  await link.insert(card);
   try {
-    return (await answered).line === granted ? 'granted' : 'denied';
+    for (;;) {
+      const change = await Promise.race([answered, pass(patienceMs, undefined, { ref: false })]);
+      if (change) return change.line === granted ? 'granted' : 'denied';
+      if (watch.stopped.aborted) await answered;
+      link.remove();
+      await pass(awayMs);
+      await link.insert(card);
+    }
   } finally {
     const gone = watch.next(wanted.map(({ line }) => ({ line, level: 0 })));
     takeBack();

@@ -7,10 +7,12 @@ export async function property(machine: Machine, name: string): Promise<string> 
 }
 
 /**
- * Resolves when the terminal says that it serves: it runs before its keys are open, and only then is it ready. What it said
- * last stands until it is started again, and it is active from when it says something new.
+ * Resolves when the terminal says that it serves, with its keys open. What it said last stands until it is started again,
+ * and it is active from when it says something new.
  */
 export async function ready(machine: Machine): Promise<void> {
-  const state = `systemctl show -p ActiveState -p StatusText ${unit} > /run/unit`;
-  await machine.until(`${state}; grep ActiveState=active /run/unit && grep StatusText=ready /run/unit`);
+  const said = `systemctl show -p ActiveState -p StatusText ${unit} > /run/unit`;
+  await machine.until(
+    `${said}; grep ActiveState=active /run/unit && grep StatusText=ready /run/unit && ! grep 'keys being opened' /run/unit`,
+  );
 }

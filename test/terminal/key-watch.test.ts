@@ -74,6 +74,18 @@ describe('the status of a terminal’s keys', () => {
   });
 });
 
+test('a card that comes while the keys are being opened waits for them', async () => {
+  const file = join(folder, 'vault');
+  await new FileVault({ file, sealing: sealing() }).create([
+    { profileId: 'staff', version: 1, diversification: 'none', key: new Uint8Array(16).fill(7) },
+  ]);
+  const watching = watch({ kind: 'vault-file', file, sealing: sealing() });
+  watching.start();
+  expect(watching.status()).toBe('keys being opened');
+  const request = { profileId: 'staff', keyVersion: 1, diversification: 'none' } as const;
+  expect((await watching.keys.cardKeys(request)).mac).toEqual(new Uint8Array(16).fill(7));
+});
+
 test('an orderly stop is no failure, though keys were just being opened', async () => {
   const file = join(folder, 'vault');
   await new FileVault({ file, sealing: sealing() }).create();
