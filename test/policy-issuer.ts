@@ -1,5 +1,5 @@
 import type { SiteRules } from '#core/access/site-rules.ts';
-import { concat, toHex } from '#core/bytes/bytes.ts';
+import { concat, copyOf, toHex } from '#core/bytes/bytes.ts';
 import {
   type BucketHolder,
   bitsFor,
@@ -51,7 +51,7 @@ export class PolicyIssuer implements ChunkSource {
     this.rules = parts.rules;
     this.answer = ({ hash }) => {
       const bytes = this.chunks.get(hash);
-      return bytes ? { kind: 'chunk', bytes } : { kind: 'gone' };
+      return bytes ? { kind: 'chunk', bytes: copyOf(bytes) } : { kind: 'gone' };
     };
   }
 

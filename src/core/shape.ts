@@ -1,8 +1,13 @@
 /**
  * The shape that data of our own databases has, for what threads beside the terminal's read: a validation library costs
- * each thread that loads it 9 MB and a twentieth of a second. A shape yields the paths at which `value` does not fit.
+ * each thread that loads it 9 MB and a twentieth of a second. A shape yields the paths at which `value` does not fit, and
+ * makes nothing that is to be swept up where it fits, which is each time but one in a lifetime.
  */
-export type Shape = (value: unknown, path?: string) => readonly string[];
+export type Shape = (value: unknown) => readonly string[];
+
+const fitting: readonly string[] = [];
+/** it is the value itself that does not fit */
+const here: readonly string[] = [''];
 
 export const text = shapeOf((value) => typeof value === 'string');
 
@@ -12,31 +17,41 @@ export const finite = shapeOf((value) => Number.isFinite(value));
 export const ordinal = shapeOf((value) => Number.isSafeInteger(value) && Number(value) >= 1);
 
 export function shapeOf(fits: (value: unknown) => boolean): Shape {
-  return (value, path = '') => (fits(value) ? [] : [path]);
+  return (value) => (fits(value) ? fitting : here);
 }
 
 export function optional(shape: Shape): Shape {
-  return (value, path) => (value === undefined ? [] : shape(value, path));
+  return (value) => (value === undefined ? fitting : shape(value));
 }
 
 export function listOf(shape: Shape): Shape {
-  return (value, path = '') =>
-    Array.isArray(value) ? value.flatMap((each, index) => shape(each, below(path, index))) : [path];
+  return (value) => {
+    if (!Array.isArray(value)) return here;
+    let wrong = fitting;
+    for (let at = 0; at < value.length; at += 1) wrong = joined(wrong, at, shape(value[at]));
+    return wrong;
+  };
 }
 
 /** An object, each of whose members has this shape. */
 export function recordOf(shape: Shape): Shape {
-  return (value, path = '') =>
-    isObject(value)
-      ? Object.entries(value).flatMap(([name, each]) => shape(each, below(path, name)))
-      : [path];
+  return (value) => {
+    if (!isObject(value)) return here;
+    let wrong = fitting;
+    for (const name of Object.keys(value)) wrong = joined(wrong, name, shape(value[name]));
+    return wrong;
+  };
 }
 
 /** An object with at least these members. */
 export function objectOf(members: Readonly<Record<string, Shape>>): Shape {
   const shapes = Object.entries(members);
-  return (value, path = '') =>
-    isObject(value) ? shapes.flatMap(([name, shape]) => shape(value[name], below(path, name))) : [path];
+  return (value) => {
+    if (!isObject(value)) return here;
+    let wrong = fitting;
+    for (const [name, shape] of shapes) wrong = joined(wrong, name, shape(value[name]));
+    return wrong;
+  };
 }
 
 /** An object with exactly these members, of which `more` may be missing. */
@@ -46,14 +61,14 @@ export function exactly(
 ): Shape {
   const shapes = new Map(Object.entries({ ...members, ...more }));
   const required = Object.keys(members);
-  return (value, path = '') => {
-    if (!isObject(value)) return [path];
-    const missing = required.filter((name) => !Object.hasOwn(value, name)).map((name) => below(path, name));
-    const wrong = Object.entries(value).flatMap(([name, each]) => {
-      const shape = shapes.get(name);
-      return shape ? shape(each, below(path, name)) : [below(path, name)];
-    });
-    return [...missing, ...wrong];
+  return (value) => {
+    if (!isObject(value)) return here;
+    let wrong = fitting;
+    for (const name of required) if (!Object.hasOwn(value, name)) wrong = joined(wrong, name, here);
+    for (const name of Object.keys(value)) {
+      wrong = joined(wrong, name, shapes.get(name)?.(value[name]) ?? here);
+    }
+    return wrong;
   };
 }
 
@@ -61,6 +76,12 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function below(path: string, member: string | number): string {
-  return path === '' ? String(member) : `${path}.${member}`;
+/** `wrong`, and what is wrong below `member`. */
+function joined(
+  wrong: readonly string[],
+  member: string | number,
+  below: readonly string[],
+): readonly string[] {
+  if (below.length === 0) return wrong;
+  return [...wrong, ...below.map((path) => (path === '' ? String(member) : `${member}.${path}`))];
 }

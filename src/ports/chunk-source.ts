@@ -11,7 +11,7 @@ export type ChunkAnswer =
  * `server-unreachable` where nobody answers.
  */
 export interface ChunkSource {
-  /** One answer for each of `wanted`, in their order; not more than 256 at once. */
+  /** One answer for each of `wanted`, in their order; not more than 256 at once. The bytes are the asker's. */
   fetch(wanted: readonly WantedChunk[]): Promise<readonly ChunkAnswer[]>;
   /** Roots of trust after `version`, as they were signed, in their order; none where that is the last. */
   roots(version: number): Promise<readonly Uint8Array[]>;

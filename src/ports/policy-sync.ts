@@ -14,6 +14,12 @@ export type WantedChunk =
   | { readonly kind: 'rules' | 'index'; readonly hash: string }
   | { readonly kind: 'bucket'; readonly hash: string; readonly bucket: number };
 
+/** What is to be fetched; there may be more from bucket `next` on. */
+export interface MissingChunks {
+  readonly wanted: readonly WantedChunk[];
+  readonly next?: number;
+}
+
 export interface FetchedChunk {
   readonly wanted: WantedChunk;
   readonly bytes: Uint8Array;
@@ -52,8 +58,15 @@ export interface PolicySync {
   stop(): Promise<void>;
   /** The manifest in force, as it came; undefined before the first. */
   installed(): Promise<Uint8Array | undefined>;
-  /** What is to be fetched for `target`; of buckets nothing before its index is there. `changes` may complete the one in force. */
-  missing(target: SyncTarget, changes: readonly BucketChange[]): Promise<readonly WantedChunk[]>;
+  /**
+   * What is to be fetched for `target`, at most `most` at once, its buckets beginning with number `from`, and none before
+   * its index is there. `changes` may complete the one in force.
+   */
+  missing(
+    target: SyncTarget,
+    changes: readonly BucketChange[],
+    portion: { readonly from: number; readonly most: number },
+  ): Promise<MissingChunks>;
   /** Keeps chunks of `target` for when it is installed; those before a refused one are kept. */
   stage(target: SyncTarget, chunks: readonly FetchedChunk[]): Promise<StageOutcome>;
   /** Puts `target` in force; `nowMs`, milliseconds UTC. What was revoked by then, its changes have. */

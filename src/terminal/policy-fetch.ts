@@ -1,4 +1,4 @@
-import { toHex } from '#core/bytes/bytes.ts';
+import { release, toHex } from '#core/bytes/bytes.ts';
 import { chunkHash } from '#core/sync/bucket.ts';
 import type { ManifestMessage } from '#core/sync/manifest-message.ts';
 import type { ChunkSource } from '#ports/chunk-source.ts';
@@ -36,9 +36,12 @@ export class PolicyFetch {
     isCurrent: () => boolean,
   ): Promise<FetchOutcome> {
     const inline = new Map(target.message.chunks.map((bytes) => [toHex(chunkHash(bytes)), bytes]));
+    let from = 0;
     for (;;) {
-      const missing = await this.#sync.missing(target, target.message.changes);
-      if (missing.length === 0) return isCurrent() ? { kind: 'complete' } : { kind: 'superseded' };
+      const portion = { from, most: chunksAtOnce };
+      const { wanted: missing, next = 0 } = await this.#sync.missing(target, target.message.changes, portion);
+      if (missing.length === 0 && from === 0)
+        return isCurrent() ? { kind: 'complete' } : { kind: 'superseded' };
       const came = missing.flatMap((wanted) => {
         const bytes = inline.get(wanted.hash);
         return bytes ? [{ wanted, bytes }] : [];
@@ -48,6 +51,7 @@ export class PolicyFetch {
       const rest = missing.filter(({ hash }) => !inline.has(hash));
       const outcome = await this.#fetchAll(target, rest, isCurrent);
       if (outcome) return outcome;
+      from = next;
     }
   }
 
@@ -59,12 +63,11 @@ export class PolicyFetch {
     let left = wanted;
     while (left.length > 0) {
       if (!isCurrent()) return { kind: 'superseded' };
-      const asked = left.slice(0, chunksAtOnce);
-      const answers = await this.#source.fetch(asked);
+      const answers = await this.#source.fetch(left);
       const came: FetchedChunk[] = [];
       const again: WantedChunk[] = [];
       let afterMs = 0;
-      for (const [at, one] of asked.entries()) {
+      for (const [at, one] of left.entries()) {
         const answer = answers[at];
         if (answer?.kind === 'gone') return { kind: 'gone' };
         if (answer?.kind === 'chunk') came.push({ wanted: one, bytes: answer.bytes });
@@ -74,8 +77,9 @@ export class PolicyFetch {
         }
       }
       const staged = await this.#sync.stage(target, came);
+      for (const { bytes } of came) release(bytes);
       if (staged.kind === 'refused') return staged;
-      left = [...again, ...left.slice(asked.length)];
+      left = again;
       if (again.length > 0) await this.#pause(afterMs);
     }
     return undefined;

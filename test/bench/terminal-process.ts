@@ -32,6 +32,8 @@ export interface RunningTerminal {
   readonly process: ChildProcess;
   /** milliseconds from the start of the command to the word of the terminal that it is ready */
   readonly readyMs: number;
+  /** resolves once it has logged this */
+  logged(message: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -57,18 +59,22 @@ export async function startTerminal(
     if (!stopping) throw new Error(`the terminal ended with code ${code}`);
   });
   const lines = createInterface(child.stdout as Readable);
-  const readyMs = await new Promise<number>((settle) => {
-    lines.on('line', (line) => {
-      if ((JSON.parse(line) as { msg?: string }).msg === 'terminal ready') settle(performance.now() - began);
-    });
+  const said = new Set<string>();
+  lines.on('line', (line) => {
+    said.add((JSON.parse(line) as { msg: string }).msg);
   });
+  const logged = async (message: string): Promise<void> => {
+    while (!said.has(message)) await once(lines, 'line');
+  };
+  await logged('terminal ready');
+  const readyMs = performance.now() - began;
   const stop = async (): Promise<void> => {
     stopping = true;
     child.disconnect();
     child.kill('SIGTERM');
     await exited;
   };
-  return { process: child, readyMs, stop };
+  return { process: child, readyMs, logged, stop };
 }
 
 /** Resident memory in MB. */

@@ -25,6 +25,7 @@ import type { JsonValue } from '#core/journal/record.ts';
 import type { BucketHolder } from '#core/sync/bucket.ts';
 import { decodeManifestMessage } from '#core/sync/manifest-message.ts';
 import { encodeSigned } from '#core/sync/signed.ts';
+import type { MissingChunks, WantedChunk } from '#ports/policy-sync.ts';
 import { DistributionTrust } from '#terminal/distribution-trust.ts';
 import { rootContent, signRoot } from '../core/sync/keys.ts';
 import { type Issued, PolicyIssuer } from '../policy-issuer.ts';
@@ -105,9 +106,12 @@ const queryOf = (number: number) => ({
   userNumber: String(number).padStart(8, '0'),
 });
 
+/** more than any policy here has */
+const all = { from: 0, most: 10_000 };
+
 async function bring(sync: PolicySyncStore, issued: Issued) {
   for (;;) {
-    const wanted = await sync.missing(issued, []);
+    const { wanted } = await sync.missing(issued, [], all);
     if (wanted.length === 0) return sync.install(issued, nowMs);
     const answers = await issuer.fetch(wanted);
     const came = wanted.flatMap((one, at) => {
@@ -185,7 +189,7 @@ describe('a distributed policy', () => {
     const next = await issuer.issue(nowMs + 1);
     const changes = decodeManifestMessage(next.message);
     if (changes.kind === 'refused') throw new Error(changes.reason);
-    const wanted = await sync.missing(next, changes.value.changes);
+    const { wanted } = await sync.missing(next, changes.value.changes, all);
     expect(wanted).toHaveLength(1);
     expect(await bring(sync, next)).toEqual({ kind: 'installed', bucketsChanged: 1 });
     expect((await policy.lookUp(queryOf(7))).slice.holder?.status).toBe('suspended');
@@ -212,14 +216,14 @@ describe('a distributed policy', () => {
     fill(500);
     const issued = await issuer.issue(nowMs);
     const first = await syncStore();
-    const [rulesChunk, index] = await first.missing(issued, []);
+    const [rulesChunk, index] = (await first.missing(issued, [], all)).wanted;
     if (!rulesChunk || !index) throw new Error('rules and index');
     const bytesOf = (hash: string) => issuer.chunks.get(hash) ?? new Uint8Array();
     await first.stage(
       issued,
       [rulesChunk, index].map((wanted) => ({ wanted, bytes: bytesOf(wanted.hash) })),
     );
-    const buckets = await first.missing(issued, []);
+    const { wanted: buckets } = await first.missing(issued, [], all);
     expect(buckets.length).toBeGreaterThan(20);
     const half = buckets.slice(0, 10);
     await first.stage(
@@ -228,10 +232,30 @@ describe('a distributed policy', () => {
     );
     await first.stop();
     const again = await syncStore();
-    expect(await again.missing(issued, [])).toEqual(buckets.slice(10));
+    expect(await again.missing(issued, [], all)).toEqual({ wanted: buckets.slice(10) });
     expect(await again.install(issued, nowMs)).toEqual({ kind: 'incomplete' });
     expect(await again.installed()).toBeUndefined();
     expect(await bring(again, issued)).toMatchObject({ kind: 'installed' });
+  });
+
+  it('tells what is missing in portions, which together are all of it', async () => {
+    fill(500);
+    const issued = await issuer.issue(nowMs);
+    const sync = await syncStore();
+    const first = await sync.missing(issued, [], all);
+    await sync.stage(
+      issued,
+      first.wanted.map((wanted) => ({ wanted, bytes: issuer.chunks.get(wanted.hash) ?? new Uint8Array() })),
+    );
+    const { wanted } = await sync.missing(issued, [], all);
+    const portions: WantedChunk[][] = [];
+    for (let from: number | undefined = 0; from !== undefined; ) {
+      const portion: MissingChunks = await sync.missing(issued, [], { from, most: 7 });
+      portions.push([...portion.wanted]);
+      from = portion.next;
+    }
+    expect(portions.slice(0, -1).every(({ length }) => length === 7)).toBe(true);
+    expect(portions.flat()).toEqual(wanted);
   });
 
   it('comes whole, whatever changes from one version to the next', async () => {
@@ -298,7 +322,7 @@ describe('a distributed policy', () => {
     fill(50);
     const sync = await syncStore();
     const issued = await issuer.issue(nowMs);
-    const [rulesChunk, index] = await sync.missing(issued, []);
+    const [rulesChunk, index] = (await sync.missing(issued, [], all)).wanted;
     if (!rulesChunk || !index) throw new Error('rules and index');
     const bytes = issuer.chunks.get(rulesChunk.hash) ?? new Uint8Array();
     for (const wrong of [new Uint8Array(), bytes.slice(1), new Uint8Array(bytes.length)]) {
@@ -309,7 +333,7 @@ describe('a distributed policy', () => {
     expect(await sync.stage(issued, [asIndex])).toMatchObject({ kind: 'refused', reason: 'malformed' });
     const asBucket = { wanted: { kind: 'bucket' as const, hash: rulesChunk.hash, bucket: 0 }, bytes };
     expect(await sync.stage(issued, [asBucket])).toMatchObject({ kind: 'refused', reason: 'malformed' });
-    expect(await sync.missing(issued, [])).toHaveLength(2);
+    expect((await sync.missing(issued, [], all)).wanted).toHaveLength(2);
   });
 
   it('ends imports on the device, and what was imported before opens nothing', async () => {
@@ -348,7 +372,7 @@ describe('a disk', () => {
       issuer.put(holder(number, { status: number === 7 ? 'suspended' : 'active' }));
     const issued = await issuer.issue(nowMs + 1);
     for (const first of [true, false]) {
-      const wanted = await sync.missing(issued, []);
+      const { wanted } = await sync.missing(issued, [], all);
       expect(wanted.some(({ kind }) => kind === 'index')).toBe(first);
       const answers = await issuer.fetch(wanted);
       const came = wanted.flatMap((one, at) => {

@@ -1,5 +1,6 @@
 import { type Agent, type RequestOptions, request } from 'node:https';
 import { isUntrustedPeer } from '#adapters/process/untrusted-peer.ts';
+import { concat } from '#core/bytes/bytes.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import type { DeviceIdentity } from '#core/sync/device-identity.ts';
 
@@ -81,7 +82,6 @@ function send(url: URL, { tls, body, agent, withinMs, mostBytes }: ExchangeOptio
         headers: text === undefined ? headers : { ...headers, 'content-length': Buffer.byteLength(text) },
         minVersion: 'TLSv1.3',
         agent: agent ?? false,
-        signal: AbortSignal.timeout(withinMs),
         timeout: silentMs,
       },
       (answer) => {
@@ -97,12 +97,14 @@ function send(url: URL, { tls, body, agent, withinMs, mostBytes }: ExchangeOptio
           const retryAfter = answer.headers['retry-after'];
           resolve({
             status: answer.statusCode ?? 0,
-            bytes: new Uint8Array(Buffer.concat(parts)),
+            bytes: concat(...parts),
             ...(retryAfter !== undefined && { retryAfter }),
           });
         });
       },
     );
+    const late = setTimeout(() => sent.destroy(new Error('the answer takes too long')), withinMs);
+    sent.on('close', () => clearTimeout(late));
     sent.on('timeout', () => sent.destroy(new Error('the server is silent')));
     sent.on('error', (error: NodeJS.ErrnoException) => {
       // the server may close a kept connection while it is taken up again (RFC 9112, 9.3.1): asked anew, nothing is lost

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { type IClientOptions, MqttClient } from 'mqtt';
+import { writeToStream } from 'mqtt-packet';
 import { type Fault, toFaultRecord } from '#core/fault.ts';
 import { maxPayloadBytes } from '#core/sync/topics.ts';
 import type { CancelTimer, Clock } from '#ports/clock.ts';
@@ -9,6 +10,9 @@ import type { BusState, PublishOutcome } from '#ports/message-bus.ts';
 import type { TlsCredentials } from './credentials.ts';
 import { isTooMuch, linkFault } from './link-fault.ts';
 import { Window } from './window.ts';
+
+// the bytes of all 65,536 packet numbers made beforehand are 9 MB
+writeToStream.cacheNumbers = false;
 
 export interface BrokerAddress {
   /** name or address that the broker's certificate carries */

@@ -1,5 +1,6 @@
 import type { Statement } from 'better-sqlite3';
 import type { HolderCard } from '#core/access/policy.ts';
+import { release } from '#core/bytes/bytes.ts';
 import { holdersOfBucket } from '#core/sync/bucket.ts';
 import { emptyBucketHash } from './bucket-records.ts';
 import type { Sqlite } from './database.ts';
@@ -84,6 +85,8 @@ export class CardPlaces {
     if (areSame(hash, emptyBucketHash)) return [];
     const bytes = this.#chunk(hash);
     if (!bytes) throw new NotInstalled('incomplete');
-    return holdersOfBucket(bytes).flatMap(({ cards }) => cards);
+    const holders = holdersOfBucket(bytes);
+    release(bytes);
+    return holders.flatMap(({ cards }) => cards);
   }
 }

@@ -1,4 +1,4 @@
-import { concat, toHex } from '#core/bytes/bytes.ts';
+import { concat, release, toHex } from '#core/bytes/bytes.ts';
 import { Fault } from '#core/fault.ts';
 import { chunkHash, hashInIndex, hashLength, holdersRoot } from '#core/sync/bucket.ts';
 import type { Manifest } from '#core/sync/manifest.ts';
@@ -62,7 +62,10 @@ export function manifestAsStored(document: Uint8Array): Manifest {
 
 /** The index as it is stored; whether it is the one signed, `verifiedIndex` tells. */
 export function storedIndex(db: Sqlite): Uint8Array {
-  return concat(...db.prepare<[], Uint8Array>('SELECT hashes FROM bucket_index ORDER BY page').pluck().all());
+  const pages = db.prepare<[], Uint8Array>('SELECT hashes FROM bucket_index ORDER BY page').pluck().all();
+  const index = concat(...pages);
+  pages.forEach(release);
+  return index;
 }
 
 /** The index that the manifest signs. Throws `policy-altered`. */
@@ -79,10 +82,14 @@ export function areSame(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }
 
-/** Numbers of the buckets whose hashes differ, of indexes of one length; all of them where there is none before. */
-export function* differingBuckets(index: Uint8Array, before: Uint8Array | undefined): Iterable<number> {
+/** Numbers from `from` of the buckets whose hashes differ, of indexes of one length; all where there is none before. */
+export function* differingBuckets(
+  index: Uint8Array,
+  before: Uint8Array | undefined,
+  from = 0,
+): Iterable<number> {
   const size = hashesPerPage * hashLength;
-  for (let start = 0; start < index.length; start += size) {
+  for (let start = from * hashLength; start < index.length; start += size) {
     const end = Math.min(start + size, index.length);
     if (before && areSame(index.subarray(start, end), before.subarray(start, end))) continue;
     for (let bucket = start / hashLength; bucket < end / hashLength; bucket += 1) {

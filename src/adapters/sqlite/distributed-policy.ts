@@ -10,6 +10,7 @@ import type {
   ChunkRefusal,
   FetchedChunk,
   InstallOutcome,
+  MissingChunks,
   RevokedRecords,
   StageOutcome,
   SyncTarget,
@@ -36,7 +37,8 @@ import { forgetImported } from './policy-format.ts';
 export class DistributedPolicy {
   readonly #db: Sqlite;
   readonly #there: Statement<[Uint8Array]>;
-  #completedIndex: { readonly root: string; readonly index: Uint8Array } | undefined;
+  /** the one that was asked about last, until it is in force */
+  #index: { readonly root: string; readonly index: Uint8Array } | undefined;
 
   constructor(db: Sqlite) {
     this.#db = db;
@@ -48,21 +50,25 @@ export class DistributedPolicy {
     return row && plainBytes(row.document);
   }
 
-  missing({ manifest }: SyncTarget, changes: readonly BucketChange[]): readonly WantedChunk[] {
-    const rules: WantedChunk[] = this.#has(fromHex(manifest.rulesHash))
+  missing(
+    { manifest }: SyncTarget,
+    changes: readonly BucketChange[],
+    { from, most }: { readonly from: number; readonly most: number },
+  ): MissingChunks {
+    const wanted: WantedChunk[] = this.#has(fromHex(manifest.rulesHash))
       ? []
       : [{ kind: 'rules', hash: manifest.rulesHash }];
     const index = this.#indexOf(manifest) ?? this.#completed(manifest, changes);
-    if (!index) return [...rules, { kind: 'index', hash: manifest.holdersRoot }];
+    if (!index) return { wanted: [...wanted, { kind: 'index', hash: manifest.holdersRoot }] };
     const stored = storedIndex(this.#db);
     const present = stored.length === index.length ? stored : undefined;
-    const buckets: WantedChunk[] = [];
-    for (const bucket of differingBuckets(index, present)) {
+    for (const bucket of differingBuckets(index, present, from)) {
       const hash = hashInIndex(index, bucket);
       if (areSame(hash, emptyBucketHash) || this.#has(hash)) continue;
-      buckets.push({ kind: 'bucket', hash: toHex(hash), bucket });
+      if (wanted.length >= most) return { wanted, next: bucket };
+      wanted.push({ kind: 'bucket', hash: toHex(hash), bucket });
     }
-    return [...rules, ...buckets];
+    return { wanted };
   }
 
   stage({ manifest }: SyncTarget, chunks: readonly FetchedChunk[]): StageOutcome {
@@ -105,7 +111,9 @@ export class DistributedPolicy {
       return { kind: 'installed', bucketsChanged };
     });
     try {
-      return install.immediate();
+      const outcome = install.immediate();
+      this.#index = undefined;
+      return outcome;
     } catch (error) {
       if (isFault(error, 'policy-altered')) return { kind: 'incomplete' };
       if (!(error instanceof NotInstalled)) throw error;
@@ -156,9 +164,11 @@ export class DistributedPolicy {
 
   /** The index that the manifest names: the one in force, or one that was completed or staged. */
   #indexOf({ holdersRoot: root }: Manifest): Uint8Array | undefined {
-    if (this.#completedIndex?.root === root) return this.#completedIndex.index;
+    if (this.#index?.root === root) return this.#index.index;
     const present = storedIndex(this.#db);
-    return holdersRoot(present) === root ? present : chunksOf(this.#db)(fromHex(root));
+    const index = holdersRoot(present) === root ? present : chunksOf(this.#db)(fromHex(root));
+    this.#index = index && { root, index };
+    return index;
   }
 
   /** The index in force with these changes, where it is the one that the manifest names. It costs no disk. */
@@ -172,7 +182,7 @@ export class DistributedPolicy {
       if (bucket < 2 ** bits) index.set(hash, bucket * hashLength);
     }
     if (holdersRoot(index) !== root) return undefined;
-    this.#completedIndex = { root, index };
+    this.#index = { root, index };
     return index;
   }
 
@@ -185,10 +195,12 @@ export class DistributedPolicy {
     }
     const use = this.#db.prepare<[number, Uint8Array]>('UPDATE chunks SET used = ? WHERE hash = ?');
     const changed = [...differingBuckets(index, present)];
-    const before = present ? changed.map((bucket) => hashInIndex(present, bucket)) : [];
-    for (const hash of before) {
-      places.remove(hash);
-      use.run(0, hash);
+    if (present) {
+      for (const bucket of changed) {
+        const hash = hashInIndex(present, bucket);
+        places.remove(hash);
+        use.run(0, hash);
+      }
     }
     for (const bucket of changed) {
       const hash = hashInIndex(index, bucket);

@@ -5,11 +5,11 @@ import type { BucketChange } from '#core/sync/manifest-message.ts';
 import type {
   FetchedChunk,
   InstallOutcome,
+  MissingChunks,
   RevokedRecords,
   StageOutcome,
   SyncTarget,
   WalkStep,
-  WantedChunk,
 } from '#ports/policy-sync.ts';
 import { guarded, type Sqlite, sqliteCode } from './database.ts';
 import { DistributedPolicy } from './distributed-policy.ts';
@@ -42,8 +42,12 @@ export class PolicySyncFile {
     return this.#use(({ policy }) => policy.installed());
   }
 
-  missing(target: SyncTarget, changes: readonly BucketChange[]): readonly WantedChunk[] {
-    return this.#use(({ policy }) => policy.missing(target, changes));
+  missing(
+    target: SyncTarget,
+    changes: readonly BucketChange[],
+    portion: { readonly from: number; readonly most: number },
+  ): MissingChunks {
+    return this.#use(({ policy }) => policy.missing(target, changes, portion));
   }
 
   stage(target: SyncTarget, chunks: readonly FetchedChunk[]): StageOutcome {

@@ -4,12 +4,12 @@ import type { BucketChange } from '#core/sync/manifest-message.ts';
 import type {
   FetchedChunk,
   InstallOutcome,
+  MissingChunks,
   PolicySync,
   RevokedRecords,
   StageOutcome,
   SyncTarget,
   WalkStep,
-  WantedChunk,
 } from '#ports/policy-sync.ts';
 import type { PolicySyncOffer } from './policy-sync-worker.ts';
 import { LinkedWorker } from './worker-link.ts';
@@ -48,8 +48,12 @@ export class PolicySyncStore implements PolicySync {
     return this.#link().call('installed', undefined, answerWithinMs);
   }
 
-  missing(target: SyncTarget, changes: readonly BucketChange[]): Promise<readonly WantedChunk[]> {
-    return this.#link().call('missing', { target, changes }, answerWithinMs);
+  missing(
+    target: SyncTarget,
+    changes: readonly BucketChange[],
+    portion: { readonly from: number; readonly most: number },
+  ): Promise<MissingChunks> {
+    return this.#link().call('missing', { target, changes, portion }, answerWithinMs);
   }
 
   stage(target: SyncTarget, chunks: readonly FetchedChunk[]): Promise<StageOutcome> {

@@ -1,13 +1,15 @@
+import { release } from '#core/bytes/bytes.ts';
 import type { Manifest } from '#core/sync/manifest.ts';
 import type { BucketChange } from '#core/sync/manifest-message.ts';
 import type {
   FetchedChunk,
   InstallOutcome,
+  MissingChunks,
+  PolicySync,
   RevokedRecords,
   StageOutcome,
   SyncTarget,
   WalkStep,
-  WantedChunk,
 } from '#ports/policy-sync.ts';
 import { PolicySyncFile } from './policy-sync-file.ts';
 import { linkToMain } from './worker-link.ts';
@@ -17,7 +19,9 @@ import { linkToMain } from './worker-link.ts';
 export type PolicySyncOffer = {
   readonly open: (file: string) => void;
   readonly installed: (nothing: undefined) => Uint8Array | undefined;
-  readonly missing: (asked: Asked<{ readonly changes: readonly BucketChange[] }>) => readonly WantedChunk[];
+  readonly missing: (
+    asked: Asked<{ readonly changes: readonly BucketChange[]; readonly portion: Portion }>,
+  ) => MissingChunks;
   readonly stage: (asked: Asked<{ readonly chunks: readonly FetchedChunk[] }>) => StageOutcome;
   readonly install: (asked: Asked<{ readonly nowMs: number }>) => InstallOutcome;
   readonly revoke: (revoked: RevokedRecords) => void;
@@ -26,6 +30,7 @@ export type PolicySyncOffer = {
   readonly repair: (nothing: undefined) => void;
 };
 
+type Portion = Parameters<PolicySync['missing']>[2];
 type Asked<T> = T & { readonly target: SyncTarget };
 
 let open: PolicySyncFile | undefined;
@@ -40,8 +45,14 @@ const offer: PolicySyncOffer = {
     open = new PolicySyncFile(file);
   },
   installed: () => opened().installed(),
-  missing: ({ target, changes }) => opened().missing(target, changes),
-  stage: ({ target, chunks }) => opened().stage(target, chunks),
+  missing: ({ target, changes, portion }) => opened().missing(target, changes, portion),
+  stage: ({ target, chunks }) => {
+    try {
+      return opened().stage(target, chunks);
+    } finally {
+      for (const { bytes } of chunks) release(bytes);
+    }
+  },
   install: ({ target, nowMs }) => opened().install(target, nowMs),
   revoke: (revoked) => opened().revoke(revoked),
   revoked: () => opened().revoked(),
