@@ -7,7 +7,7 @@ import type { DocumentRefusal } from '#core/sync/document.ts';
 import { decodeAcknowledgement } from '#core/sync/journal-acknowledgement.ts';
 import { encodeJournalBatch } from '#core/sync/journal-batch-writing.ts';
 import { checkSent } from '#issuance/journal/batch-checking.ts';
-import { BatchStoring } from '#issuance/journal/batch-storing.ts';
+import { BatchStoring, type Committed, type SentBatch } from '#issuance/journal/batch-storing.ts';
 import { type CheckedBatch, checkBatch } from '#issuance/journal/checked-batch.ts';
 import { JournalEntries } from '#issuance/journal/journal-entries.ts';
 import { JournalIngestion, paceAfter } from '#issuance/journal/journal-ingestion.ts';
@@ -138,6 +138,52 @@ describe.each(databaseRigs)('ingestion of journals on $name', ({ start }) => {
     expect(again).toHaveLength(2);
     expect(again).toContainEqual(expect.objectContaining({ ...elsewhere, position: lost.position() }));
     expect(again).toContainEqual(expect.objectContaining({ ...identity(kept), position: kept.position() }));
+  });
+
+  it('refuses the batch whose storing fails as nobody foresaw, and stores those of other terminals', async () => {
+    const [one, bad, other] = [newDevice().append(2), newDevice().append(2), newDevice().append(2)];
+    const unforeseen: typeof checkSent = (from, payload, keys) => {
+      const result = checkSent(from, payload, keys);
+      if (from.terminal !== bad.terminal || result.kind === 'refused') return result;
+      const { batch } = result.checked;
+      const failing = Object.defineProperty({ ...batch }, 'first', {
+        get: () => {
+          throw Object.assign(new RangeError('A12345678'), { code: '22P05' });
+        },
+      });
+      return { kind: 'checked', checked: { ...result.checked, batch: failing } };
+    };
+    const store = async (check: typeof checkSent, sent: readonly SentBatch[]) => {
+      const storing = new BatchStoring({
+        journalOf: async () => ({
+          store: new JournalStore({ db: await databases.journal(city), ...parts }),
+          deviceKeys: async () => new Map(),
+        }),
+        clock: parts.clock,
+        check: async (...asked) => check(...asked),
+      });
+      const commits: Committed[] = [];
+      for await (const commit of storing.store('city', sent)) commits.push(commit);
+      expect(commits).toHaveLength(1);
+      return commits[0];
+    };
+    const batches = [one, bad, other, bad].map((device) => ({
+      terminal: device.terminal,
+      payload: encodeJournalBatch(device.batch()),
+    }));
+    const committed = await store(unforeseen, batches);
+    const refusal = { terminal: bad.terminal, reason: 'malformed', bug: 'RangeError 22P05' };
+    expect(committed?.refusals).toEqual([refusal, refusal]);
+    expect(committed).toMatchObject({ entries: 4, alarms: [] });
+    expect(committed?.positions).toEqual([
+      expect.objectContaining({ terminal: one.terminal, position: one.position() }),
+      expect.objectContaining({ terminal: other.terminal, position: other.position() }),
+    ]);
+    expect(await rawsOf(bad)).toEqual([]);
+    // what it sends again is stored once nothing is wrong with it any more
+    const again = await store(checkSent, batches.slice(0, 2));
+    expect(again).toMatchObject({ entries: 2, refusals: [] });
+    expect(await rawsOf(bad)).toHaveLength(2);
   });
 
   it('refuses what it cannot read, tells so, and stores the rest', async () => {

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { lengthUnpacked } from '#core/compression/packing.ts';
 import type { DevicePublicKey } from '#core/crypto/device-signature.ts';
+import { isFault } from '#core/fault.ts';
 import type { DocumentRefusal } from '#core/sync/document.ts';
 import type { Clock } from '#ports/clock.ts';
 import { type CheckResult, type CheckSent, checkHere } from './batch-checking.ts';
@@ -25,9 +26,16 @@ export interface SentBatch {
   readonly payload: Uint8Array;
 }
 
+/** A batch that was not stored; `bug` names what failed, where that is neither the batch's fault nor the database's. */
+export interface RefusedBatch {
+  readonly terminal: string;
+  readonly reason: DocumentRefusal;
+  readonly bug?: string;
+}
+
 /** What one commit has stored. */
 export interface Committed extends StoredBatches {
-  readonly refusals: readonly { readonly terminal: string; readonly reason: DocumentRefusal }[];
+  readonly refusals: readonly RefusedBatch[];
   /** how long it took, in milliseconds */
   readonly tookMs: number;
 }
@@ -128,14 +136,64 @@ export class BatchStoring {
     // a commit into a file lets nobody have a turn: what has come by now is to be checked meanwhile
     await setImmediate();
     const beganUs = this.#clock.monotonicUs();
-    const stored = await store.store(checked);
-    return { ...stored, refusals, tookMs: (this.#clock.monotonicUs() - beganUs) / 1_000 };
+    const stored = await storeTogether(store, checked);
+    return {
+      ...stored,
+      refusals: [...refusals, ...stored.refusals],
+      tookMs: (this.#clock.monotonicUs() - beganUs) / 1_000,
+    };
   }
+}
+
+/** Rejects with database faults alone. */
+async function storeTogether(
+  store: JournalStore,
+  checked: readonly CheckedBatch[],
+): Promise<Omit<Committed, 'tookMs'>> {
+  try {
+    return { ...(await store.store(checked)), refusals: [] };
+  } catch (error) {
+    if (isFault(error)) throw error;
+    return storeApart(store, checked);
+  }
+}
+
+/**
+ * What nobody foresaw in one batch is not to keep out those of other terminals: each is stored by itself, and what fails
+ * again is refused. Its terminal says so, keeps it, and sends it again.
+ */
+async function storeApart(
+  store: JournalStore,
+  checked: readonly CheckedBatch[],
+): Promise<Omit<Committed, 'tookMs'>> {
+  const all: StoredBatches[] = [];
+  const refusals: RefusedBatch[] = [];
+  for (const one of checked) {
+    try {
+      all.push(await store.store([one]));
+    } catch (error) {
+      if (isFault(error)) throw error;
+      refusals.push({ terminal: one.batch.terminal, reason: 'malformed', bug: nameOf(error) });
+    }
+  }
+  return {
+    positions: all.flatMap(({ positions }) => positions),
+    alarms: all.flatMap(({ alarms }) => alarms),
+    entries: all.reduce((sum, { entries }) => sum + entries, 0),
+    taps: all.flatMap(({ taps }) => taps),
+    refusals,
+  };
+}
+
+/** By its name alone: the message of a database may repeat what was to be stored. */
+function nameOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  return 'code' in error ? `${error.name} ${String(error.code)}` : error.name;
 }
 
 class Group {
   readonly checked: CheckedBatch[] = [];
-  readonly refusals: { terminal: string; reason: DocumentRefusal }[] = [];
+  readonly refusals: RefusedBatch[] = [];
   bytes = 0;
 
   take(checked: CheckedBatch): void {
