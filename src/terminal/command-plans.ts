@@ -80,7 +80,9 @@ export class CommandPlans {
     if (isSiteAction(action)) {
       const zones = 'zones' in action ? action.zones : undefined;
       const changes = (state: FactsView) =>
-        siteChanges(action, givenAtMs, state) ?? { outcome: 'superseded' as const };
+        siteChanges(action, { givenAtMs, nowMs: trustedMs(this.#parts.time()) }, state) ?? {
+          outcome: 'superseded' as const,
+        };
       return this.unknownZone(zones) ?? this.#sitewide(changes);
     }
     switch (action.kind) {
@@ -203,6 +205,11 @@ export class CommandPlans {
       changes: (state) => changes(state, latest),
     };
   }
+}
+
+/** Milliseconds UTC by a clock that is taken for right. */
+export function trustedMs({ trusted, utcMs }: DecisionTime): number | undefined {
+  return trusted ? utcMs : undefined;
 }
 
 /** The restart waits for its answer to leave. */

@@ -24,7 +24,14 @@ import {
 } from '#core/sync/taken-command.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { CommandInquiries } from './command-inquiries.ts';
-import type { CommandPlans, Deed, InquiryAction, Plan, RecordedAction } from './command-plans.ts';
+import {
+  type CommandPlans,
+  type Deed,
+  type InquiryAction,
+  type Plan,
+  type RecordedAction,
+  trustedMs,
+} from './command-plans.ts';
 import { CommandRecord, entryOf, type Given } from './command-record.ts';
 import type { JournalWriter } from './journal-writer.ts';
 import type { SureTime } from './sure-time.ts';
@@ -166,7 +173,8 @@ export class Commands implements CommandExecution {
     const unknown = plans.unknownZone('zones' in action ? action.zones : undefined);
     if (unknown) return this.#conclude(given, unknown);
     const atMs = givenAtMs(given.command);
-    const changes = (state: SharedFacts) => siteChanges(action, atMs, state) ?? [];
+    const when = { givenAtMs: atMs, nowMs: trustedMs(this.#parts.time()) };
+    const changes = (state: SharedFacts) => siteChanges(action, when, state) ?? [];
     return this.#conclude(given, { outcome: 'done' }, changes);
   }
 

@@ -51,7 +51,7 @@ export function forgottenHolder(
   return done?.command === 'reset-position' ? holder : undefined;
 }
 
-function declaredByCommand({ body, atMs }: JournalEntry): Declaration | undefined {
+function declaredByCommand({ body, atMs, clock }: JournalEntry): Declaration | undefined {
   const done = doneSchema.safeParse(body).data;
   if (!done) return undefined;
   const { command: kind, zones, level, zone } = done;
@@ -63,6 +63,7 @@ function declaredByCommand({ body, atMs }: JournalEntry): Declaration | undefine
   return (state) => {
     // on the device itself: declared then, and ended whatever is known of when that was declared
     const local = protects(action, state) ? atMs : Number.POSITIVE_INFINITY;
-    return siteChanges(action, done.givenAtMs ?? done.issuedAtMs ?? local, state) ?? [];
+    const givenAtMs = done.givenAtMs ?? done.issuedAtMs ?? local;
+    return siteChanges(action, { givenAtMs, nowMs: clock === 'trusted' ? atMs : undefined }, state) ?? [];
   };
 }

@@ -45,19 +45,27 @@ const wholeSite = '';
 const timesSchema = z.record(z.string(), z.int().min(0));
 type Times = z.output<typeof timesSchema>;
 
+/** by how much the clocks of a server and of a terminal may differ that are both taken for right, in milliseconds */
+const clocksDifferMs = 300_000;
+
+/** Milliseconds UTC: when something was given, and what time it is, where the clock here is taken for right. */
+export interface SiteTime {
+  readonly givenAtMs: number;
+  readonly nowMs: number | undefined;
+}
+
 /**
- * What `action` changes that was given at `givenAtMs` (UTC), and what is remembered, so that an end that comes late ends
- * what was declared before it was given and nothing else; undefined where that is nothing. Whoever ends something on the
- * device itself means what holds there: such an end is given at infinity.
+ * What `action` changes, and what is remembered, so that an end that comes late ends what was declared before it was given
+ * and nothing else; undefined where that is nothing. Whoever ends something on the device itself means what holds there:
+ * such an end is given at infinity. What was declared while the clock was ahead, was declared at a time nobody knows.
  */
 export function siteChanges(
   action: SiteAction,
-  givenAtMs: number,
+  { givenAtMs, nowMs }: SiteTime,
   state: Shared,
 ): readonly StateChange[] | undefined {
   const key = `commanded/${conditionOf(action)}`;
-  // a fact that cannot be read stops nothing
-  const times = timesSchema.safeParse(state.shared(key)).data ?? {};
+  const times = rememberedTimes(state.shared(key), nowMs);
   const given = { givenAtMs, key, times };
   switch (action.kind) {
     case 'lockdown':
@@ -79,8 +87,12 @@ export function siteChanges(
   }
 }
 
-/** by how much the clocks of a server and of a terminal may differ that are both taken for right, in milliseconds */
-const clocksDifferMs = 300_000;
+/** A fact that cannot be read stops nothing, and a time that has not come yet is none. */
+function rememberedTimes(fact: unknown, nowMs: number | undefined): Times {
+  const latestMs = nowMs === undefined ? Number.POSITIVE_INFINITY : nowMs + clocksDifferMs;
+  const times = Object.entries(timesSchema.safeParse(fact).data ?? {});
+  return Object.fromEntries(times.map(([zone, atMs]) => [zone, atMs > latestMs ? 0 : atMs]));
+}
 
 /**
  * What a rule on inputs changes at `atMs` (UTC), as a command given here would: an end that the server gave before, and
@@ -96,7 +108,7 @@ export function ruleChanges(
     return [declareCondition('fire', state, effect.zones)];
   const action = actionOf(effect);
   const givenAtMs = protects(action, state) ? begunMs : Number.POSITIVE_INFINITY;
-  return siteChanges(action, givenAtMs, state) ?? [];
+  return siteChanges(action, { givenAtMs, nowMs: clock === 'trusted' ? atMs : undefined }, state) ?? [];
 }
 
 function actionOf(effect: SiteEffect): SiteAction {

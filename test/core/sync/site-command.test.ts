@@ -14,8 +14,8 @@ class Site {
   }
 
   /** Whether anything was done. */
-  take(action: SiteAction, givenAtMs: number): boolean {
-    const changes: readonly StateChange[] | undefined = siteChanges(action, givenAtMs, this);
+  take(action: SiteAction, givenAtMs: number, nowMs?: number): boolean {
+    const changes: readonly StateChange[] | undefined = siteChanges(action, { givenAtMs, nowMs }, this);
     for (const { key, value } of changes ?? []) {
       if (value === undefined) this.#facts.delete(key);
       else this.#facts.set(key, value);
@@ -78,6 +78,28 @@ describe('conditions of a site', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('declared while the clock was ahead end as soon as it is right', () => {
+    const [nowMs, dayMs] = [1_775_000_000_000, 86_400_000];
+    const lift: SiteAction = { kind: 'end-lockdown' };
+    const declared = (atMs: number): Site => {
+      const site = new Site();
+      site.take({ kind: 'lockdown' }, atMs, atMs);
+      return site;
+    };
+    const ahead = declared(nowMs + dayMs);
+    // as long as the clock here says so too, the end came before
+    expect(ahead.take(lift, nowMs, nowMs + dayMs)).toBe(false);
+    // where nobody knows the time, what is remembered counts
+    expect(ahead.take(lift, nowMs)).toBe(false);
+    expect(ahead.take(lift, nowMs, nowMs + 1)).toBe(true);
+    expect(conditionHolds('lockdown', [], ahead)).toBe(false);
+    // two clocks that are both right differ
+    expect(declared(nowMs + 300_000).take(lift, nowMs, nowMs)).toBe(false);
+    const raised = new Site();
+    raised.take({ kind: 'threat-level', level: 3 }, nowMs + dayMs, nowMs + dayMs);
+    expect(raised.take({ kind: 'threat-level', level: 1 }, nowMs, nowMs)).toBe(true);
   });
 
   it('given on the device itself may turn out to raise what was to be lowered, and leave a time that counts', () => {
