@@ -10,41 +10,33 @@ import type {
   OutgoingBatch,
 } from '#ports/journal-outbox.ts';
 import type { JournalOutboxOffer } from './journal-outbox-worker.ts';
-import { LinkedWorker } from './worker-link.ts';
+import { StoreWorker } from './worker-link.ts';
 
 const answerWithinMs = 60_000;
 
 /** Reads the journal database `file` for the server, in a thread of its own. */
 export class JournalOutboxStore implements JournalOutbox {
   readonly #file: string;
-  #worker: LinkedWorker<JournalOutboxOffer> | undefined;
+  readonly #worker: StoreWorker<JournalOutboxOffer>;
 
   constructor(parts: { readonly file: string }) {
     this.#file = parts.file;
+    this.#worker = new StoreWorker({
+      module: new URL('./journal-outbox-worker.ts', import.meta.url),
+      notOpen: () => new Fault('file-unreadable', `${parts.file} is not open`),
+    });
   }
 
-  async start(): Promise<void> {
-    if (this.#worker) throw new Error('the outbox is started already');
-    const worker = new LinkedWorker<JournalOutboxOffer>(
-      new URL('./journal-outbox-worker.ts', import.meta.url),
-    );
-    try {
-      await worker.link.call('open', this.#file, answerWithinMs);
-      this.#worker = worker;
-    } catch (error) {
-      await worker.stop();
-      throw error;
-    }
+  start(): Promise<void> {
+    return this.#worker.start((link) => link.call('open', this.#file, answerWithinMs));
   }
 
-  async stop(): Promise<void> {
-    const worker = this.#worker;
-    this.#worker = undefined;
-    await worker?.stop();
+  stop(): Promise<void> {
+    return this.#worker.stop();
   }
 
   async extent(): Promise<OutboxExtent> {
-    return this.#link().call('extent', undefined, answerWithinMs);
+    return this.#worker.link().call('extent', undefined, answerWithinMs);
   }
 
   async locate(
@@ -52,19 +44,14 @@ export class JournalOutboxStore implements JournalOutbox {
     signedThrough: number,
     signed: number,
   ): Promise<LocatedPosition | undefined> {
-    return this.#link().call('locate', { position, signedThrough, signed }, answerWithinMs);
+    return this.#worker.link().call('locate', { position, signedThrough, signed }, answerWithinMs);
   }
 
   async batch(request: BatchRequest): Promise<OutgoingBatch | undefined> {
-    return this.#link().call('batch', request, answerWithinMs);
+    return this.#worker.link().call('batch', request, answerWithinMs);
   }
 
   async live(request: LiveRequest): Promise<readonly LiveEvent[]> {
-    return this.#link().call('live', request, answerWithinMs);
-  }
-
-  #link(): LinkedWorker<JournalOutboxOffer>['link'] {
-    if (!this.#worker) throw new Fault('file-unreadable', `${this.#file} is not open`);
-    return this.#worker.link;
+    return this.#worker.link().call('live', request, answerWithinMs);
   }
 }

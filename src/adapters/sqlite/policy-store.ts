@@ -4,9 +4,9 @@ import type { SignedState } from '#core/sync/progress.ts';
 import type { ClaimQuery, LookedUp, PolicyLookup, PolicyQuery } from '#ports/policy-lookup.ts';
 import type { PolicyTrust } from '#ports/policy-trust.ts';
 import type { Answer, Answered, LookUpAnswer, PolicyWorkerOffer, SentRules } from './policy-worker.ts';
-import { LinkedWorker } from './worker-link.ts';
+import { StoreWorker } from './worker-link.ts';
 
-type PolicyLink = LinkedWorker<PolicyWorkerOffer>['link'];
+type PolicyLink = ReturnType<StoreWorker<PolicyWorkerOffer>['link']>;
 
 const answerWithinMs = 5_000;
 /** a busy device starts its threads slowly; what limits the start as a whole is the unit */
@@ -23,7 +23,10 @@ const vouchesAtOnce = 3;
 export class PolicyStore implements PolicyLookup {
   readonly #files: { readonly file: string; readonly journal: string };
   readonly #trust: PolicyTrust | undefined;
-  #worker: LinkedWorker<PolicyWorkerOffer> | undefined;
+  readonly #worker = new StoreWorker<PolicyWorkerOffer>({
+    module: new URL('./policy-worker.ts', import.meta.url),
+    notOpen: () => new Fault('process-lost', 'the policy is not open'),
+  });
   /** by door id */
   readonly #rules = new Map<string, { readonly number: number; readonly rules: DoorRules }>();
 
@@ -36,24 +39,14 @@ export class PolicyStore implements PolicyLookup {
     this.#trust = parts.trust;
   }
 
-  async start(): Promise<void> {
-    if (this.#worker) throw new Error('the policy is started already');
-    const worker = new LinkedWorker<PolicyWorkerOffer>(new URL('./policy-worker.ts', import.meta.url));
-    try {
-      const signed = this.#trust !== undefined;
-      await worker.link.call('open', { ...this.#files, signed }, openWithinMs);
-      this.#worker = worker;
-    } catch (error) {
-      await worker.stop();
-      throw error;
-    }
+  start(): Promise<void> {
+    const files = { ...this.#files, signed: this.#trust !== undefined };
+    return this.#worker.start((link) => link.call('open', files, openWithinMs));
   }
 
   async stop(): Promise<void> {
-    const worker = this.#worker;
-    this.#worker = undefined;
     this.#rules.clear();
-    await worker?.stop();
+    await this.#worker.stop();
   }
 
   async lookUp(query: PolicyQuery): Promise<LookedUp> {
@@ -96,7 +89,7 @@ export class PolicyStore implements PolicyLookup {
     for (let vouches = 0; vouches <= vouchesAtOnce; vouches += 1) {
       // another version may come in force while the answer is under way
       const reached = this.#trust?.reached();
-      const told = await ask(this.#link());
+      const told = await ask(this.#worker.link());
       if ('answer' in told) {
         if (told.signed && reached) this.#trust?.checkCurrent(told.signed, reached);
         return told;
@@ -104,14 +97,9 @@ export class PolicyStore implements PolicyLookup {
       const document = told.unvouched;
       const manifest = this.#trust?.vouch(document);
       if (!manifest) break;
-      await this.#link().call('vouch', { document, manifest }, answerWithinMs);
+      await this.#worker.link().call('vouch', { document, manifest }, answerWithinMs);
     }
     throw new Fault('deadline-exceeded', 'the policy changes faster than it can be verified');
-  }
-
-  #link(): PolicyLink {
-    if (!this.#worker) throw new Fault('process-lost', 'the policy is not open');
-    return this.#worker.link;
   }
 
   #complete(

@@ -12,7 +12,7 @@ import type {
   WalkStep,
 } from '#ports/policy-sync.ts';
 import type { PolicySyncOffer } from './policy-sync-worker.ts';
-import { LinkedWorker } from './worker-link.ts';
+import { StoreWorker } from './worker-link.ts';
 
 /** a million holders on a slow memory card */
 const answerWithinMs = 600_000;
@@ -20,32 +20,26 @@ const answerWithinMs = 600_000;
 /** The distributed policy in the database `file`, written in a thread of its own. */
 export class PolicySyncStore implements PolicySync {
   readonly #file: string;
-  #worker: LinkedWorker<PolicySyncOffer> | undefined;
+  readonly #worker: StoreWorker<PolicySyncOffer>;
 
   constructor(parts: { readonly file: string }) {
     this.#file = parts.file;
+    this.#worker = new StoreWorker({
+      module: new URL('./policy-sync-worker.ts', import.meta.url),
+      notOpen: () => new Fault('process-lost', 'the distributed policy is not open'),
+    });
   }
 
-  async start(): Promise<void> {
-    if (this.#worker) throw new Error('the distributed policy is open already');
-    const worker = new LinkedWorker<PolicySyncOffer>(new URL('./policy-sync-worker.ts', import.meta.url));
-    try {
-      await worker.link.call('open', this.#file, answerWithinMs);
-      this.#worker = worker;
-    } catch (error) {
-      await worker.stop();
-      throw error;
-    }
+  start(): Promise<void> {
+    return this.#worker.start((link) => link.call('open', this.#file, answerWithinMs));
   }
 
-  async stop(): Promise<void> {
-    const worker = this.#worker;
-    this.#worker = undefined;
-    await worker?.stop();
+  stop(): Promise<void> {
+    return this.#worker.stop();
   }
 
   installed(): Promise<Uint8Array | undefined> {
-    return this.#link().call('installed', undefined, answerWithinMs);
+    return this.#worker.link().call('installed', undefined, answerWithinMs);
   }
 
   missing(
@@ -53,35 +47,30 @@ export class PolicySyncStore implements PolicySync {
     changes: readonly BucketChange[],
     portion: { readonly from: number; readonly most: number },
   ): Promise<MissingChunks> {
-    return this.#link().call('missing', { target, changes, portion }, answerWithinMs);
+    return this.#worker.link().call('missing', { target, changes, portion }, answerWithinMs);
   }
 
   stage(target: SyncTarget, chunks: readonly FetchedChunk[]): Promise<StageOutcome> {
-    return this.#link().call('stage', { target, chunks }, answerWithinMs);
+    return this.#worker.link().call('stage', { target, chunks }, answerWithinMs);
   }
 
   install(target: SyncTarget, nowMs: number): Promise<InstallOutcome> {
-    return this.#link().call('install', { target, nowMs }, answerWithinMs);
+    return this.#worker.link().call('install', { target, nowMs }, answerWithinMs);
   }
 
   async revoke(revoked: RevokedRecords): Promise<void> {
-    await this.#link().call('revoke', revoked, answerWithinMs);
+    await this.#worker.link().call('revoke', revoked, answerWithinMs);
   }
 
   revoked(): Promise<readonly RevokedRecords[]> {
-    return this.#link().call('revoked', undefined, answerWithinMs);
+    return this.#worker.link().call('revoked', undefined, answerWithinMs);
   }
 
   walk(manifest: Manifest, from: number): Promise<WalkStep> {
-    return this.#link().call('walk', { manifest, from }, answerWithinMs);
+    return this.#worker.link().call('walk', { manifest, from }, answerWithinMs);
   }
 
   async repair(): Promise<void> {
-    await this.#link().call('repair', undefined, answerWithinMs);
-  }
-
-  #link(): LinkedWorker<PolicySyncOffer>['link'] {
-    if (!this.#worker) throw new Fault('process-lost', 'the distributed policy is not open');
-    return this.#worker.link;
+    await this.#worker.link().call('repair', undefined, answerWithinMs);
   }
 }

@@ -41,6 +41,44 @@ export class LinkedWorker<Remote extends Offer> {
   }
 }
 
+/** A thread of a store, from its start, when it opens its database, to its stop. */
+export class StoreWorker<Remote extends Offer> {
+  readonly #module: URL;
+  readonly #notOpen: () => Fault;
+  #worker: LinkedWorker<Remote> | undefined;
+
+  /** `module` (absolute URL) runs in the thread; `notOpen` is thrown at whoever asks while it does not run. */
+  constructor(parts: { readonly module: URL; readonly notOpen: () => Fault }) {
+    this.#module = parts.module;
+    this.#notOpen = parts.notOpen;
+  }
+
+  /** Starts the thread, which ends again where `open` rejects. */
+  async start(open: (link: Link<Remote>) => Promise<unknown>): Promise<void> {
+    if (this.#worker) throw new Error('the thread of the database is started already');
+    const worker = new LinkedWorker<Remote>(this.#module);
+    try {
+      await open(worker.link);
+      this.#worker = worker;
+    } catch (error) {
+      await worker.stop();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.stop();
+  }
+
+  /** Throws the fault of a store that is not open. */
+  link(): Link<Remote> {
+    if (!this.#worker) throw this.#notOpen();
+    return this.#worker.link;
+  }
+}
+
 /** The worker's end. */
 export function linkToMain(offer: Offer): void {
   const port = parentPort;
