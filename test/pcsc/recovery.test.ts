@@ -78,6 +78,11 @@ afterAll(() => fixture.close());
 beforeEach(() => start());
 afterEach(() => stop());
 
+test('a pcscd that has not answered yet is no pcscd without readers', async () => {
+  expect(readers.serviceFault()).toBeUndefined();
+  expect((await fixture.readers()).serviceFault()?.code).toBe('reader-service-absent');
+});
+
 describe('the child process', () => {
   test('dies during a reading: the tap is refused, the readers recover, the card is read again', async () => {
     const card = await slowEmployee();

@@ -60,7 +60,7 @@ export class PcscReaders implements CardReaders {
   #events: CardReaderEvents | undefined;
   #firstNews: (() => void) | undefined;
   #serviceId: string | undefined;
-  #serviceFault: Fault | undefined;
+  #serviceFault: Fault | undefined = new Fault('reader-service-absent', 'pcscd has not answered yet');
   /** taps whose reading is under way */
   readonly #running = new Map<string, RunningTap>();
   /** the card in each reader, with its counter, once it has been presented */
