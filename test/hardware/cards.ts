@@ -6,6 +6,9 @@ import { VirtualCard } from '#simulators/card/virtual-card.ts';
 /** The holders of the machine's policy, each with one card of Type A. */
 export const holders = Array.from({ length: 60 }, (_, index) => `holder-${index}`);
 
+/** of every card */
+export const pinOfCards = '2580';
+
 /** Number of the holder's card, and what its keys are made from. */
 function numbers(holder: string): { readonly userNumber: string; readonly diversifier: string } {
   const index = holders.indexOf(holder);
@@ -39,6 +42,7 @@ export function cardOf(holder: string): VirtualCard {
           diversifier,
           master: '54455354204B4559204F4E4C59203031',
         },
+        pins: [{ reference: 129, digits: pinOfCards, tries: 3 }],
       },
     ],
   });

@@ -8,7 +8,7 @@ import { Machine } from './machine.ts';
 
 /** of the checkout, what the machine depends on */
 const installed =
-  /^(src\/(?!web\/)|scripts\/|systemd\/|device-config\/|package|\.node-version|docs\/commissioning|test\/hardware\/(image|commissioning|configuration|cards))/;
+  /^(src\/(?!web\/)|scripts\/|systemd\/|device-config\/|package|\.node-version|docs\/commissioning|test\/contracts\/|test\/hardware\/(image|in-machine|commissioning|configuration|cards))/;
 
 /** The device under test: a machine on which this checkout was installed as docs/commissioning.md says. */
 export class Device {

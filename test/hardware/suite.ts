@@ -2,8 +2,10 @@ import { parseArgs } from 'node:util';
 import { boot } from './boot.ts';
 import { Device } from './device.ts';
 import { powerCuts } from './power-cut.ts';
+import { cardReaders } from './readers.ts';
 import { Report } from './report.ts';
 import { service } from './service.ts';
+import { usb } from './usb.ts';
 
 /** Everything that is shown on the emulated device: see docs/hardware-test.md. Run by scripts/hardware-test. */
 const { values } = parseArgs({
@@ -20,6 +22,8 @@ const cuts = smoke ? 1 : soak ? 100 : 20;
 const scenarios: Readonly<Record<string, () => Promise<void>>> = {
   service: () => service(device, report, smoke),
   boot: () => boot(device, report),
+  usb: () => usb(device, report),
+  readers: () => cardReaders(device, report),
   'power-cuts': () => powerCuts(device, report, { cuts, weakened }),
 };
 for (const name of values.only ?? []) {

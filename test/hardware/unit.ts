@@ -16,3 +16,34 @@ export async function ready(machine: Machine): Promise<void> {
     `${said}; grep ActiveState=active /run/unit && grep StatusText=ready /run/unit && ! grep 'keys being opened' /run/unit`,
   );
 }
+
+/** A place in the log of the machine, for what comes after it. */
+export function placeInLog(machine: Machine): Promise<string> {
+  return machine.run("journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p'");
+}
+
+/**
+ * Resolves when the terminal is ready and has told of these readers that they are, after a place in the log or since it was
+ * started last. Before that its lamps tell of a fault, which would be taken for an answer to a card.
+ */
+export async function serves(machine: Machine, names: readonly string[], after?: string): Promise<void> {
+  await ready(machine);
+  for (const name of names) await becomes(machine, { name, state: 'ready', after });
+}
+
+/** Resolves when the last state that the terminal told of a reader is this one. */
+export async function becomes(
+  machine: Machine,
+  {
+    name,
+    state,
+    after,
+  }: { readonly name: string; readonly state: string; readonly after?: string | undefined },
+): Promise<void> {
+  const since =
+    after === undefined
+      ? `_SYSTEMD_INVOCATION_ID=$(systemctl show --value -p InvocationID ${unit})`
+      : `-u ${unit} --after-cursor='${after}'`;
+  const told = `grep 'reader changed' | grep -F '"reader":"${name}"' | tail -n 1`;
+  await machine.until(`journalctl -o cat ${since} | ${told} | grep '"state":"${state}"'`);
+}
