@@ -1,7 +1,7 @@
 import type { Machine } from './machine.ts';
 
 /** Where the simulated chip shows its lines; the number of the platform device grows with each new chip. */
-const bank = '$(echo /sys/devices/platform/gpio-sim.*/gpiochip*)';
+export const bank = '$(echo /sys/devices/platform/gpio-sim.*/gpiochip*)';
 
 /** Sets what an input of the machine's GPIO chip reads. */
 export async function pull(machine: Machine, line: number, level: 0 | 1): Promise<void> {

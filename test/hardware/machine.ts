@@ -58,6 +58,7 @@ export class Machine {
     const alive = () => child.exitCode === null && child.signalCode === null;
     try {
       const machine = new Machine(child, ended, await Qmp.connect(monitor, alive));
+      if (files.state) await machine.#goOn();
       await machine.reached();
       if (files.state) await machine.setClock();
       return machine;
@@ -81,8 +82,8 @@ export class Machine {
   }
 
   /** Runs a script of bash as root; resolves with what it printed, and rejects where it fails. */
-  async run(script: string): Promise<string> {
-    const text = await this.#exchange(script, limitMs);
+  async run(script: string, withinMs = limitMs): Promise<string> {
+    const text = await this.#exchange(script, withinMs);
     const end = text.lastIndexOf('\nexit ');
     const output = text.slice(0, end);
     if (end < 0 || text.slice(end + 6).trim() !== '0')
@@ -123,6 +124,8 @@ export class Machine {
   /** Saves its state for `start` to go on from, and ends it. Its disk then belongs to that state. */
   async save(state: string): Promise<void> {
     await this.run('sync');
+    // its kernel may crash when it goes on from a state that was saved while it ran
+    await this.qmp.command('stop');
     await this.qmp.command('migrate', { uri: `exec:cat > '${state}'` });
     for (;;) {
       const { status } = (await this.qmp.command('query-migrate')) as { readonly status: string };
@@ -138,6 +141,16 @@ export class Machine {
   async cut(): Promise<void> {
     this.#process.kill('SIGKILL');
     await this.#ended;
+  }
+
+  /** Its saved state is of a machine that was stopped. */
+  async #goOn(): Promise<void> {
+    for (;;) {
+      const { status } = (await this.qmp.command('query-status')) as { readonly status: string };
+      if (status !== 'inmigrate') break;
+      await pass(100);
+    }
+    await this.qmp.command('cont');
   }
 
   #exchange(script: string, withinMs: number): Promise<string> {

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { boot } from './boot.ts';
 import { Device } from './device.ts';
+import { gpio } from './gpio.ts';
 import { powerCuts } from './power-cut.ts';
 import { cardReaders } from './readers.ts';
 import { Report } from './report.ts';
@@ -22,6 +23,7 @@ const cuts = smoke ? 1 : soak ? 100 : 20;
 const scenarios: Readonly<Record<string, () => Promise<void>>> = {
   service: () => service(device, report, smoke),
   boot: () => boot(device, report),
+  gpio: () => gpio(device, report),
   usb: () => usb(device, report),
   readers: () => cardReaders(device, report),
   'power-cuts': () => powerCuts(device, report, { cuts, weakened }),
