@@ -5,10 +5,9 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { HolderFactsStore } from '#adapters/sqlite/holder-facts-store.ts';
 import { withIssuance } from '#cli/issuance-organization.ts';
 import { commandPrincipal } from '#cli/organization-services.ts';
-import { inOrder } from '#issuance/permissions/holder-state.ts';
 import { profileFile } from '../contracts/deck.ts';
 import { freePort } from '../free-port.ts';
-import { rulesDocument } from '../issuance/organization-bench.ts';
+import { rulesDocument, staffWith } from '../issuance/organization-bench.ts';
 import { ConnectedDevice } from '../terminal/connected-device.ts';
 import { kazasu } from './kazasu.ts';
 import { done, endPrograms, type Program, run } from './programs.ts';
@@ -63,12 +62,7 @@ terminals: { listen: 127.0.0.1, port: ${port}, brokerPort: ${brokerPort} }
   await withIssuance(at('issuance.yaml'), async ({ services }) => {
     const city = await services.find('city');
     await city?.rules.make({ document: rules }, commandPrincipal().actor);
-    const card = { profileId: 'type-a', diversifier: '', status: 'active', keyVersion: null } as const;
-    const state = inOrder({
-      ...{ status: 'active', validFromMs: null, validUntilMs: null, groups: ['staff'] },
-      cards: [{ ...card, userNumber: 'USER0001' }],
-    });
-    await city?.holders.put('hanako', state, undefined, commandPrincipal());
+    await city?.holders.put('hanako', staffWith('USER0001'), undefined, commandPrincipal());
   });
   await enrol('east');
   await enrol('west');

@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { withIssuance } from '#cli/issuance-organization.ts';
 import { commandPrincipal } from '#cli/organization-services.ts';
-import { inOrder } from '#issuance/permissions/holder-state.ts';
 import { profileFile } from '../contracts/deck.ts';
 import { freePort } from '../free-port.ts';
-import { rulesDocument } from '../issuance/organization-bench.ts';
+import { rulesDocument, staffWith } from '../issuance/organization-bench.ts';
 import { ConnectedDevice } from '../terminal/connected-device.ts';
 import { done, endPrograms, type Program, run } from './programs.ts';
 
@@ -51,12 +50,7 @@ afterAll(async () => {
 async function put(holderId: string, userNumber: string): Promise<void> {
   await withIssuance(at('issuance.yaml'), async ({ services }) => {
     const city = await services.find('city');
-    const card = { profileId: 'type-a', diversifier: '', status: 'active', keyVersion: null } as const;
-    const state = inOrder({
-      ...{ status: 'active', validFromMs: null, validUntilMs: null, groups: ['staff'] },
-      cards: [{ ...card, userNumber }],
-    });
-    await city?.holders.put(holderId, state, undefined, commandPrincipal());
+    await city?.holders.put(holderId, staffWith(userNumber), undefined, commandPrincipal());
   });
 }
 

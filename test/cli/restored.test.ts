@@ -5,11 +5,9 @@ import { join, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { withIssuance } from '#cli/issuance-organization.ts';
-import { commandPrincipal } from '#cli/organization-services.ts';
-import { inOrder } from '#issuance/permissions/holder-state.ts';
 import { profileFile } from '../contracts/deck.ts';
 import { freePort } from '../free-port.ts';
-import { rulesDocument } from '../issuance/organization-bench.ts';
+import { enterPeople } from '../issuance/organization-bench.ts';
 import { ConnectedDevice } from '../terminal/connected-device.ts';
 import { refusalDocument } from './kazasu.ts';
 import { done, endPrograms, run } from './programs.ts';
@@ -53,18 +51,7 @@ it('a server is lost with its machine, brought back from its backup, and its ter
   let issuance = await run('ready', 'issuance', 'run', ...server());
   await withIssuance(at('issuance.yaml'), async ({ services }) => {
     const city = await services.find('city');
-    await city?.rules.make({ document: rulesDocument }, commandPrincipal().actor);
-    for (const [holder, userNumber] of [
-      ['hanako', 'USER0001'],
-      ['taro', 'USER0002'],
-    ] as const) {
-      const card = { profileId: 'type-a', diversifier: '', status: 'active', keyVersion: null } as const;
-      const state = inOrder({
-        ...{ status: 'active', validFromMs: null, validUntilMs: null, groups: ['staff'] },
-        cards: [{ ...card, userNumber }],
-      });
-      await city?.holders.put(holder, state, undefined, commandPrincipal());
-    }
+    if (city) await enterPeople(city);
   });
   await done('issuance', 'terminal', 'prepare', 'vault', ...place(), '--out', at('vault.json'));
   await done('terminal', 'enrol', '--config', at('vault.yaml'), '--file', at('vault.json'));

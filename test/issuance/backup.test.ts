@@ -19,17 +19,11 @@ import { newCommand } from '#issuance/commands/command-orders.ts';
 import type { IssuanceConfig } from '#issuance/config.ts';
 import { databaseSource } from '#issuance/database-source.ts';
 import { type Issuance, openConfigured, readIssuanceConfig } from '#issuance/main.ts';
-import { inOrder } from '#issuance/permissions/holder-state.ts';
 import { databaseRigs, type StartedRig } from './database-rigs.ts';
-import { commissioner, rulesDocument } from './organization-bench.ts';
+import { commissioner, rulesDocument, staffWith } from './organization-bench.ts';
 
 const open = (config: IssuanceConfig) => openConfigured(config, () => undefined);
-const clean = inOrder({
-  ...{ status: 'active', validFromMs: null, validUntilMs: null, groups: ['staff'] },
-  cards: [
-    { profileId: 'type-a', userNumber: 'USER0001', diversifier: '', status: 'active', keyVersion: null },
-  ],
-});
+const clean = staffWith('USER0001');
 
 describe.each(databaseRigs)('a backup on $name', ({ start, name }) => {
   let rig: StartedRig;

@@ -7,7 +7,7 @@ import { Passwords } from '#issuance/administrators/passwords.ts';
 import { Principals } from '#issuance/administrators/principals.ts';
 import { type AdministratorAlarm, SignIn } from '#issuance/administrators/sign-in.ts';
 import { Organizations } from '#issuance/organizations/organizations.ts';
-import { inOrder } from '#issuance/permissions/holder-state.ts';
+import { type HolderState, inOrder } from '#issuance/permissions/holder-state.ts';
 import type { OrganizationServices } from '#issuance/services.ts';
 import { Databases } from '#issuance/storage/databases.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
@@ -65,6 +65,14 @@ export const rulesDocument = {
   permissions: [{ group: 'staff', door: 'main' }],
 };
 
+/** One of the staff, whose only card has this user number. */
+export function staffWith(userNumber: string): HolderState {
+  return inOrder({
+    ...{ status: 'active', validFromMs: null, validUntilMs: null, groups: ['staff'] },
+    cards: [{ profileId: 'type-a', userNumber, diversifier: '', status: 'active', keyVersion: null }],
+  });
+}
+
 /** Enters `rulesDocument`, and two people who may go through its door, with the cards USER0001 and USER0002. */
 export async function enterPeople(city: OrganizationServices): Promise<void> {
   await city.rules.make({ document: rulesDocument }, commandPrincipal().actor);
@@ -72,11 +80,6 @@ export async function enterPeople(city: OrganizationServices): Promise<void> {
     ['hanako', 'USER0001'],
     ['taro', 'USER0002'],
   ] as const) {
-    const card = { profileId: 'type-a', diversifier: '', status: 'active', keyVersion: null } as const;
-    const state = inOrder({
-      ...{ status: 'active', validFromMs: null, validUntilMs: null, groups: ['staff'] },
-      cards: [{ ...card, userNumber }],
-    });
-    await city.holders.put(holder, state, undefined, commandPrincipal());
+    await city.holders.put(holder, staffWith(userNumber), undefined, commandPrincipal());
   }
 }
