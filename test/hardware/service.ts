@@ -3,7 +3,7 @@ import { type Device, withFolder } from './device.ts';
 import { LineWatch, levelOf, pull } from './lines.ts';
 import type { Machine } from './machine.ts';
 import { type Report, same } from './report.ts';
-import { tap } from './tap.ts';
+import { granted, tap } from './tap.ts';
 import { property, ready, unit } from './unit.ts';
 
 /** fail-secure, active high: as the machine is configured */
@@ -77,7 +77,7 @@ async function exposure(machine: Machine): Promise<string> {
 
 async function opens(watch: LineWatch): Promise<void> {
   const before = watch.changes.length;
-  same(await tap(watch, 0, 'holder-0'), 'granted', 'the lamps');
+  await granted(watch, 0, 'holder-0');
   await watch.next([unlocked], before);
   await watch.next([locked], watch.changes.indexOf(await watch.next([unlocked], before)));
 }
@@ -116,7 +116,7 @@ async function settled(watch: LineWatch): Promise<void> {
 async function servesAgain(machine: Machine, watch: LineWatch, restarts: string): Promise<void> {
   await machine.until(`[ "$(systemctl show --value -p NRestarts ${unit})" -gt ${restarts} ]`);
   await ready(machine);
-  same(await tap(watch, 0, 'holder-2'), 'granted', 'the lamps afterwards');
+  await granted(watch, 0, 'holder-2');
 }
 
 async function killed(machine: Machine, watch: LineWatch): Promise<void> {

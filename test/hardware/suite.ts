@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { boot } from './boot.ts';
 import { Device } from './device.ts';
+import { failingDisk } from './failing-disk.ts';
 import { gpio } from './gpio.ts';
 import { powerCuts } from './power-cut.ts';
 import { cardReaders } from './readers.ts';
@@ -26,6 +27,7 @@ const scenarios: Readonly<Record<string, () => Promise<void>>> = {
   gpio: () => gpio(device, report),
   usb: () => usb(device, report),
   readers: () => cardReaders(device, report),
+  'failing-disk': () => failingDisk(device, report),
   'power-cuts': () => powerCuts(device, report, { cuts, weakened }),
 };
 for (const name of values.only ?? []) {
