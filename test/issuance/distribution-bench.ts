@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { japaneseHolidays } from '#adapters/holidays/japan.ts';
+import { copyOf } from '#core/bytes/bytes.ts';
 import { encodeSigned } from '#core/sync/signed.ts';
 import { DistributionBuilder } from '#issuance/distribution/builder.ts';
 import { ChunkShelf } from '#issuance/distribution/chunk-shelf.ts';
@@ -45,7 +46,8 @@ export function makeDistribution(city: Awaited<ReturnType<typeof makeOrganizatio
   const answer = async ({ kind, hash }: WantedChunk): Promise<ChunkAnswer> => {
     const bytes = kind === 'index' ? await shelf.index(hash) : await shelf.chunk(hash);
     if (bytes === 'later') return { kind: 'later', afterMs: 0 };
-    return bytes ? { kind: 'chunk', bytes } : { kind: 'gone' };
+    // as over a network: what the asker does with its bytes, the server keeps its own
+    return bytes ? { kind: 'chunk', bytes: copyOf(bytes) } : { kind: 'gone' };
   };
   const source: ChunkSource = {
     fetch: async (wanted) => {
