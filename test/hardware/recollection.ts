@@ -6,7 +6,7 @@ import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
 import { inspectUser } from '#adapters/sqlite/policy-inspection.ts';
 import { readRememberedHead } from '#adapters/sqlite/remembered-head.ts';
 import { partsSchema, total } from '#core/access/counting.ts';
-import { parseEntry, type StoredEntry } from '#core/journal/entry.ts';
+import { type JournalEntry, parseEntry, type StoredEntry } from '#core/journal/entry.ts';
 import { verifyJournal } from '#core/journal/verify.ts';
 import { holders, userNumberOf } from './cards.ts';
 import { readers } from './configuration.ts';
@@ -16,6 +16,7 @@ import { count, type Sight } from './witness.ts';
 type Group = 'old' | 'new';
 
 interface Decided {
+  readonly tapId: string | undefined;
   readonly reader: string;
   readonly userNumber: string;
   readonly result: string;
@@ -55,14 +56,22 @@ export class Recollection {
       });
       if (!report.sound) throw new Error(`the journal does not verify: ${JSON.stringify(report.findings)}`);
       const decided: Decided[] = [];
+      const notOpened = new Set<string | undefined>();
       let entries = 0;
       for await (const item of reader.items()) {
         if (item.kind !== 'entry') continue;
         entries += 1;
-        const decision = decisionOf(item);
+        const entry = parseEntry(item.raw);
+        const decision = entry && decisionOf(entry, item);
         if (decision) decided.push(decision);
+        if (entry?.kind === 'actuation' && /^(failed|not-opened)$/.test(String(entry.body.result)))
+          notOpened.add(entry.tapId);
       }
-      remembersOnce(file, decided);
+      // a door that did not obey: the grant counts for nothing, and the holder may come again
+      remembersOnce(
+        file,
+        decided.filter(({ tapId }) => !notOpened.has(tapId)),
+      );
       const group = groupOf(join(state, 'policy.sqlite'), decided);
       return new Recollection({ entries, group, decided });
     } finally {
@@ -95,13 +104,13 @@ export class Recollection {
 }
 
 /** What an entry says about a holder; undefined where it is about something else. */
-function decisionOf(item: StoredEntry): Decided | undefined {
-  const entry = parseEntry(item.raw);
-  const userNumber = item.personal.find(({ field }) => field === 'userNumber')?.value;
-  if (entry?.kind !== 'decision' || userNumber === undefined) return undefined;
+function decisionOf(entry: JournalEntry, { personal }: StoredEntry): Decided | undefined {
+  const userNumber = personal.find(({ field }) => field === 'userNumber')?.value;
+  if (entry.kind !== 'decision' || userNumber === undefined) return undefined;
   const { reader, result, reason, basis } = entry.body;
   const { policyVersion } = basisSchema.parse(basis);
   return {
+    tapId: entry.tapId,
     reader: String(reader),
     userNumber,
     result: String(result),
