@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 
 const [pino, module] = ['pino', '#adapters/os/log-output.ts'].map((name) =>
   JSON.stringify(import.meta.resolve(name)),
@@ -25,6 +25,7 @@ it('a log that nobody reads is bounded, stops nothing, and says what it lacks', 
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
+  onTestFinished(() => void child.kill('SIGKILL'));
   // 200 MB were logged
   expect((await once(child, 'message'))[0]).toBeLessThan(100_000_000);
   const lines: { level: number; dropped?: number; msg?: string }[] = [];
