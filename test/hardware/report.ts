@@ -1,3 +1,8 @@
+import { setTimeout as pass } from 'node:timers/promises';
+
+/** how long showing one thing may take at most, in milliseconds: emulated, on a busy host */
+const longestMs = 600_000;
+
 /** One thing that was to be shown, and what came of it. */
 interface Row {
   readonly what: string;
@@ -13,14 +18,21 @@ export class Report {
     return this.#rows.filter(({ result }) => result === 'FAIL').length;
   }
 
-  /** Notes what `check` shows: it fails by throwing, and may resolve with a figure. */
+  /** Notes what `check` shows: it fails by throwing, or after ten minutes, and may resolve with a figure. */
   async show(what: string, check: () => Promise<unknown>): Promise<void> {
+    const ended = new AbortController();
+    const late = pass(longestMs, undefined, { signal: ended.signal }).then(
+      () => Promise.reject(new Error(`not shown within ${longestMs / 60_000} minutes`)),
+      () => undefined,
+    );
     try {
-      const figure = await check();
+      const figure = await Promise.race([check(), late]);
       this.#note({ what, result: 'pass', figure: typeof figure === 'string' ? figure : '' });
     } catch (error) {
       this.#note({ what, result: 'FAIL', figure: String(error).split('\n')[0] ?? '' });
       process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    } finally {
+      ended.abort();
     }
   }
 

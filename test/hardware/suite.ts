@@ -39,7 +39,11 @@ const began = performance.now();
 const device = await Device.prepare();
 const short = ['service', 'power-cuts'];
 for (const name of values.only ?? (smoke ? short : Object.keys(scenarios))) {
-  await scenarios[name]?.();
+  try {
+    await scenarios[name]?.();
+  } catch (error) {
+    await report.show(`${name}: the machine for it`, () => Promise.reject(error));
+  }
 }
 report.print();
 process.stdout.write(`${((performance.now() - began) / 60_000).toFixed(1)} minutes\n`);
