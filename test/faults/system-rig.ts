@@ -129,7 +129,7 @@ terminals: { listen: 127.0.0.1, port: ${ports[0]}, brokerPort: ${ports[1]}, brok
   }
 
   /** What one more card comes to. */
-  async tap(terminal: string, userNumber: string): Promise<unknown> {
+  async tap(terminal: string, userNumber: string): Promise<{ readonly result: string }> {
     const child = this.#childOf(terminal);
     child.send({ tap: userNumber });
     return (await once(child, 'message'))[0];
