@@ -9,7 +9,8 @@ import { memoryOf, memoryText, startTerminal } from './terminal-process.ts';
 /**
  * `node test/bench/install-memory.ts [--holders N] [--short]`: the memory that an enrolled terminal takes while it installs
  * the first policy that its server sends, and after a restart. The second start is measured: the first takes the space of
- * the journal and meets no server. Fails where the process of the terminal has ever taken more than 200 MB.
+ * the journal and meets no server. Fails, but for its short form, where the process of the terminal has ever taken more
+ * than 200 MB.
  */
 const { values } = parseArgs({
   options: { holders: { type: 'string', default: '250000' }, short: { type: 'boolean', default: false } },
@@ -35,7 +36,7 @@ async function measured(config: string, when: string, message: string): Promise<
     await terminal.logged(message);
     const memory = memoryOf(terminal);
     console.log(`resident ${when}: ${memoryText(memory)}`);
-    if (memory.highest > limitMb) {
+    if (!values.short && memory.highest > limitMb) {
       console.error(`resident ${when}: above ${limitMb} MB`);
       process.exitCode = 1;
     }
