@@ -3,7 +3,7 @@ import { GpioDoor } from '#adapters/gpio/gpio-door.ts';
 import type { GpioDoorWiring } from '#core/access/door-wiring.ts';
 import type { DoorInput } from '#ports/door.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
-import { describeDoorHardware, InputLog } from './door-hardware.ts';
+import { describeDoorHardware, InputLog, strikeWirings } from './door-hardware.ts';
 import { FakeGpioChip, type FakeInterface, sysfsOf } from './fake-gpio.ts';
 import { characterDeviceOf } from './fake-gpio-devices.ts';
 
@@ -38,21 +38,13 @@ function build<Face extends FakeInterface>(
   return { fake, clock, hardware, face };
 }
 
-/** The level at which the strike is locked, by the wiring: energised exactly when fail-safe. */
-const combinations = [
-  ['high', 'fail-secure', 0],
-  ['low', 'fail-secure', 1],
-  ['high', 'fail-safe', 1],
-  ['low', 'fail-safe', 0],
-] as const;
-
 const interfaces: readonly (readonly [string, (chip: FakeGpioChip) => FakeInterface])[] = [
   ['sysfs', sysfsOf],
   ['character device', characterDeviceOf],
 ];
 
 for (const [name, interfaceOf] of interfaces) {
-  for (const [active, lockType, lockedLevel] of combinations) {
+  for (const [active, lockType, lockedLevel] of strikeWirings) {
     describeDoorHardware(`GPIO by ${name}, active ${active}, ${lockType}`, async () => {
       const { fake, clock, hardware, face } = build(interfaceOf, wire(active, lockType));
       return {

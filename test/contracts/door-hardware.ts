@@ -25,6 +25,14 @@ export interface DoorRig {
   close(): Promise<void>;
 }
 
+/** How a strike may be wired, with the level of its line at which it is locked: energised exactly when fail-safe. */
+export const strikeWirings = [
+  ['high', 'fail-secure', 0],
+  ['low', 'fail-secure', 1],
+  ['high', 'fail-safe', 1],
+  ['low', 'fail-safe', 0],
+] as const;
+
 /** The inputs a door reported, and a way to wait for one. */
 export class InputLog {
   readonly inputs: DoorInput[] = [];

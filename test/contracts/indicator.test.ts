@@ -8,7 +8,7 @@ import type { DoorWires } from '#simulators/door/simulated-door.ts';
 import { DoorProcess } from './door-rigs.ts';
 import { FakeGpioChip, type FakeInterface, sysfsOf } from './fake-gpio.ts';
 import { characterDeviceOf } from './fake-gpio-devices.ts';
-import { describeIndicator } from './indicator.ts';
+import { describeIndicator, perceptionOf } from './indicator.ts';
 
 const chip = FakeGpioChip.label;
 const lines = { granted: 5, denied: 6, busy: 7, buzzer: 8 };
@@ -38,20 +38,10 @@ for (const [name, interfaceOf] of interfaces) {
   for (const active of ['high', 'low'] as const) {
     describeIndicator(`GPIO by ${name}, active ${active}`, async () => {
       const { fake, face, clock, indicator } = build(active, interfaceOf);
-      const lit = (): string =>
-        Object.values(lines)
-          .map((line) => (fake.level(line) === (active === 'high' ? 1 : 0) ? '1' : '0'))
-          .join('');
+      const level = (line: number) => fake.level(line);
       return {
         indicator,
-        perceive: async (ms) => {
-          const frames: string[] = [];
-          for (let passed = 0; passed < ms; passed += 10) {
-            frames.push(lit());
-            clock.advance(10);
-          }
-          return frames.join(' ');
-        },
+        perceive: perceptionOf({ lines: Object.values(lines), active, level, clock }),
         cut: () => {
           fake.present = false;
         },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Indication, type Indicator, indications } from '#ports/indicator.ts';
+import type { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
 
 /** An indicator under test and what somebody at the reader perceives of it. */
 export interface IndicatorRig {
@@ -10,6 +11,29 @@ export interface IndicatorRig {
   cut(): unknown;
   repair(): unknown;
   close(): Promise<void>;
+}
+
+/**
+ * What is perceived of lamps on `lines`, which are lit at the level that `active` says: which of them, every 10 ms of a
+ * simulated time.
+ */
+export function perceptionOf({ lines, active, level, clock }: WatchedLamps): IndicatorRig['perceive'] {
+  const lit = active === 'high' ? 1 : 0;
+  return async (ms) => {
+    const frames: string[] = [];
+    for (let passed = 0; passed < ms; passed += 10) {
+      frames.push(lines.map((line) => (level(line) === lit ? '1' : '0')).join(''));
+      clock.advance(10);
+    }
+    return frames.join(' ');
+  };
+}
+
+interface WatchedLamps {
+  readonly lines: readonly number[];
+  readonly active: 'high' | 'low';
+  readonly level: (line: number) => number | undefined;
+  readonly clock: Pick<SimulatedClock, 'advance'>;
 }
 
 /** What every implementation of Indicator does. */

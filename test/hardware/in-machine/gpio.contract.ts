@@ -2,23 +2,16 @@ import { GpioDoor } from '#adapters/gpio/gpio-door.ts';
 import { GpioIndicator } from '#adapters/gpio/gpio-indicator.ts';
 import { after } from '#adapters/process/after.ts';
 import { SimulatedClock } from '#simulators/clock/simulated-clock.ts';
-import { describeDoorHardware } from '../../contracts/door-hardware.ts';
-import { describeIndicator } from '../../contracts/indicator.ts';
+import { describeDoorHardware, strikeWirings } from '../../contracts/door-hardware.ts';
+import { describeIndicator, perceptionOf } from '../../contracts/indicator.ts';
 import { chip, interfaces, label, TestedLines } from './gpio-chip.ts';
 
 const at = { strike: 17, contact: 27, exit: 5, tamper: 6, obstruction: 12, passage: 13 } as const;
 const lamps = { granted: 22, denied: 23, busy: 24, buzzer: 25 } as const;
-/** with the level at which the strike is locked */
-const combinations = [
-  ['high', 'fail-secure', 0],
-  ['low', 'fail-secure', 1],
-  ['high', 'fail-safe', 1],
-  ['low', 'fail-safe', 0],
-] as const;
 const input = (line: number, active: 'high' | 'low') => ({ chip: label, line, active, debounceMs: 30 });
 
 for (const [name, kernelLines] of interfaces) {
-  for (const [active, lockType, lockedLevel] of combinations) {
+  for (const [active, lockType, lockedLevel] of strikeWirings) {
     describeDoorHardware(`GPIO of the kernel by ${name}, active ${active}, ${lockType}`, async () => {
       chip.replace();
       chip.pull(at.exit, 1);
@@ -73,20 +66,10 @@ for (const [name, kernelLines] of interfaces) {
         lines,
         after: (ms, action) => clock.after(ms, action),
       });
-      const lit = (): string =>
-        Object.values(lamps)
-          .map((line) => (chip.level(line) === (active === 'high' ? 1 : 0) ? '1' : '0'))
-          .join('');
+      const level = (line: number) => chip.level(line);
       return {
         indicator,
-        perceive: async (ms) => {
-          const frames: string[] = [];
-          for (let passed = 0; passed < ms; passed += 10) {
-            frames.push(lit());
-            clock.advance(10);
-          }
-          return frames.join(' ');
-        },
+        perceive: perceptionOf({ lines: Object.values(lamps), active, level, clock }),
         cut: () => chip.unplug(),
         repair: () => chip.plug(),
         close: async () => lines.letGo(),
