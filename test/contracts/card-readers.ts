@@ -25,17 +25,26 @@ const limits: ContractLimits = { apduDeadlineMs: 300, tapDeadlineMs: 900, sessio
 
 const digits = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'ascii'));
 
-/** What every implementation of CardReaders does with a card, simulator and real stack alike. */
+/**
+ * What every implementation of CardReaders does with a card, simulator and real stack alike. Where the whole machine is
+ * `slower`, so many times, all times are: of deadlines and of slow cards.
+ */
 export function cardReadersContract(
   name: string,
   open: (profiles: readonly CardProfile[], limits: ContractLimits) => Promise<CardReadersHarness>,
+  slower = 1,
 ): void {
   describe(`card readers: ${name}`, () => {
     let harness: CardReadersHarness;
     let events: ReaderEvents;
 
     const start = async (overrides: Partial<ContractLimits> = {}): Promise<void> => {
-      harness = await open(await syntheticProfiles(), { ...limits, ...overrides });
+      const { apduDeadlineMs, tapDeadlineMs, sessionDeadlineMs } = { ...limits, ...overrides };
+      harness = await open(await syntheticProfiles(), {
+        apduDeadlineMs: apduDeadlineMs * slower,
+        tapDeadlineMs: tapDeadlineMs * slower,
+        sessionDeadlineMs: sessionDeadlineMs * slower,
+      });
       events = new ReaderEvents();
       await harness.readers.start(events);
       for (const reader of harness.names) await events.status(reader, ({ state }) => state === 'ready');
@@ -196,19 +205,19 @@ export function cardReadersContract(
 
     test('bears a slow card within the deadlines, and not beyond the deadline of the tap', async () => {
       const slow = await deckCard('employee');
-      slow.misbehave({ kind: 'slow', delayMs: 50 });
+      slow.misbehave({ kind: 'slow', delayMs: 50 * slower });
       await harness.insert(harness.names[0], slow);
       expect((await events.presented()).outcome.kind).toBe('reading');
-      const slower = await deckCard('employee');
-      slower.misbehave({ kind: 'slow', delayMs: 250 });
-      await harness.insert(harness.names[1], slower);
+      const tooSlow = await deckCard('employee');
+      tooSlow.misbehave({ kind: 'slow', delayMs: 250 * slower });
+      await harness.insert(harness.names[1], tooSlow);
       const { outcome } = await events.presented();
       expect(outcome).toEqual({
         kind: 'too-slow',
         exchanges: expect.any(Number),
         cardUs: expect.any(Number),
       });
-      if (outcome.kind === 'too-slow') expect(outcome.cardUs).toBeGreaterThan(500_000);
+      if (outcome.kind === 'too-slow') expect(outcome.cardUs).toBeGreaterThan(500_000 * slower);
     });
 
     test.each([1, 3, 4])('refuses a flipped bit in response %i', async (exchange) => {

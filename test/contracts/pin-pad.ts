@@ -10,6 +10,7 @@ export interface PinPadRig {
   erase(): unknown;
   enter(): unknown;
   cancel(): unknown;
+  /** resolves once the pad could see it */
   plug(present: boolean): unknown;
   passTime(ms: number): Promise<void>;
   close(): Promise<void>;
@@ -142,14 +143,14 @@ export function describePinPad(name: string, openRig: () => Promise<PinPadRig>):
     });
 
     it('is absent while unplugged, ends when unplugged during a request, and works again', async () => {
-      rig.plug(false);
+      await rig.plug(false);
       expect(await rig.pad.request(request, removal.signal)).toEqual({ kind: 'absent' });
-      rig.plug(true);
+      await rig.plug(true);
       const { entry } = await ask();
       type(1, 2);
-      rig.plug(false);
+      await rig.plug(false);
       expect(await entry).toEqual({ kind: 'absent' });
-      rig.plug(true);
+      await rig.plug(true);
       const again = await ask();
       type(1, 2, 3, 4);
       rig.enter();
