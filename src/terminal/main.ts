@@ -63,10 +63,9 @@ export async function runTerminal(configFile: string, control?: string): Promise
   });
   const failures = reportFailures(loaded.config.stateDirectory, log);
   const doors = guardedDoors(loaded);
-  let ready = false;
-  const keyWatch = watchKeys(loaded, log.child({ component: 'keys' }), () => {
-    if (ready) void notifier.status(statusText(loaded, keyWatch));
-  });
+  /** from when it is ready until it stops */
+  let tellStatus: (() => void) | undefined;
+  const keyWatch = watchKeys(loaded, log.child({ component: 'keys' }), () => tellStatus?.());
   const journal = await journalOf(loaded, clock);
   const server = await connectionOf(loaded, { journal, clock, log: log.child({ component: 'server' }) });
   const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch, journal, server, failures });
@@ -79,14 +78,20 @@ export async function runTerminal(configFile: string, control?: string): Promise
     const { commands } = terminal;
     const connected = server?.start(terminal);
     if (channel) await listen({ channel, commands, terminalId: loaded.config.terminal, clock, log });
-    ready = true;
-    await notifier.ready(statusText(loaded, keyWatch));
+    let told = statusText(loaded, keyWatch, terminal);
+    await notifier.ready(told);
+    tellStatus = () => {
+      const status = statusText(loaded, keyWatch, terminal);
+      if (status !== told) void notifier.status(status);
+      told = status;
+    };
     const feeding = setInterval(() => {
+      tellStatus?.();
       void terminal.checkAlive().then((alive) => alive && notifier.feed());
     }, aliveEveryMs);
     log.info({ signal: await stopped }, 'stopping');
     clearInterval(feeding);
-    ready = false;
+    tellStatus = undefined;
     await notifier.stopping();
     await channel?.stop();
     await Promise.all([terminal.stop(), connected?.then(() => server?.stop())]);
@@ -102,9 +107,13 @@ function watchKeys({ keys: source }: LoadedConfig, log: Logger, changed: () => v
   return new KeyWatch({ source, log, changed });
 }
 
-/** The line that `systemctl status` shows. Without keys a terminal is not ready, though its exit requests work. */
-function statusText({ config }: LoadedConfig, keyWatch: KeyWatch | undefined): string {
+/**
+ * The line that `systemctl status` shows. Without keys, or a journal that can be written, a terminal is not ready, though
+ * its exit requests work.
+ */
+function statusText({ config }: LoadedConfig, keyWatch: KeyWatch | undefined, { journal }: Terminal): string {
   const parts = `${config.doors.length} doors, ${config.readers.length} readers`;
+  if (!journal.writable()) return `the journal cannot be written, cards are denied: ${parts}`;
   const keys = keyWatch?.status();
   if (keys?.startsWith('no keys')) return `${keys}, cards that authenticate are denied: ${parts}`;
   return `ready: ${parts}${keys === undefined ? '' : `; ${keys}`}`;

@@ -86,7 +86,7 @@ export interface Terminal {
     'manifestReceived' | 'revocationReceived' | 'status' | 'root' | 'renewRoots'
   >;
   /** For what the program around it records, and tells of it. */
-  readonly journal: Pick<JournalWriter, 'note' | 'decided' | 'head'>;
+  readonly journal: Pick<JournalWriter, 'note' | 'decided' | 'head' | 'writable'>;
   /** Whether somebody stands at a reader and waits. */
   tapUnderWay(): boolean;
   /** What it shares with other terminals; where a server joins them. */

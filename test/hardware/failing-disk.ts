@@ -87,6 +87,7 @@ async function deniedFor({ machine, watch, witness }: Scene, code: string): Prom
     await machine.until(`journalctl -b -u ${unit} -o cat | grep ${code}`);
     same(openings(witness), before, 'openings');
     same(await property(machine, 'ActiveState'), 'active', 'state of the unit');
+    await says(machine, 'the journal cannot be written');
     return taps;
   }
   throw new Error(`${mostTaps} taps were granted`);
@@ -95,6 +96,12 @@ async function deniedFor({ machine, watch, witness }: Scene, code: string): Prom
 async function freed(scene: Scene): Promise<void> {
   await scene.machine.run(`rm ${filler}`);
   await granted(scene.watch, 0, 'holder-0');
+  await says(scene.machine, 'ready');
+}
+
+/** Resolves once what `systemctl status` says of the terminal begins so. */
+async function says(machine: Machine, beginning: string): Promise<void> {
+  await machine.until(`systemctl show -P StatusText ${unit} | grep '^${beginning}'`);
 }
 
 /** The file system finds an error, and does what /etc/fstab says of that: remount-ro. */

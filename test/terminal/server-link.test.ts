@@ -25,6 +25,7 @@ const journal = {
   note: () => undefined,
   decided: () => Promise.reject(new Error('unused')),
   head: () => head,
+  writable: () => true,
 };
 const places = { doors: ['door'], zones: [], services: [] };
 
