@@ -17,9 +17,12 @@ export async function ready(machine: Machine): Promise<void> {
   );
 }
 
-/** A place in the log of the machine, for what comes after it. */
+/**
+ * A place in the log of the terminal, for what comes after it: that of its own last line, since after another's journalctl
+ * of systemd 252 leaves out the first.
+ */
 export function placeInLog(machine: Machine): Promise<string> {
-  return machine.run("journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p'");
+  return machine.run(`journalctl -u ${unit} -n 1 -o cat --show-cursor | sed -n 's/^-- cursor: //p'`);
 }
 
 /**
