@@ -34,6 +34,8 @@ for (const name of values.only ?? []) {
   if (scenarios[name]) continue;
   throw new Error(`there is no "${name}"; possible: ${Object.keys(scenarios).join(', ')}`);
 }
+// a signal alone would leave the machine running
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 const report = new Report();
 const began = performance.now();
 const device = await Device.prepare();
