@@ -5,11 +5,16 @@ import { goesOn, Recollection } from './recollection.ts';
 import type { Moment, VolatileDisk } from './volatile-disk.ts';
 import type { Witness } from './witness.ts';
 
+/** what is in the state directory for good */
+const unchanging = ['vault', 'device-key.p8', 'device-key.pub.pem'];
+
 /** What came of the power going at one moment. */
 export interface Aftermath {
   /** pages that were lost with the cache of the disk */
   readonly lost: number;
   readonly entries: number;
+  /** of them, those that a checkpoint proves */
+  readonly signed: number;
   readonly group: 'old' | 'new';
 }
 
@@ -47,17 +52,20 @@ export async function powerGone(
     const kept = Math.random() < 0.5 ? () => false : () => Math.random() < 0.5;
     const lost = disk.losePower(image, at, kept);
     recover(image, state);
-    const keys = execFileSync('debugfs', ['-R', 'cat /vault', disk.image], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    if (!keys.equals(readFileSync(join(state, 'vault')))) throw new Error('the vault is another one');
+    for (const name of unchanging) {
+      const before = execFileSync('debugfs', ['-R', `cat /${name}`, disk.image], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      if (before.length === 0 || !before.equals(readFileSync(join(state, name))))
+        throw new Error(`${name} is another one`);
+    }
     const recollection = await Recollection.of(state);
     recollection.holdAgainst(witness.until(at));
     const invented = recollection.denied.find((reason) => reason !== 'already-admitted');
     if (invented !== undefined) throw new Error(`somebody was denied: ${invented}`);
     await goesOn(state);
-    const { entries, group } = recollection;
-    return { lost, entries, group };
+    const { entries, signed, group } = recollection;
+    return { lost, entries, signed, group };
   } finally {
     for (const path of [image, state]) rmSync(path, { recursive: true, force: true });
   }

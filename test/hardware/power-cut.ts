@@ -43,7 +43,7 @@ export async function powerCuts(
   report: Report,
   { cuts, weakened }: { readonly cuts: number; readonly weakened: boolean },
 ): Promise<void> {
-  const found = { openings: 0, moments: 0, losing: 0, lost: 0, policies: { old: 0, new: 0 } };
+  const found = { openings: 0, moments: 0, losing: 0, lost: 0, signed: 0, policies: { old: 0, new: 0 } };
   for (let cut = 1; cut <= cuts; cut += 1) {
     const importing = cut % 2 === 0;
     await report.show(`power cut ${cut} of ${cuts}${importing ? ', during an import' : ''}`, () =>
@@ -54,8 +54,9 @@ export async function powerCuts(
         const moments = await allMoments(disk, witness, folder);
         found.moments += moments.length;
         found.losing += moments.filter(({ lost }) => lost > 0).length;
-        for (const { lost, group } of moments) {
+        for (const { lost, signed, group } of moments) {
           found.lost += lost;
+          if (signed > 0) found.signed += 1;
           found.policies[group] += 1;
         }
         const taps = count(seen, 'grant') + count(seen, 'denial');
@@ -67,10 +68,12 @@ export async function powerCuts(
     );
   }
   await report.show('power cuts: there was something to be lost', async () => {
-    const { openings, moments, losing, lost, policies } = found;
-    if (openings < cuts || losing < cuts)
-      throw new Error(`${openings} openings, something lost at ${losing} moments, in ${cuts} cuts`);
-    return `${cuts} cuts, ${moments} moments, ${losing} of them with ${lost} pages lost; ${openings} openings, policy ${policies.old} times old, ${policies.new} times new`;
+    const { openings, moments, losing, lost, signed, policies } = found;
+    if (openings < cuts || losing < cuts || (cuts > 1 && signed === 0))
+      throw new Error(
+        `${openings} openings, something lost at ${losing} moments, a checkpoint at ${signed}, in ${cuts} cuts`,
+      );
+    return `${cuts} cuts, ${moments} moments, ${losing} of them with ${lost} pages lost, ${signed} with a checkpoint; ${openings} openings, policy ${policies.old} times old, ${policies.new} times new`;
   });
 }
 

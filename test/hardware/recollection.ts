@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FactsReader } from '#adapters/sqlite/facts.ts';
@@ -28,12 +29,20 @@ interface Decided {
 export class Recollection {
   /** of the journal */
   readonly entries: number;
+  /** how many of them a checkpoint of the device's own key proves */
+  readonly signed: number;
   /** the group of everybody in the policy, which tells the list before from the list after */
   readonly group: Group;
   readonly #decided: readonly Decided[];
 
-  private constructor(parts: { entries: number; group: Group; decided: readonly Decided[] }) {
+  private constructor(parts: {
+    entries: number;
+    signed: number;
+    group: Group;
+    decided: readonly Decided[];
+  }) {
     this.entries = parts.entries;
+    this.signed = parts.signed;
     this.group = parts.group;
     this.#decided = parts.decided;
   }
@@ -43,13 +52,15 @@ export class Recollection {
     return this.#decided.filter(({ result }) => result === 'denied').map(({ reason }) => reason ?? '');
   }
 
+  /** Of a state directory, which holds the public key of the device as well. */
   static async of(state: string): Promise<Recollection> {
+    const publicKey = readFileSync(join(state, 'device-key.pub.pem'), 'utf8');
     const file = join(state, 'journal.sqlite');
     const reader = new JournalReader({ file });
     await reader.start();
     try {
       const report = await verifyJournal(reader.items(), {
-        publicKeys: [],
+        publicKeys: [publicKey],
         heads: [],
         personalIncluded: true,
         checkpointEveryEntries: 20,
@@ -73,7 +84,9 @@ export class Recollection {
         decided.filter(({ tapId }) => !notOpened.has(tapId)),
       );
       const group = groupOf(join(state, 'policy.sqlite'), decided);
-      return new Recollection({ entries, group, decided });
+      const segments = report.chains.flatMap((chain) => chain.segments);
+      const signed = Math.max(0, ...segments.map(({ signedThrough = 0 }) => signedThrough));
+      return new Recollection({ entries, signed, group, decided });
     } finally {
       await reader.stop();
     }
