@@ -5,8 +5,8 @@ import { levelOf, pull } from './lines.ts';
 import type { Machine } from './machine.ts';
 import { type Report, same } from './report.ts';
 import { tap } from './tap.ts';
-import { property, unit } from './unit.ts';
-import { type Fitting, group, lockedLevel, restLevel, WiredDoors } from './wired-doors.ts';
+import { group, property, unit } from './unit.ts';
+import { type Fitting, lockedLevel, restLevel, WiredDoors } from './wired-doors.ts';
 
 const watched = [...readers.flatMap(({ strike, granted, denied }) => [strike, granted, denied]), buzzer];
 const failSecure = [
@@ -17,6 +17,8 @@ const failSafe = [
   { active: 'high', lockType: 'fail-safe' },
   { active: 'low', lockType: 'fail-safe' },
 ] as const;
+/** the watchdog ends a terminal that hangs no sooner, in milliseconds: it is fed every third of its limit */
+const watchdogMs = 10_000;
 const vault = '/var/lib/kazasu/vault';
 
 interface Shown {
@@ -51,7 +53,7 @@ const parts: readonly {
   {
     kind: 'character device, fail-secure',
     fitting: { base: 512, interface: 'character device', strikes: failSecure },
-    further: [killedAlone, killed, tampered],
+    further: [hung, killedAlone, killed, tampered],
   },
 ];
 
@@ -114,6 +116,18 @@ async function killedAlone(shown: Shown): Promise<void> {
     `${shown.name}: SIGKILL of the terminal while unlocked: locked by the guard`,
     async () => {
       const { tookMs } = await lockedAfter(shown, `kill -KILL $(systemctl show --value -p MainPID ${unit})`);
+      return `${tookMs} ms`;
+    },
+  );
+}
+
+/** Before the watchdog ends it, and long before the exit request's time is over. */
+async function hung(shown: Shown): Promise<void> {
+  await shown.report.show(
+    `${shown.name}: process of the terminal hangs while unlocked: locked by the guard`,
+    async () => {
+      const { tookMs } = await lockedAfter(shown, `kill -STOP $(systemctl show --value -p MainPID ${unit})`);
+      if (tookMs > watchdogMs) throw new Error(`locked after ${tookMs} ms`);
       return `${tookMs} ms`;
     },
   );

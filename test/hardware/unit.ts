@@ -1,6 +1,8 @@
 import type { Machine } from './machine.ts';
 
 export const unit = 'kazasu-terminal';
+/** its processes */
+export const group = `/sys/fs/cgroup/system.slice/${unit}.service`;
 
 export async function property(machine: Machine, name: string): Promise<string> {
   return machine.run(`systemctl show --value -p ${name} ${unit}`);

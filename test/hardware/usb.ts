@@ -8,7 +8,7 @@ import { LineWatch, pull } from './lines.ts';
 import type { Machine } from './machine.ts';
 import { type Report, same } from './report.ts';
 import { calm, type Shown, tap } from './tap.ts';
-import { serves, unit } from './unit.ts';
+import { group, serves, unit } from './unit.ts';
 import { UsbBus } from './usb-bus.ts';
 
 const names = readers.map(({ name }) => name);
@@ -46,6 +46,7 @@ export function usb(device: Device, report: Report): Promise<void> {
 
 async function showUsb(rig: Rig, report: Report): Promise<void> {
   await report.show('USB relay: opened by the user kazasu, locked at the start', () => takesOver(rig));
+  await report.show('permissions: the unit opens its devices, and no others', () => opensItsOwn(rig));
   await report.show('USB relay: a card moves it, and it relocks', () => opens(rig, 'holder-0'));
   await report.show('USB relay: stopped while unlocked, locked, and read back by ExecStopPost', () =>
     stopped(rig),
@@ -104,6 +105,33 @@ function usersOf(machine: Machine, ids: string): Promise<string> {
     `node=$(basename /sys/bus/hid/devices/0003:${ids}.*/hidraw/hidraw*)
 for file in $(find /proc/[0-9]*/fd -lname /dev/$node 2> /dev/null); do stat -c %U \${file%/fd/*}; done | sort -u`,
   );
+}
+
+/** what the policy `closed` leaves to every unit */
+const pseudo = ['/dev/full', '/dev/null', '/dev/ptmx', '/dev/random', '/dev/urandom', '/dev/zero'];
+const hidDevices = { keypad: '04D9:A02A', keyboard: '046D:C31C', relayBoard: '16C0:05DF' };
+
+/** In the unit not even root would open other devices; its user has the relay board and the keypad, and nobody else has. */
+async function opensItsOwn({ machine }: Rig): Promise<string> {
+  const chips = (await machine.run('ls /dev/gpiochip*')).split('\n');
+  const { keypad, keyboard, relayBoard } = hidDevices;
+  const as = (user: string, groups: string) => `setpriv --reuid ${user} --regid $(id -g ${user}) ${groups}`;
+  const all = [...pseudo, ...chips, keypad, keyboard, relayBoard].sort().join(' ');
+  same(await openable(machine, ''), all, 'opened by root in the unit');
+  const own = [...pseudo, ...chips, keypad, relayBoard].sort().join(' ');
+  same(await openable(machine, as('kazasu', '--groups gpio')), own, 'opened by its user');
+  same(await openable(machine, as('nobody', '--clear-groups')), pseudo.join(' '), 'opened by anybody else');
+  return own;
+}
+
+/** The devices of the machine that a program which `as` starts in the cgroup of the unit can open, HID devices by their ids. */
+async function openable(machine: Machine, as: string): Promise<string> {
+  const opened = await machine.run(`(echo $BASHPID > ${group}/cgroup.procs
+exec ${as} bash -c 'for file in $(find /dev -path /dev/pts -prune -o \\( -type b -o -type c \\) -print); do (: <> $file) 2> /dev/null && echo $file; done') | while read -r file; do
+  hid=/sys/class/hidraw/\${file##*/}/device
+  if [ -e $hid ]; then basename $(readlink -f $hid) | cut -c 6-14; else echo $file; fi
+done`);
+  return opened.split('\n').sort().join(' ');
 }
 
 async function opens({ watch, bus }: Rig, holder: string): Promise<void> {

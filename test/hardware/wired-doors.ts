@@ -2,13 +2,11 @@ import { inputs, readers, type Site, terminalYaml, type Wiring } from './configu
 import { bank, LineWatch } from './lines.ts';
 import type { Machine } from './machine.ts';
 import { same } from './report.ts';
-import { ready, unit } from './unit.ts';
+import { group, ready, unit } from './unit.ts';
 
 const dropIn = `/run/systemd/system/${unit}.service.d/gpio.conf`;
 /** switches of the chip in configfs */
 const live = '/sys/kernel/config/gpio-sim/board/live';
-/** its processes */
-export const group = `/sys/fs/cgroup/system.slice/${unit}.service`;
 const exits = [inputs.exitRequest, inputs.sideExitRequest] as const;
 
 /** how long a line may take, in seconds: less than a script may */
