@@ -1,7 +1,7 @@
 import { setTimeout as pass } from 'node:timers/promises';
 
 /** how long showing one thing may take at most, in milliseconds: emulated, on a busy host */
-const longestMs = 600_000;
+const longestMs = 900_000;
 
 /** One thing that was to be shown, and what came of it. */
 export interface Row {
@@ -25,7 +25,7 @@ export class Report {
     return this.#rows.filter(({ result }) => result === 'FAIL').length;
   }
 
-  /** Notes what `check` shows: it fails by throwing, or after ten minutes, and may resolve with a figure. */
+  /** Notes what `check` shows: it fails by throwing, or after 15 minutes, and may resolve with a figure. */
   async show(what: string, check: () => Promise<unknown>): Promise<void> {
     const began = performance.now();
     const seconds = () => Math.round((performance.now() - began) / 1_000);
