@@ -12,9 +12,13 @@ import { tap } from './tap.ts';
 import { VolatileDisk } from './volatile-disk.ts';
 import { count, Witness } from './witness.ts';
 
-/** the longest that cards are held up before the power goes, in milliseconds; an import needs its time to come into force */
+/**
+ * the longest that cards are held up before the power goes, in milliseconds; an import needs its time to come into force, and
+ * the power goes soon after
+ */
 const longestMs = 20_000;
 const longestImportMs = 60_000;
+const longestAfterImportMs = 5_000;
 /** at which the power is taken to go as well, of each run: see volatile-disk.ts */
 const earlierMoments = 10;
 /** of so many cuts, after one the machine is booted on what its disks kept */
@@ -101,9 +105,13 @@ async function witnessed(machine: Machine, disk: VolatileDisk, importing: boolea
   const watch = new LineWatch(machine, lines, (change) => witness.moved(change));
   try {
     tapOnAndOn(watch, witness);
-    if (importing) await beginImport(machine, witness);
+    const underWay = importing && (await beginImport(machine, witness));
     await watch.next(unlocked, 0);
-    await pass(Math.random() * (importing ? longestImportMs : longestMs));
+    const random = (longest: number) => pass(Math.random() * longest);
+    if (underWay) {
+      const installed = underWay.installed.then(() => random(longestAfterImportMs));
+      await Promise.race([random(longestImportMs), installed]);
+    } else await random(longestMs);
     return witness;
   } finally {
     watch.stop();
@@ -172,14 +180,23 @@ function tapOnAndOn(watch: LineWatch, witness: Witness): void {
   void Promise.race([tapping(0), tapping(1)]);
 }
 
-async function beginImport(machine: Machine, witness: Witness): Promise<void> {
+/** Begins an import; what it returns resolves once the new list is installed. */
+async function beginImport(
+  machine: Machine,
+  witness: Witness,
+): Promise<{ readonly installed: Promise<void> }> {
   await machine.write('/tmp/new.csv', holderList('new'));
-  machine.follow(
-    'cd /opt/kazasu && scripts/kazasu policy import /tmp/new.csv --mode complete --database /var/lib/kazasu/policy.sqlite',
-    (line) => {
-      if (line.startsWith('installed as policy version')) witness.imported();
-    },
-  );
+  const installed = new Promise<void>((resolve) => {
+    machine.follow(
+      'cd /opt/kazasu && scripts/kazasu policy import /tmp/new.csv --mode complete --database /var/lib/kazasu/policy.sqlite',
+      (line) => {
+        if (!line.startsWith('installed as policy version')) return;
+        witness.imported();
+        resolve();
+      },
+    );
+  });
+  return { installed };
 }
 
 /** Takes the waiting for the disk out of the machine's copy of the terminal. */
