@@ -9,6 +9,8 @@ export class FakeRelayBoard {
   openHandles = 0;
   /** every report written, for what a command must look like on the wire */
   readonly written: number[][] = [];
+  #hanging = false;
+  readonly #unanswered: { readonly carryOut: () => void; readonly timeOut: () => void }[] = [];
 
   constructor(serial: string) {
     this.serial = serial;
@@ -19,13 +21,34 @@ export class FakeRelayBoard {
     this.state = 0;
   }
 
+  /** From now on it is there and answers no transfer. */
+  hang(): void {
+    this.#hanging = true;
+  }
+
+  /** transfers that nobody has answered */
+  get unanswered(): number {
+    return this.#unanswered.length;
+  }
+
+  /** The kernel gives up what was not answered, 5 s after it was sent. */
+  timeOut(): void {
+    for (const { timeOut } of this.#unanswered.splice(0)) timeOut();
+  }
+
+  /** Answers again, and first what it was sent last. */
+  wake(): void {
+    this.#hanging = false;
+    for (const { carryOut } of this.#unanswered.splice(0)) carryOut();
+  }
+
   open(): HidDevice {
     this.#requirePlugged();
     this.openHandles += 1;
     let open = true;
     return {
       sendFeatureReport: async (data) => {
-        this.#requirePlugged();
+        await this.#transfer();
         this.written.push([...data]);
         const [report, command, relay = 0] = data;
         if (data.length !== 9 || report !== 0) throw new Error('the firmware takes 8 bytes of report 0');
@@ -35,7 +58,7 @@ export class FakeRelayBoard {
         return data.length;
       },
       getFeatureReport: async (reportId, length) => {
-        this.#requirePlugged();
+        await this.#transfer();
         if (reportId !== 0 || length !== 9) throw new Error('the firmware gives 8 bytes of report 0');
         const state = this.readWrong ? ~this.state & 0xff : this.state;
         return Uint8Array.of(0, ...Buffer.from(this.serial, 'ascii'), 0, 0, state);
@@ -46,6 +69,15 @@ export class FakeRelayBoard {
         open = false;
       },
     };
+  }
+
+  async #transfer(): Promise<void> {
+    this.#requirePlugged();
+    if (!this.#hanging) return;
+    await new Promise<void>((resolve, reject) => {
+      const timeOut = (): void => reject(new Error('ioctl (GFEATURE): Connection timed out'));
+      this.#unanswered.push({ carryOut: resolve, timeOut });
+    });
   }
 
   #requirePlugged(): void {

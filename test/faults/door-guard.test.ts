@@ -146,6 +146,28 @@ it('a guard whose hardware module cannot be loaded is a fault of every door', as
   await guarded.stop();
 });
 
+it('a relay board that hangs is a fault of its own door: the guard goes on, and so do the others', async () => {
+  const module = fileURLToPath(new URL('./hanging-board-hardware.ts', import.meta.url));
+  const guarded = new GuardedDoors({
+    parts: [doors.hardware(), { module, options: {} }],
+    doorIds: ['front', 'cellar'],
+    readerIds: [],
+  });
+  await guarded.start();
+  const pid = guarded.guardPid();
+  const [front, cellar] = [guarded.doors.get('front'), guarded.doors.get('cellar')];
+  const logs = [new InputLog(), new InputLog()] as const;
+  await Promise.all([front?.start(logs[0].take), cellar?.start(logs[1].take)]);
+  expect(logs[1].inputs).toMatchObject([{ kind: 'fault', fault: { code: 'door-hardware-failed' } }]);
+  await front?.unlock(60_000);
+  await expect(cellar?.unlock(60_000)).rejects.toSatisfy((error) => isFault(error, 'door-hardware-failed'));
+  await expect(cellar?.lock()).rejects.toSatisfy((error) => isFault(error, 'door-hardware-failed'));
+  expect(doors.locked()).toBe(false);
+  expect(guarded.guardPid()).toBe(pid);
+  expect(logs[0].count('fault')).toBe(0);
+  await guarded.stop();
+});
+
 /** Whether the process still runs; one that ended and waits to be reaped by init does not. */
 function isRunning(pid: number): boolean {
   try {

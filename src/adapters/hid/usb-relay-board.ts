@@ -1,3 +1,4 @@
+import type { After } from '#core/access/strike-keeper.ts';
 import { Fault, isFault } from '#core/fault.ts';
 import type { HidAccess, HidDevice } from './hid-access.ts';
 
@@ -13,16 +14,32 @@ const commandOff = 0xfd;
 const serialBytes = 5;
 const stateOffset = 7;
 
-/** One relay board, found by the serial it reports. Operations run one after the other, as the doors on it share it. */
+/**
+ * how long a caller waits, in milliseconds: the kernel gives a board that hangs 5 s for each transfer, and the guard of
+ * all doors is replaced when a command to one of them takes 1 s
+ */
+const answerWithinMs = 600;
+
+/**
+ * One relay board, found by the serial it reports. Operations run one after the other, as the doors on it share it.
+ *
+ * Whoever has waited too long is told that the board hangs, and whoever comes before it has answered is told so at
+ * once. Nobody may be let in by a command that was told to have failed, so none is begun any more after that; those
+ * who lock ask again.
+ */
 export class UsbRelayBoard {
   readonly #hid: HidAccess;
   readonly #serial: string;
+  readonly #after: After;
   #device: HidDevice | undefined;
   #queue: Promise<unknown> = Promise.resolve();
+  /** somebody has waited too long, and what runs has not come to its end since */
+  #hangs = false;
 
-  constructor(parts: { hid: HidAccess; serial: string }) {
+  constructor(parts: { hid: HidAccess; serial: string; after: After }) {
     this.#hid = parts.hid;
     this.#serial = parts.serial;
+    this.#after = parts.after;
   }
 
   /** Switches one relay (1 to 8) and resolves with whether it reads back on. Rejects with a door fault. */
@@ -39,20 +56,42 @@ export class UsbRelayBoard {
   }
 
   #exclusively<T>(action: (device: HidDevice) => Promise<T>): Promise<T> {
-    const run = this.#queue.then(async () => {
-      try {
-        this.#device ??= await this.#find();
-        return await action(this.#device);
-      } catch (error) {
-        await this.#drop();
-        if (isFault(error)) throw error;
-        throw new Fault('door-hardware-absent', `relay board ${this.#serial} does not answer`, {
-          cause: error,
-        });
-      }
+    if (this.#hangs) return Promise.reject(this.#hanging());
+    const patience = new AbortController();
+    const run = this.#queue.then(() => this.#attempt(action, patience.signal));
+    return new Promise((resolve, reject) => {
+      const cancel = this.#after(answerWithinMs, () => {
+        this.#hangs = true;
+        patience.abort(this.#hanging());
+        reject(patience.signal.reason);
+      });
+      const ended = (): void => {
+        cancel();
+        this.#hangs = false;
+      };
+      this.#queue = run.then(ended, ended);
+      run.then(resolve, reject);
     });
-    this.#queue = run.catch(() => undefined);
-    return run;
+  }
+
+  async #attempt<T>(action: (device: HidDevice) => Promise<T>, patience: AbortSignal): Promise<T> {
+    patience.throwIfAborted();
+    try {
+      this.#device ??= await this.#find();
+      // a board found too late is kept for the next
+      if (!patience.aborted) return await action(this.#device);
+    } catch (error) {
+      await this.#drop();
+      if (isFault(error)) throw error;
+      throw new Fault('door-hardware-absent', `relay board ${this.#serial} does not answer`, {
+        cause: error,
+      });
+    }
+    throw patience.reason;
+  }
+
+  #hanging(): Fault {
+    return new Fault('door-hardware-failed', `relay board ${this.#serial} hangs`);
   }
 
   /** The serial is in the report alone, not in the USB descriptor: each board is asked. */

@@ -11,8 +11,9 @@ export async function openHardware(options: unknown): Promise<DoorHardwareSet> {
   const boards = new Map<string, UsbRelayBoard>();
   const doors = new Map<string, DoorHardware>();
   for (const [id, wiring] of Object.entries(strikes)) {
-    const board = boards.get(wiring.serial) ?? new UsbRelayBoard({ hid: nodeHid, serial: wiring.serial });
-    boards.set(wiring.serial, board);
+    const { serial } = wiring;
+    const board = boards.get(serial) ?? new UsbRelayBoard({ hid: nodeHid, serial, after });
+    boards.set(serial, board);
     doors.set(id, new UsbRelayDoor({ wiring, board, after }));
   }
   return { doors, indicators: new Map() };
