@@ -22,7 +22,8 @@ export type DoorInput =
  */
 export interface DoorHardware {
   /**
-   * Locks, then reports the present state of every input fitted and of the strike, and from then on each change.
+   * Locks, then reports the present state of the strike and, as soon as it has lasted, of every input fitted, and from
+   * then on each change.
    * Hardware that is absent or fails is reported as `fault`, tried again in the background, and reported as
    * `recovered` once it is locked again; a failure never rejects. An input that is lost keeps neither the strike nor
    * another input from working.

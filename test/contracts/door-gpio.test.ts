@@ -91,6 +91,7 @@ for (const [name, interfaceOf] of interfaces) {
       const { fake, clock, hardware, face } = build(interfaceOf);
       const log = new InputLog();
       await hardware.start(log.take);
+      await clock.advanceAsync(100);
       const seen = log.inputs.length;
       for (let bounce = 0; bounce < 10; bounce += 1) {
         fake.drive(22, bounce % 2 === 0 ? 1 : 0);
@@ -109,9 +110,11 @@ for (const [name, interfaceOf] of interfaces) {
       const { fake, clock, hardware, face } = build(interfaceOf);
       const log = new InputLog();
       await hardware.start(log.take);
+      await clock.advanceAsync(100);
+      const seen = log.inputs.length;
       fake.driveUnseen(22, 1);
       await clock.advanceAsync(1_100);
-      expect(log.inputs.at(-1)).toEqual({ kind: 'contact', open: true });
+      expect(log.inputs.slice(seen)).toEqual([{ kind: 'contact', open: true }]);
       await hardware.stop();
       face.remove();
     });
@@ -126,9 +129,56 @@ for (const [name, interfaceOf] of interfaces) {
       const seen = log.inputs.length;
       fake.driveUnseen(22, 1);
       fake.present = true;
-      await clock.advanceAsync(1_000);
+      await clock.advanceAsync(1_100);
       expect(log.inputs.slice(seen)).toContainEqual({ kind: 'contact', open: true });
       expect(log.inputs.slice(seen)).toContainEqual({ kind: 'recovered' });
+      await hardware.stop();
+      face.remove();
+    });
+  });
+
+  describe(`a freshly opened GPIO input by ${name}`, () => {
+    const tampered = { kind: 'tamper', active: true };
+
+    it('tells of no level that has not lasted, at the start and when its chip is back', async () => {
+      const { fake, clock, hardware, face } = build(interfaceOf);
+      const log = new InputLog();
+      fake.drive(24, 1);
+      await hardware.start(log.take);
+      await clock.advanceAsync(10);
+      fake.drive(24, 0);
+      await clock.advanceAsync(100);
+      fake.present = false;
+      await clock.advanceAsync(1_000);
+      const seen = log.inputs.length;
+      fake.driveUnseen(24, 1);
+      fake.present = true;
+      while (!log.inputs.slice(seen).some(({ kind }) => kind === 'recovered')) await clock.advanceAsync(1);
+      await clock.advanceAsync(10);
+      fake.drive(24, 0);
+      await clock.advanceAsync(1_000);
+      expect(log.inputs).not.toContainEqual(tampered);
+      expect(log.inputs.slice(seen)).toContainEqual({ kind: 'tamper', active: false });
+      await hardware.stop();
+      face.remove();
+    });
+
+    it('tells of one that has, however often the strike moves and the line is looked at meanwhile', async () => {
+      const wiring = wire('high', 'fail-secure');
+      const { fake, clock, hardware, face } = build(interfaceOf, {
+        ...wiring,
+        tamper: { chip, line: 24, active: 'high', debounceMs: 1_000 },
+      });
+      const log = new InputLog();
+      fake.drive(24, 1);
+      await hardware.start(log.take);
+      for (let time = 0; time < 9; time += 1) {
+        await clock.advanceAsync(111);
+        await hardware.unlock(60_000);
+      }
+      expect(log.inputs).not.toContainEqual(tampered);
+      await clock.advanceAsync(1);
+      expect(log.inputs).toContainEqual(tampered);
       await hardware.stop();
       face.remove();
     });
@@ -139,12 +189,13 @@ for (const [name, interfaceOf] of interfaces) {
       ['another chip', { chip: 'pinctrl-other', line: 17 }],
       ['an offset the chip does not have', { chip, line: 64 }],
     ])('of %s is a fault of the door, whose inputs are heard all the same', async (_, at) => {
-      const { hardware, face } = build(interfaceOf, {
+      const { clock, hardware, face } = build(interfaceOf, {
         ...wire('high', 'fail-secure'),
         strike: { kind: 'gpio', active: 'high', lockType: 'fail-secure', ...at },
       });
       const log = new InputLog();
       await hardware.start(log.take);
+      await clock.advanceAsync(100);
       const faults = log.inputs.filter(({ kind }) => kind === 'fault');
       expect(faults).toMatchObject([{ fault: { code: 'door-hardware-absent' } }]);
       expect(log.inputs).toContainEqual({ kind: 'exit-request', pressed: false });
@@ -156,6 +207,7 @@ for (const [name, interfaceOf] of interfaces) {
       const { fake, clock, hardware, face } = build(interfaceOf);
       const log = new InputLog();
       await hardware.start(log.take);
+      await clock.advanceAsync(100);
       fake.driveUnseen(strikeLine, 1);
       const seen = log.inputs.length;
       await clock.advanceAsync(1_000);
@@ -188,7 +240,7 @@ for (const [name, interfaceOf] of interfaces) {
     fake.drive(40, 1);
     await clock.advanceAsync(1_100);
     expect(seen).toContainEqual({ kind: 'contact', open: true });
-    expect(seen.at(-1)).toEqual({ kind: 'recovered', strikeKept: true });
+    expect(seen).toContainEqual({ kind: 'recovered', strikeKept: true });
     expect(fake.level(strikeLine)).toBe(1);
     await hardware.stop();
     face.remove();

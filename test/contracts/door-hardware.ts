@@ -75,6 +75,7 @@ export function describeDoorHardware(name: string, openRig: () => Promise<DoorRi
 
     it('is locked at start and reports what is fitted', async () => {
       await begin();
+      await pass(100);
       await log.until(isLocked);
       expect(await rig.locked()).toBe(true);
       if (rig.setContact) await log.until((input) => input.kind === 'contact' && !input.open);

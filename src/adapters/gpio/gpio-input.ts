@@ -2,7 +2,7 @@ import type { InputLine } from '#core/access/door-wiring.ts';
 import type { After } from '#core/access/strike-keeper.ts';
 import type { GpioLine, GpioLines } from './gpio-lines.ts';
 
-/** One debounced input: a level counts once it has lasted `debounceMs`, whether an edge or a poll showed it. */
+/** One debounced input: a level counts once it has lasted `debounceMs`, whether opening, an edge or a poll showed it. */
 export class GpioInput {
   readonly #wiring: InputLine;
   readonly #lines: GpioLines;
@@ -27,19 +27,23 @@ export class GpioInput {
     this.#failed = parts.failed;
   }
 
-  /** Opens the line unless it is open, and reports its present state. Throws a door fault. */
+  /**
+   * Opens the line unless it is open; its present state is reported once it has lasted, as lines float while their chip
+   * comes up. Throws a door fault, and what a line throws that is gone.
+   */
   open(): void {
     if (this.#line) return;
     const line = this.#lines.input(this.#wiring);
     this.#line = line;
     this.#known = undefined;
-    this.#settle();
+    line.readSync();
     line.watch(() => this.#debounce());
+    this.#debounce();
   }
 
   /** Looks at the line without an edge: one that was missed shows here. Throws what the line throws. */
   poll(): void {
-    if (this.#line && this.#read() !== this.#known) this.#debounce();
+    if (this.#line && this.#read() !== this.#known && !this.#cancelDebounce) this.#debounce();
   }
 
   close(): void {
@@ -57,6 +61,7 @@ export class GpioInput {
   #debounce(): void {
     this.#cancelDebounce?.();
     this.#cancelDebounce = this.#after(this.#wiring.debounceMs, () => {
+      this.#cancelDebounce = undefined;
       try {
         this.#settle();
       } catch (error) {
