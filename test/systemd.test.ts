@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -94,6 +94,7 @@ describe('the systemd units', () => {
     }
     expect(text(terminal)).toMatch(/^ExecStopPost=\/opt\/kazasu\/scripts\/kazasu door lock --config \S+$/m);
     expect(text(terminal)).toMatch(/^WatchdogSec=\d+s$/m);
+    expect(text(terminal)).toMatch(/^TimeoutStartSec=[1-5]min$/m);
   });
 
   it('of an enrolled terminal lets a thread give way to the others', () => {
@@ -103,8 +104,68 @@ describe('the systemd units', () => {
     expect(text('kazasu-terminal.service')).toMatch(/^RestrictRealtime=yes$/m);
   });
 
+  it.each([
+    [terminal, 'hidraw', 'hid'],
+    ['kazasu-sealing.service', 'tpm', 'tpm'],
+  ])('%s is started once the kernel knows %s, by the module %s', (name, devices, module) => {
+    const lines = text(name).split('\n');
+    expect(lines).toContain(`DeviceAllow=char-${devices} rw`);
+    expect(lines).toContain(`Wants=modprobe@${module}.service`);
+    expect(lines).toContain(`After=modprobe@${module}.service`);
+  });
+
   it('back the server up every day', () => {
     expect(text('kazasu-backup.timer')).toMatch(/^OnCalendar=\*-\*-\* /m);
+  });
+});
+
+describe('what opens the sealing', () => {
+  interface Booted {
+    readonly isThere?: boolean;
+    readonly uptime?: string;
+  }
+
+  /** Runs the command of the unit where `systemd-creds` is the script `tries`, the TPM a file, and `sleep` takes no time. */
+  function open(tries: string, { isThere = false, uptime = '9.87 1.23' }: Booted = {}) {
+    const folder = mkdtempSync(join(tmpdir(), 'kazasu-sealing-'));
+    folders.push(folder);
+    const [tpm, creds, log] = [join(folder, 'tpm'), join(folder, 'systemd-creds'), join(folder, 'log')];
+    writeFileSync(log, '');
+    writeFileSync(creds, `#!/bin/sh\ncd ${folder}\necho "$*" >> log\n${tries}\n`, { mode: 0o755 });
+    mkdirSync(join(folder, 'bin'));
+    writeFileSync(join(folder, 'bin/sleep'), '#!/bin/sh\n', { mode: 0o755 });
+    if (isThere) writeFileSync(tpm, '');
+    writeFileSync(join(folder, 'uptime'), `${uptime}\n`);
+    const command = /^ExecStart=(.*)$/m.exec(text('kazasu-sealing.service'))?.[1] ?? '';
+    const here = command
+      .replaceAll('$$', () => '$')
+      .replaceAll('/dev/tpmrm0', tpm)
+      .replaceAll('/proc/uptime', join(folder, 'uptime'))
+      .replace('/usr/bin/systemd-creds', creds);
+    const { status } = spawnSync('sh', ['-c', here], {
+      env: { PATH: `${folder}/bin:${process.env.PATH}` },
+      timeout: 10_000,
+    });
+    const tried = readFileSync(log, 'utf8').trimEnd().split('\n');
+    for (const words of tried) expect(words).toMatch(/^decrypt --name=kazasu-sealing \S+ \S+$/);
+    return { status, tried: tried.length };
+  }
+
+  it('waits for a TPM that comes late', () => {
+    const late = 'test -e tpm && exit 0; test $(wc -l < log) -lt 3 || touch tpm; exit 1';
+    expect(open(late)).toEqual({ status: 0, tried: 4 });
+  });
+
+  it('waits for none long after boot, when a terminal is started anew', () => {
+    expect(open('exit 1', { uptime: '60.00 1.23' })).toEqual({ status: 1, tried: 1 });
+  });
+
+  it('asks a TPM that refuses once', () => {
+    expect(open('exit 1', { isThere: true })).toEqual({ status: 1, tried: 1 });
+  });
+
+  it('needs none for what is encrypted without', () => {
+    expect(open('exit 0')).toEqual({ status: 0, tried: 1 });
   });
 });
 

@@ -16,7 +16,7 @@ import { PcscReaders } from '#adapters/pcsc/pcsc-readers.ts';
 import { isMissing } from '#adapters/process/durable-file.ts';
 import { GuardedDoors } from '#adapters/process/guarded-doors.ts';
 import { HolderFactsStore } from '#adapters/sqlite/holder-facts-store.ts';
-import { JournalStore } from '#adapters/sqlite/journal-store.ts';
+import { JournalStore, type JournalStoreParts } from '#adapters/sqlite/journal-store.ts';
 import { PolicyStore } from '#adapters/sqlite/policy-store.ts';
 import { ServiceNotifier } from '#adapters/systemd/notify.ts';
 import { hardwareOf, hardwareParts, type PinPadWiring } from '#core/access/door-wiring.ts';
@@ -66,7 +66,7 @@ export async function runTerminal(configFile: string, control?: string): Promise
   /** from when it is ready until it stops */
   let tellStatus: (() => void) | undefined;
   const keyWatch = watchKeys(loaded, log.child({ component: 'keys' }), () => tellStatus?.());
-  const journal = await journalOf(loaded, clock);
+  const journal = await journalOf(loaded, { clock, opening: (opened) => void notifier.extendStart(opened) });
   const server = await connectionOf(loaded, { journal, clock, log: log.child({ component: 'server' }) });
   const terminal = await buildTerminal(loaded, { clock, log, doors, keyWatch, journal, server, failures });
   const stopped = stopSignal();
@@ -201,12 +201,15 @@ async function connectionOf(
   return openServerConnection({ config, ...parts });
 }
 
-async function journalOf({ config }: LoadedConfig, clock: SystemClock): Promise<JournalStore> {
+async function journalOf(
+  { config }: LoadedConfig,
+  parts: Pick<JournalStoreParts, 'clock' | 'opening'>,
+): Promise<JournalStore> {
   return new JournalStore({
     file: join(config.stateDirectory, 'journal.sqlite'),
     terminal: config.terminal,
     signing: await openDeviceKey(config.stateDirectory),
-    clock,
+    ...parts,
     reserveMiB: config.journal.reserveMiB,
     checkpointEntries: config.journal.checkpointEntries,
     checkpointIntervalMs: config.journal.checkpointInterval,

@@ -67,6 +67,8 @@ async function running(
 test('the service manager is told that there are no keys, that there are, and a stop without an error', async () => {
   const log = await running([], async (told) => {
     await told('--ready --status=no keys: key-unavailable, cards that authenticate are denied: 1 doors');
+    // while the journal was opened, which may take longer than the unit gives a start
+    expect(await readFile(join(folder, 'told'), 'utf8')).toMatch(/^(EXTEND_TIMEOUT_USEC=\d+\n)+--ready/);
     const directory = join(folder, 'card-keys');
     const sealing = { passphraseFile: join(folder, 'passphrase') };
     const receiver = await makeReceivingKey(directory, { sealing, terminal: 'entrance' });

@@ -54,6 +54,28 @@ describe('telling systemd', () => {
     expect(sent).toEqual([]);
   });
 
+  it('has a start waited for while its work lasts, and no longer', async () => {
+    const { clock, sent, notifier } = build(service);
+    const work = Promise.withResolvers<void>();
+    const done = notifier.extendStart(work.promise);
+    await clock.advanceAsync(89_000);
+    expect(sent).toEqual(Array(3).fill(['EXTEND_TIMEOUT_USEC=120000000']));
+    work.reject(new Error('no disk'));
+    await done;
+    await clock.advanceAsync(120_000);
+    expect(sent).toHaveLength(3);
+  });
+
+  it('extends nothing once the service is ready: that would hold up its watchdog', async () => {
+    const { clock, sent, notifier } = build(service);
+    void notifier.extendStart(new Promise(() => undefined));
+    await notifier.ready('2 doors');
+    await clock.advanceAsync(120_000);
+    void notifier.extendStart(new Promise(() => undefined));
+    await clock.advanceAsync(120_000);
+    expect(sent.map(([first]) => first)).toEqual(['EXTEND_TIMEOUT_USEC=120000000', '--ready']);
+  });
+
   it('tells of a lost message and goes on', async () => {
     const { failures, notifier, refuse } = build(service);
     refuse();

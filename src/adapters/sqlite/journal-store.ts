@@ -28,6 +28,8 @@ export interface JournalStoreParts {
   readonly checkpointIntervalMs?: number;
   /** where the head is remembered outside the database; by default beside it */
   readonly headFile?: string;
+  /** told of each opening, the first of which takes as long as writing the reserved space */
+  readonly opening?: (opened: Promise<unknown>) => void;
 }
 
 /**
@@ -60,20 +62,23 @@ export class JournalStore implements JournalAppend, JournalKeeping {
       checkpointEntries: 1_000,
       checkpointIntervalMs: 600_000,
       headFile: `${parts.file}.head`,
+      opening: () => undefined,
       ...parts,
     };
   }
 
   async start(): Promise<JournalHead> {
     if (this.#worker) throw new Error('the journal is started already');
-    const { file, terminal, reserveMiB, headFile } = this.#parts;
+    const { file, terminal, reserveMiB, headFile, opening } = this.#parts;
     const remembered = await readRememberedHead(headFile);
     const worker = new LinkedWorker<JournalWorkerOffer>(new URL('./journal-worker.ts', import.meta.url));
     try {
       const options = { file, terminal, create: true, reserveMiB, remembered };
-      const opened = await worker.link.call('open', options, openWithinMs);
+      const opened = worker.link.call('open', options, openWithinMs);
+      opening(opened);
+      const found = await opened;
       this.#worker = worker;
-      return await this.#begin(opened);
+      return await this.#begin(found);
     } catch (error) {
       this.#worker = undefined;
       await worker.stop();

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import type { Clock } from '#ports/clock.ts';
+import type { CancelTimer, Clock } from '#ports/clock.ts';
 
 /** Runs `systemd-notify` with these arguments; rejects when it fails. */
 export type RunNotify = (notifications: readonly string[]) => Promise<void>;
@@ -14,6 +14,10 @@ export interface ServiceNotifierParts {
   readonly onFailure: (error: unknown) => void;
 }
 
+/** how much longer a start may take each time it asks, in microseconds, and how often it asks: two messages may be lost */
+const startExtendedByUs = 120_000_000;
+const extendEveryMs = 30_000;
+
 /**
  * Tells systemd that the service is ready, alive, stopping. Node has no datagram sockets of the Unix domain, so the
  * program `systemd-notify` speaks: without its `--no-block` it stays until the manager has taken the message (a
@@ -27,6 +31,7 @@ export class ServiceNotifier {
   /** how often the watchdog is fed, a third of its limit: two messages may be lost or late */
   readonly #feedEveryUs: number | undefined;
   #queue: Promise<void> = Promise.resolve();
+  #starting = true;
   #feeding = false;
   #nextFeedUs = 0;
 
@@ -40,8 +45,25 @@ export class ServiceNotifier {
     this.#feedEveryUs = this.#active && ours && limitUs > 0 ? limitUs / 3 : undefined;
   }
 
+  /**
+   * Has systemd wait longer for the start than the unit says, until `work` settles: for as long as this process turns.
+   * Once the service is ready nothing is asked, since that would hold up its watchdog.
+   */
+  async extendStart(work: Promise<unknown>): Promise<void> {
+    let cancel: CancelTimer | undefined;
+    const ask = (): void => {
+      if (!this.#starting) return;
+      void this.#send([`EXTEND_TIMEOUT_USEC=${startExtendedByUs}`]);
+      cancel = this.#parts.clock.after(extendEveryMs, ask);
+    };
+    ask();
+    await Promise.allSettled([work]);
+    cancel?.();
+  }
+
   /** Start-up is done; `status` is the line `systemctl status` shows. Resolves when the manager has taken it. */
   ready(status: string): Promise<void> {
+    this.#starting = false;
     return this.#send(['--ready', `--status=${oneLine(status)}`]);
   }
 
