@@ -8,7 +8,7 @@ import { LineWatch, pull } from './lines.ts';
 import type { Machine } from './machine.ts';
 import { type Report, same } from './report.ts';
 import { calm, type Shown, tap } from './tap.ts';
-import { group, serves, unit } from './unit.ts';
+import { group, property, serves, unit } from './unit.ts';
 import { UsbBus } from './usb-bus.ts';
 
 const names = readers.map(({ name }) => name);
@@ -34,8 +34,8 @@ export function usb(device: Device, report: Report): Promise<void> {
     const lines = readers.flatMap(({ strike, granted, denied }) => [strike, granted, denied]);
     const watch = new LineWatch(machine, lines);
     try {
+      await startWithoutHid(machine);
       const bus = await UsbBus.start(machine);
-      for (const name of ['relay-board', 'keypad', 'keyboard'] as const) await bus.plug(name);
       await showUsb({ machine, watch, bus }, report);
     } finally {
       watch.stop();
@@ -45,7 +45,10 @@ export function usb(device: Device, report: Report): Promise<void> {
 }
 
 async function showUsb(rig: Rig, report: Report): Promise<void> {
-  await report.show('USB relay: opened by the user kazasu, locked at the start', () => takesOver(rig));
+  await report.show(
+    'USB relay: the first HID device, after the start: opened by the user kazasu, locked',
+    () => takesOver(rig),
+  );
   await report.show('permissions: the unit opens its devices, and no others', () => opensItsOwn(rig));
   await report.show('USB relay: a card moves it, and it relocks', () => opens(rig, 'holder-0'));
   await report.show('USB relay: stopped while unlocked, locked, and read back by ExecStopPost', () =>
@@ -85,17 +88,33 @@ function rulesWithPin(): string {
   return stringify(rules);
 }
 
-async function takesOver({ machine, watch, bus }: Rig): Promise<void> {
+/** Starts the terminal where the kernel has seen no HID device, so that it knows no `hidraw` but for the unit. */
+async function startWithoutHid(machine: Machine): Promise<void> {
+  await machine.run(`systemctl stop ${unit}
+for module in uhid hid_generic usbhid hid; do rmmod $module 2> /dev/null || true; done
+if grep -w hidraw /proc/devices; then exit 1; fi`);
   await machine.write('/etc/kazasu/terminal.yaml', terminalWithUsb(), '-m 0640 -g kazasu');
   await machine.write('/opt/kazasu/rules.yaml', rulesWithPin());
   await machine.run(
     'cd /opt/kazasu; scripts/kazasu policy import rules.yaml --database /var/lib/kazasu/policy.sqlite',
   );
+  await machine.run(`systemctl start ${unit}`);
+}
+
+/** Which process the terminal is, and how often systemd has started it anew. */
+async function processOf(machine: Machine): Promise<string> {
+  return `${await property(machine, 'MainPID')}, restarted ${await property(machine, 'NRestarts')} times`;
+}
+
+async function takesOver({ machine, watch, bus }: Rig): Promise<void> {
+  const before = await processOf(machine);
   const taken = bus.next(locked);
-  await machine.run(`systemctl restart ${unit}`);
+  await bus.plug('relay-board');
   await taken;
+  for (const name of ['keypad', 'keyboard'] as const) await bus.plug(name);
   await serves(machine, names);
   await calm(watch, 0);
+  same(await processOf(machine), before, 'the process of the terminal');
   same(await usersOf(machine, '16C0:05DF'), 'kazasu', 'who has the relay board open');
 }
 
