@@ -53,7 +53,7 @@ const parts: readonly {
   {
     kind: 'character device, fail-secure',
     fitting: { base: 512, interface: 'character device', strikes: failSecure },
-    further: [hung, killedAlone, killed, tampered],
+    further: [hung, killed, tampered],
   },
 ];
 

@@ -37,8 +37,8 @@ const scenarios: Readonly<Record<string, () => Promise<void>>> = {
 };
 /** Parts that run at the same time, each lane in machines of its own: on two cores in half of the time. */
 const lanes = [
-  ['boot', 'gpio', 'usb', 'readers'],
-  ['service', 'failing-disk', 'power-cuts'],
+  ['boot', 'gpio', 'usb'],
+  ['service', 'failing-disk', 'power-cuts', 'readers'],
 ] as const satisfies readonly (readonly (keyof typeof scenarios)[])[];
 for (const name of values.only ?? []) {
   if (scenarios[name]) continue;
