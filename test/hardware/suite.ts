@@ -46,7 +46,8 @@ for (const name of values.only ?? []) {
 }
 // a signal alone would leave the machine running, and so would the end of the tests beside which these run
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
-process.once('disconnect', () => process.exit(1));
+const orphaned = () => process.exit(1);
+process.once('disconnect', orphaned);
 const report = new Report((row) => process.send?.(row));
 const began = performance.now();
 const device = await Device.prepare();
@@ -56,6 +57,7 @@ else for (const rows of await Promise.all(lanes.map(beside))) report.take(rows);
 report.print();
 process.stdout.write(`${((performance.now() - began) / 60_000).toFixed(1)} minutes\n`);
 process.exitCode = report.failed > 0 ? 1 : 0;
+process.off('disconnect', orphaned);
 if (process.connected) process.disconnect();
 
 async function oneAfterTheOther(names: readonly string[]): Promise<void> {
