@@ -4,6 +4,8 @@ import { linkToParent } from '#adapters/process/child-main.ts';
 export type ObedientOffer = {
   readonly echo: (value: unknown) => unknown;
   readonly environment: (name: string) => string | undefined;
+  /** blocks the event loop for some milliseconds */
+  readonly block: (ms: number) => void;
   /** blocks the event loop for ever */
   readonly hang: () => void;
   readonly leave: (code: number) => void;
@@ -15,6 +17,9 @@ export type ObedientParentOffer = { readonly name: () => string };
 const offer: ObedientOffer = {
   echo: (value) => value,
   environment: (name) => process.env[name],
+  block: (ms) => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+  },
   hang: () => {
     for (;;);
   },

@@ -15,6 +15,7 @@ export function linkToParent<Remote extends Offer>(offer: Offer, parentGone: () 
   process.once('disconnect', parentGone);
   // signals sent to the whole group (Ctrl-C, systemd) are the parent's to handle: it ends its children in order
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
+  send('alive');
   setInterval(() => send('alive'), heartbeatEveryMs);
   return link;
 }

@@ -5,8 +5,10 @@ import { Link, type Offer } from './link.ts';
 /** How often a child says that its event loop turns, and how long its silence is borne. */
 export const heartbeatEveryMs = 500;
 const defaultSilenceLimitMs = 2_500;
-/** how much longer it is borne at first: a child says nothing while it loads its modules, slowly on a busy device */
+/** how much longer it is borne until it has started: a child says nothing while it loads modules, slowly on a busy device */
 const loadingMs = 7_500;
+/** how often that is doubled for children that did not get so far: on a yet slower device none would ever */
+const loadingDoublings = 3;
 const restartDelaysMs = [0, 100, 250, 500, 1_000, 2_000];
 /** a child that lived this long starts the delays from the beginning */
 const healthyAfterMs = 10_000;
@@ -23,7 +25,7 @@ export interface SupervisedChildOptions {
   readonly silenceLimitMs?: number;
   /** what the child may call here */
   readonly offer: Offer;
-  /** Runs for each new child before it counts as started; a rejection ends that child. */
+  /** Runs for each new child once it has loaded its modules; a rejection ends that child. */
   readonly started: (link: Link<never>) => Promise<void>;
   /** Runs when a child ended without `stop`; a new one follows after a delay. */
   readonly lost: (fault: Fault) => void;
@@ -40,6 +42,8 @@ export class SupervisedChild<Remote extends Offer> {
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #failures = 0;
+  /** how many children in a row were silent for too long before they had started */
+  #tooSlow = 0;
   #stopping = false;
   #lastHeard = 0;
 
@@ -93,10 +97,20 @@ export class SupervisedChild<Remote extends Offer> {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     const link = new Link<Remote>({ send: (message) => child.send(message as object) }, this.#options.offer);
+    const startingMs = loadingMs * 2 ** Math.min(this.#tooSlow, loadingDoublings);
+    let heard = false;
+    let started = false;
+    const start = async (): Promise<void> => {
+      await this.#options.started(link as unknown as Link<never>);
+      started = true;
+      this.#tooSlow = 0;
+    };
     this.#child = child;
-    this.#lastHeard = bornAt + loadingMs;
+    this.#lastHeard = bornAt;
     child.on('message', (message) => {
       this.#lastHeard = performance.now();
+      if (!heard) start().catch(() => child.kill('SIGKILL'));
+      heard = true;
       if (message !== 'alive') link.receive(message);
     });
     child.on('error', () => {
@@ -117,11 +131,20 @@ export class SupervisedChild<Remote extends Offer> {
       this.#spawnLater(aliveMs > (code === 0 ? orderlyAfterMs : healthyAfterMs));
     });
     const { silenceLimitMs = defaultSilenceLimitMs } = this.#options;
-    this.#watch = setInterval(() => {
-      if (performance.now() - this.#lastHeard > silenceLimitMs) child.kill('SIGKILL');
+    const silent = (): boolean =>
+      performance.now() - this.#lastHeard > silenceLimitMs + (started ? 0 : startingMs);
+    const watch = setInterval(() => {
+      // where it was this process that stood still, what the child said has yet to be read
+      if (silent()) setImmediate(endIfSilent);
     }, heartbeatEveryMs);
+    const endIfSilent = (): void => {
+      if (this.#child !== child || !silent()) return;
+      clearInterval(watch);
+      if (!started) this.#tooSlow += 1;
+      child.kill('SIGKILL');
+    };
+    this.#watch = watch;
     this.#link = link;
-    this.#options.started(link as unknown as Link<never>).catch(() => child.kill('SIGKILL'));
   }
 
   #spawnLater(healthy: boolean): void {
