@@ -111,12 +111,17 @@ function watchKeys({ keys: source }: LoadedConfig, log: Logger, changed: () => v
  * The line that `systemctl status` shows. Without keys, or a journal that can be written, a terminal is not ready, though
  * its exit requests work.
  */
-function statusText({ config }: LoadedConfig, keyWatch: KeyWatch | undefined, { journal }: Terminal): string {
+function statusText({ config }: LoadedConfig, keyWatch: KeyWatch | undefined, terminal: Terminal): string {
+  const faulty = terminal.doors.list().filter(({ fault }) => fault !== undefined);
+  const named = faulty.map(
+    ({ door, floor, fault }) => `${floor === undefined ? door : `${door} ${floor}`} (${fault})`,
+  );
+  const out = named.length === 0 ? '' : `; out of service: ${named.join(', ')}`;
   const parts = `${config.doors.length} doors, ${config.readers.length} readers`;
-  if (!journal.writable()) return `the journal cannot be written, cards are denied: ${parts}`;
+  if (!terminal.journal.writable()) return `the journal cannot be written, cards are denied: ${parts}${out}`;
   const keys = keyWatch?.status();
-  if (keys?.startsWith('no keys')) return `${keys}, cards that authenticate are denied: ${parts}`;
-  return `ready: ${parts}${keys === undefined ? '' : `; ${keys}`}`;
+  if (keys?.startsWith('no keys')) return `${keys}, cards that authenticate are denied: ${parts}${out}`;
+  return `ready: ${parts}${keys === undefined ? '' : `; ${keys}`}${out}`;
 }
 
 function guardedDoors({ config }: LoadedConfig): GuardedDoors {

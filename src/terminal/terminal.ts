@@ -87,6 +87,7 @@ export interface Terminal {
   >;
   /** For what the program around it records, and tells of it. */
   readonly journal: Pick<JournalWriter, 'note' | 'decided' | 'head' | 'writable'>;
+  readonly doors: Pick<Doors, 'list'>;
   /** Whether somebody stands at a reader and waits. */
   tapUnderWay(): boolean;
   /** What it shares with other terminals; where a server joins them. */
@@ -252,6 +253,10 @@ class RunningTerminal implements Terminal {
 
   get journal(): Terminal['journal'] {
     return this.#journal;
+  }
+
+  get doors(): Terminal['doors'] {
+    return this.#doors;
   }
 
   tapUnderWay(): boolean {

@@ -75,7 +75,8 @@ test('the service manager is told that there are no keys, that there are, and a 
     const about = { terminal: 'entrance', exportId: 'test', exportedAt: '2026-11-22T00:00:00.000Z' };
     const content = new CardKeyWriter(receiverKey(receiver)).finish(about);
     await new SealedCardKeys({ directory, sealing }).install(content);
-    await told('--status=ready: 1 doors, 1 readers; keys not sealed');
+    const out = 'out of service: door (door-hardware-absent)';
+    await told(`--status=ready: 1 doors, 1 readers; keys not sealed; ${out}`);
   });
   const lines = log.trim().split('\n');
   const errors = lines.map((line) => JSON.parse(line)).filter(({ level }) => level >= 50);
