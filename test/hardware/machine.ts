@@ -10,10 +10,13 @@ import { Qmp } from './qmp.ts';
 /** what the image forwards: the shell of the tests, and two slots of vpcd */
 const ports = { shell: 4000, vpcd: [35_963, 35_964] } as const;
 /** how long the machine may take to boot, or one script in it, in milliseconds: emulated, on a busy host */
-const limitMs = 300_000;
+const limitMs = 600_000;
 const memoryMiB = 768;
-/** without what costs an emulator much: five levels of pages, and checks that each access of the kernel goes through */
-const cpu = 'max,-la57,-pku,-pks,-smep,-smap';
+/**
+ * without what costs an emulator much: five levels of pages, checks that each access of the kernel goes through, and memory
+ * that is copied byte by byte as a device would do at once
+ */
+const cpu = 'max,-la57,-pku,-pks,-smep,-smap,-erms,-fsrm';
 
 /** What a machine is started from; see device.ts. */
 export interface MachineFiles {
@@ -108,7 +111,7 @@ export class Machine {
     await this.run(`install -D ${options} /dev/stdin ${path} < <(base64 -d <<< ${text})`);
   }
 
-  /** Resolves once a script succeeds; rejects with what it printed when it has not within five minutes. */
+  /** Resolves once a script succeeds; rejects with what it printed when it has not within ten minutes. */
   async until(script: string): Promise<void> {
     const limit = limitMs / 1_000;
     await this.run(

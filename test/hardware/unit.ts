@@ -9,13 +9,13 @@ export async function property(machine: Machine, name: string): Promise<string> 
 }
 
 /**
- * Resolves when the terminal says that it serves, with its keys open. What it said last stands until it is started again,
+ * Resolves when the terminal says that it serves, with its keys open and all of its doors. What it said last stands until it is started again,
  * and it is active from when it says something new.
  */
 export async function ready(machine: Machine): Promise<void> {
   const said = `systemctl show -p ActiveState -p StatusText ${unit} > /run/unit`;
   await machine.until(
-    `${said}; grep ActiveState=active /run/unit && grep StatusText=ready /run/unit && ! grep 'keys being opened' /run/unit`,
+    `${said}; grep ActiveState=active /run/unit && grep StatusText=ready /run/unit && ! grep -e 'keys being opened' -e 'out of service' /run/unit`,
   );
 }
 
