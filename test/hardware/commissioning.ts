@@ -6,6 +6,7 @@ import { makeTestVault } from '../contracts/test-vault.ts';
 import { holderList } from './cards.ts';
 import { rulesYaml, terminalYaml } from './configuration.ts';
 import type { Machine } from './machine.ts';
+import { ready } from './unit.ts';
 
 const page = new URL('../../docs/commissioning.md', import.meta.url);
 
@@ -51,6 +52,7 @@ export async function commission(machine: Machine): Promise<void> {
   await machine.run('mkdir -p /run/systemd/timesync && touch /run/systemd/timesync/synchronized');
   const [start = ''] = commandsOf('7. Run')[0]?.split(/^(?=journalctl )/m) ?? [];
   await machine.run(start);
+  await ready(machine);
 }
 
 /** A vault with the published keys of virtual cards. */
