@@ -133,10 +133,17 @@ describe('architecture', () => {
     }
   });
 
-  it.each(['policy', 'policy-sync', 'journal'])(
-    'loads no package but SQLite into the %s thread: each costs memory once more',
-    (name) => {
-      const loaded = new Set([join(src, `adapters/sqlite/${name}-worker.ts`)]);
+  it.each([
+    ['thread of the policy', ['sqlite/policy-worker.ts'], ['better-sqlite3']],
+    ['thread of its distribution', ['sqlite/policy-sync-worker.ts'], ['better-sqlite3']],
+    ['thread of the journal', ['sqlite/journal-worker.ts'], ['better-sqlite3']],
+    ['process of the readers', ['pcsc/child.ts'], []],
+    ['guard of doors on GPIO', ['process/door-guard-main.ts', 'gpio/gpio-hardware.ts'], []],
+    ['guard of doors on USB', ['process/door-guard-main.ts', 'hid/usb-relay-hardware.ts'], ['node-hid']],
+  ])(
+    'loads no package that it can do without into the %s: each costs memory, and time at a start',
+    (_, files, needed) => {
+      const loaded = new Set(files.map((file) => join(src, 'adapters', file)));
       const packages = new Set<string>();
       for (const path of loaded) {
         for (const specifier of importsOf(path, valueImports)) {
@@ -145,7 +152,7 @@ describe('architecture', () => {
           else if (!builtin.has(specifier)) packages.add(packageOf(specifier));
         }
       }
-      expect([...packages]).toEqual(['better-sqlite3']);
+      expect([...packages]).toEqual(needed);
     },
   );
 

@@ -47,7 +47,10 @@ export interface DoorHardwareSet {
   readonly indicators: ReadonlyMap<string, Indicator>;
 }
 
-/** What a hardware module exports. `options` crossed a process border and is checked there. */
+/**
+ * What a hardware module exports. `options` is what was checked as configuration and made for this module
+ * (`hardwareParts`): a module that checks it again makes the guard of the doors, and whatever locks them, start later.
+ */
 export interface DoorHardwareModule {
   openHardware(options: unknown): Promise<DoorHardwareSet>;
 }

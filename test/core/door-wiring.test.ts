@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import {
   doorWiringSchema,
-  gpioHardwareSchema,
+  type GpioHardwareOptions,
+  type HardwarePart,
   hardwareOf,
   hardwareParts,
   inputWiringSchema,
   outputWiringSchema,
   pinPadWiringSchema,
   type TerminalWiring,
-  usbRelayHardwareSchema,
+  type UsbRelayHardwareOptions,
   wiringConflicts,
 } from '#core/access/door-wiring.ts';
 
@@ -33,16 +34,21 @@ const wiring: TerminalWiring = {
   indicators: { in: { granted: { chip, line: 5, active: 'high' } } },
 };
 
+function optionsOf<Options>(part: HardwarePart | undefined): Options {
+  if (!part) throw new Error('nothing is wired to it');
+  return part.options as Options;
+}
+
 describe('wiring', () => {
-  it('is divided among the adapters, each getting what its schema takes', () => {
+  it('is divided among the adapters, each getting what it drives', () => {
     const [gpio, relay] = hardwareParts(wiring, modules);
     expect(gpio?.module).toBe('/gpio.ts');
-    const lines = gpioHardwareSchema.parse(gpio?.options);
+    const lines = optionsOf<GpioHardwareOptions>(gpio);
     expect(Object.keys(lines.doors)).toEqual(['front', 'back']);
     expect(lines.doors.back?.strike).toBeUndefined();
     expect(lines.doors.back?.exitRequest?.line).toBe(23);
     expect(relay?.module).toBe('/relay.ts');
-    const strikes = usbRelayHardwareSchema.parse(relay?.options).strikes;
+    const strikes = optionsOf<UsbRelayHardwareOptions>(relay).strikes;
     expect(Object.keys(strikes)).toEqual(['back', 'side']);
     expect(strikes.side?.lockType).toBe('fail-safe');
   });
@@ -72,11 +78,11 @@ describe('wiring', () => {
     };
     expect([...hardwareOf(all).keys()]).toEqual(['lift/1', 'lift/2', 'input:panel', 'output:siren']);
     const [gpio, relay] = hardwareParts(all, modules);
-    const { doors } = gpioHardwareSchema.parse(gpio?.options);
+    const { doors } = optionsOf<GpioHardwareOptions>(gpio);
     expect(doors['lift/1']?.strike?.line).toBe(1);
     expect(doors['input:panel']?.contact?.line).toBe(6);
     expect(doors['output:siren']?.strike).toMatchObject({ active: 'low', lockType: 'fail-secure' });
-    expect(usbRelayHardwareSchema.parse(relay?.options).strikes['lift/2']?.relay).toBe(3);
+    expect(optionsOf<UsbRelayHardwareOptions>(relay).strikes['lift/2']?.relay).toBe(3);
     const also = { ...all, outputs: { horn: outputWiringSchema.parse({ kind: 'gpio', chip, line: 1 }) } };
     expect(wiringConflicts(also)).toEqual([
       { resource: `GPIO line 1 of ${chip}`, users: ['door lift: floor 1', 'output horn'] },

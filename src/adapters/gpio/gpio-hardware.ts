@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { after } from '#adapters/process/after.ts';
-import { gpioHardwareSchema } from '#core/access/door-wiring.ts';
+import type { GpioHardwareOptions } from '#core/access/door-wiring.ts';
 import type { DoorHardware, DoorHardwareSet } from '#ports/door.ts';
 import type { Indicator } from '#ports/indicator.ts';
 import { GpioDoor } from './gpio-door.ts';
@@ -10,9 +10,9 @@ import type { GpioLines } from './gpio-lines.ts';
 /** absent where the kernel was built without the interface, which is deprecated */
 const sysfsExport = '/sys/class/gpio/export';
 
-/** The hardware module of doors and indicators on GPIO; `options` is a GpioHardwareOptions. */
+/** The hardware module of doors and indicators on GPIO; `options` is the GpioHardwareOptions of `hardwareParts`. */
 export async function openHardware(options: unknown): Promise<DoorHardwareSet> {
-  const { doors, indicators } = gpioHardwareSchema.parse(options);
+  const { doors, indicators } = options as GpioHardwareOptions;
   const lines = await openLines();
   return {
     doors: new Map(

@@ -1,13 +1,13 @@
 import { after } from '#adapters/process/after.ts';
-import { usbRelayHardwareSchema } from '#core/access/door-wiring.ts';
+import type { UsbRelayHardwareOptions } from '#core/access/door-wiring.ts';
 import type { DoorHardware, DoorHardwareSet } from '#ports/door.ts';
 import { nodeHid } from './node-hid.ts';
 import { UsbRelayBoard } from './usb-relay-board.ts';
 import { UsbRelayDoor } from './usb-relay-door.ts';
 
-/** The hardware module of strikes on USB relay boards; `options` is a UsbRelayHardwareOptions. */
+/** The hardware module of strikes on USB relay boards; `options` is the UsbRelayHardwareOptions of `hardwareParts`. */
 export async function openHardware(options: unknown): Promise<DoorHardwareSet> {
-  const { strikes } = usbRelayHardwareSchema.parse(options);
+  const { strikes } = options as UsbRelayHardwareOptions;
   const boards = new Map<string, UsbRelayBoard>();
   const doors = new Map<string, DoorHardware>();
   for (const [id, wiring] of Object.entries(strikes)) {

@@ -1,13 +1,12 @@
-import { randomBytes, type webcrypto } from 'node:crypto';
+import { randomBytes, webcrypto } from 'node:crypto';
 import { link, open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Crypto } from '@peculiar/webcrypto';
 import { toHex } from '#core/bytes/bytes.ts';
 import { digest } from '#core/crypto/digest.ts';
 import { Fault } from '#core/fault.ts';
 import type { Signing } from '#ports/signing.ts';
 
-const crypto = new Crypto();
+const { subtle } = webcrypto;
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
 /**
@@ -41,12 +40,12 @@ export async function makeKeyFile(file: string): Promise<Signing> {
 
 async function signingOf(file: string, pkcs8: Uint8Array): Promise<Signing> {
   const { privateKey, publicKey } = await importKey(file, pkcs8);
-  const spki = new Uint8Array(await crypto.subtle.exportKey('spki', publicKey));
+  const spki = new Uint8Array(await subtle.exportKey('spki', publicKey));
   const keyId = toHex(digest('sha-256', spki));
   return {
     keyId: () => keyId,
     publicKey: () => spki.slice(),
-    sign: async (message) => new Uint8Array(await crypto.subtle.sign(algorithm, privateKey, copy(message))),
+    sign: async (message) => new Uint8Array(await subtle.sign(algorithm, privateKey, copy(message))),
   };
 }
 
@@ -75,8 +74,8 @@ async function readKey(file: string): Promise<Uint8Array | undefined> {
 
 /** Makes a key and puts it in place durably; where another process was quicker, its key counts. */
 async function makeKey(file: string): Promise<Uint8Array> {
-  const pair = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', pair.privateKey));
+  const pair = await subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const pkcs8 = new Uint8Array(await subtle.exportKey('pkcs8', pair.privateKey));
   const unfinished = `${file}.${randomBytes(6).toString('hex')}`;
   try {
     await writeDurably(unfinished, pkcs8, 0o600);
@@ -94,11 +93,11 @@ async function makeKey(file: string): Promise<Uint8Array> {
 /** The key pair; the public key is what the private one implies, never a file beside it. */
 async function importKey(file: string, pkcs8: Uint8Array) {
   try {
-    const exportable = await crypto.subtle.importKey('pkcs8', copy(pkcs8), algorithm, true, ['sign']);
-    const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', exportable);
+    const exportable = await subtle.importKey('pkcs8', copy(pkcs8), algorithm, true, ['sign']);
+    const { kty, crv, x, y } = await subtle.exportKey('jwk', exportable);
     const point = { kty, crv, x, y } as webcrypto.JsonWebKey;
-    const publicKey = await crypto.subtle.importKey('jwk', point, algorithm, true, ['verify']);
-    const privateKey = await crypto.subtle.importKey('pkcs8', copy(pkcs8), algorithm, false, ['sign']);
+    const publicKey = await subtle.importKey('jwk', point, algorithm, true, ['verify']);
+    const privateKey = await subtle.importKey('pkcs8', copy(pkcs8), algorithm, false, ['sign']);
     return { privateKey, publicKey };
   } catch (error) {
     throw new Fault('key-file-invalid', `${file} holds no ECDSA P-256 private key (PKCS#8)`, {

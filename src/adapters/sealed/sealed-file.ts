@@ -1,5 +1,4 @@
-import { randomBytes, type webcrypto } from 'node:crypto';
-import { Crypto } from '@peculiar/webcrypto';
+import { randomBytes, webcrypto } from 'node:crypto';
 import { z } from 'zod';
 import { createFile, replaceFile } from '#adapters/process/durable-file.ts';
 import { readSecretFile } from '#adapters/process/secret-file.ts';
@@ -49,7 +48,7 @@ export interface SealedFile {
   readonly sealing: Sealing;
 }
 
-const crypto = new Crypto();
+const { subtle } = webcrypto;
 
 /**
  * Opens a sealed file.
@@ -77,7 +76,7 @@ export async function openSealed<S extends z.ZodType>(
     }
     const parameters = gcm(header.nonce, header);
     const key = await gcmKey(sealingKey);
-    const secret = await crypto.subtle
+    const secret = await subtle
       .decrypt(parameters, key, Buffer.from(sealed, 'base64'))
       .catch((cause: unknown) => {
         throw damaged(file, cause);
@@ -117,7 +116,7 @@ async function seal(
       nonce: randomBytes(12).toString('hex'),
       attributes,
     };
-    const ciphertext = await crypto.subtle.encrypt(
+    const ciphertext = await subtle.encrypt(
       gcm(header.nonce, header),
       await gcmKey(sealingKey),
       new Uint8Array(secret),
@@ -160,7 +159,7 @@ function gcm(nonce: string, header: object): webcrypto.AesGcmParams {
 }
 
 function gcmKey({ key }: SealingKey): Promise<webcrypto.CryptoKey> {
-  return crypto.subtle.importKey('raw', new Uint8Array(key), 'AES-GCM', false, ['encrypt', 'decrypt']);
+  return subtle.importKey('raw', new Uint8Array(key), 'AES-GCM', false, ['encrypt', 'decrypt']);
 }
 
 function zero({ key, check }: SealingKey): void {

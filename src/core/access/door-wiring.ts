@@ -127,19 +127,21 @@ export interface TerminalWiring {
   readonly indicators: Readonly<Record<string, IndicatorWiring>>;
 }
 
+/** The strike of a door on GPIO, or none where another adapter drives it, and its inputs. */
+export interface GpioDoorWiring extends Omit<DoorWiring, 'strike' | 'floors'> {
+  readonly strike?: GpioStrike | undefined;
+}
+
 /** What the GPIO adapter drives: parts of doors (a door on a USB relay leaves only its inputs here) and indicators. */
-export const gpioHardwareSchema = z.strictObject({
-  doors: z.record(z.string(), z.strictObject({ strike: strikeWiring.options[0].optional(), ...doorInputs })),
-  indicators: z.record(z.string(), indicatorWiringSchema),
-});
-type GpioHardwareOptions = z.infer<typeof gpioHardwareSchema>;
-export type GpioDoorWiring = GpioHardwareOptions['doors'][string];
+export interface GpioHardwareOptions {
+  readonly doors: Readonly<Record<string, GpioDoorWiring>>;
+  readonly indicators: Readonly<Record<string, IndicatorWiring>>;
+}
 
 /** What the USB relay adapter drives, by door id. */
-export const usbRelayHardwareSchema = z.strictObject({
-  strikes: z.record(z.string(), strikeWiring.options[1]),
-});
-type UsbRelayHardwareOptions = z.infer<typeof usbRelayHardwareSchema>;
+export interface UsbRelayHardwareOptions {
+  readonly strikes: Readonly<Record<string, UsbRelayStrike>>;
+}
 
 /** A module that opens door hardware in the guard process, and what it is given there. */
 export interface HardwarePart {
@@ -168,19 +170,20 @@ export function hardwareParts(
   wiring: TerminalWiring,
   modules: { readonly gpio: string; readonly usbRelay: string },
 ): readonly HardwarePart[] {
-  const gpio: GpioHardwareOptions = { doors: {}, indicators: { ...wiring.indicators } };
-  const usbRelay: UsbRelayHardwareOptions = { strikes: {} };
+  const lines: Record<string, GpioDoorWiring> = {};
+  const relays: Record<string, UsbRelayStrike> = {};
   for (const [id, { strike, ...inputs }] of hardwareOf(wiring)) {
-    if (strike?.kind === 'gpio') gpio.doors[id] = { strike, ...inputs };
-    else if (Object.keys(inputs).length > 0) gpio.doors[id] = inputs;
-    if (strike?.kind === 'usb-relay') usbRelay.strikes[id] = strike;
+    if (strike?.kind === 'gpio') lines[id] = { strike, ...inputs };
+    else if (Object.keys(inputs).length > 0) lines[id] = inputs;
+    if (strike?.kind === 'usb-relay') relays[id] = strike;
   }
-  const parts: HardwarePart[] = [];
-  if (Object.keys(gpio.doors).length > 0 || Object.keys(gpio.indicators).length > 0) {
-    parts.push({ module: modules.gpio, options: gpio });
-  }
-  if (Object.keys(usbRelay.strikes).length > 0) parts.push({ module: modules.usbRelay, options: usbRelay });
-  return parts;
+  const gpio: GpioHardwareOptions = { doors: lines, indicators: wiring.indicators };
+  const usbRelay: UsbRelayHardwareOptions = { strikes: relays };
+  const isUsed = (part: object) => Object.keys(part).length > 0;
+  return [
+    ...(isUsed(gpio.doors) || isUsed(gpio.indicators) ? [{ module: modules.gpio, options: gpio }] : []),
+    ...(isUsed(usbRelay.strikes) ? [{ module: modules.usbRelay, options: usbRelay }] : []),
+  ];
 }
 
 /** A line or relay that two users claim; `users` read like `door front: strike`. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Assurance, assuranceProperties } from '#core/card/reading.ts';
-import { userNumberFormatSchema } from '#core/card/user-number.ts';
+import { userNumberFormatSchema } from '#core/card/user-number-format.ts';
 import { calendarSchema, type HolidayDates, type RulesCalendar } from './calendar.ts';
 import { id } from './rule-config.ts';
 import { duressConfig } from './rules/duress.ts';

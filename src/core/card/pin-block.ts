@@ -1,17 +1,5 @@
-import { z } from 'zod';
 import { equalConstantTime } from '#core/bytes/bytes.ts';
-
-/** Members of a card profile, and of a virtual card's PIN, that say how digits stand in the data of a PIN command. */
-export const pinFormatShape = {
-  /** `ascii`; `bcd`: two digits a byte, the last nibble F where their count is odd; `iso-9564-2`: format 2 of ISO 9564-1 */
-  encoding: z.enum(['ascii', 'bcd', 'iso-9564-2']).default('ascii'),
-  /** the byte behind a shorter PIN, up to `length` */
-  padding: z.enum(['none', '00', '20', 'FF']).default('none'),
-  /** bytes of the PIN with its padding */
-  length: z.int().min(2).max(16).optional(),
-};
-
-export type PinFormat = z.infer<z.ZodObject<typeof pinFormatShape>>;
+import type { PinFormat } from '#core/card/pin-format.ts';
 
 /** Format 2: control nibble 2, length nibble, digits, F up to 16 nibbles (ISO 9564-1, 9.3.4; EMV Book 3, 6.5.12.2). */
 const isoBlockLength = 8;

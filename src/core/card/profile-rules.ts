@@ -1,6 +1,6 @@
 import { fixedApplications } from '#core/card/applications.ts';
 import { scp03Protection } from '#core/card/channel/scp03/messages.ts';
-import type { PinFormat } from '#core/card/pin-block.ts';
+import type { PinFormat } from '#core/card/pin-format.ts';
 import type { ProfileShape } from '#core/card/profile.ts';
 
 /** Notes a problem at a place of the profile. */

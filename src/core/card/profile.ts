@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { scp03Ciphers, scp03Levels, scp03Modes } from '#core/card/channel/scp03/messages.ts';
 import { diversifications } from '#core/card/diversification.ts';
-import { pinFormatShape } from '#core/card/pin-block.ts';
+import { pinFormatShape } from '#core/card/pin-format.ts';
 import { checkProfile } from '#core/card/profile-rules.ts';
 import { accessMethods } from '#core/card/reading.ts';
-import { userNumberFormatSchema } from '#core/card/user-number.ts';
+import { userNumberFormatSchema } from '#core/card/user-number-format.ts';
 import { Fault } from '#core/fault.ts';
 
 const name = z

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { UserNumberFormat } from '#core/card/user-number-format.ts';
 import { Fault } from '#core/fault.ts';
 
 /** Characters a user number (利用者番号) may hold; none of them needs escaping anywhere. */
@@ -7,34 +7,6 @@ const alphabets = {
   'uppercase-alphanumeric': /^[0-9A-Z]+$/,
   alphanumeric: /^[0-9A-Za-z]+$/,
 } as const;
-
-/**
- * The format of an organization's user numbers. One of 12 digits only is refused: one in ten such numbers would
- * pass for an Individual Number (マイナンバー), which this system must never take in.
- */
-export const userNumberFormatSchema = z
-  .strictObject({
-    alphabet: z.enum(['digits', 'uppercase-alphanumeric', 'alphanumeric']),
-    minimumLength: z.int().min(1).max(64),
-    maximumLength: z.int().min(1).max(64),
-  })
-  .superRefine((format, context) => {
-    if (format.maximumLength < format.minimumLength) {
-      context.addIssue({
-        code: 'custom',
-        path: ['maximumLength'],
-        message: 'is smaller than minimumLength (give the longest user number)',
-      });
-    }
-    if (format.alphabet === 'digits' && format.minimumLength === 12 && format.maximumLength === 12) {
-      context.addIssue({
-        code: 'custom',
-        message:
-          'is a format of 12 digits only: such numbers look like Individual Numbers (use another length or add a letter)',
-      });
-    }
-  });
-export type UserNumberFormat = z.infer<typeof userNumberFormatSchema>;
 
 /** True when `text` has the alphabet and a length of `format`. Leading zeros count; nothing is trimmed. */
 export function hasUserNumberFormat(format: UserNumberFormat, text: string): boolean {

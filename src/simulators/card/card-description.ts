@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { scp03Ciphers, scp03KeyLengths, scp03Modes } from '#core/card/channel/scp03/messages.ts';
-import { pinFormatShape } from '#core/card/pin-block.ts';
+import { pinFormatShape } from '#core/card/pin-format.ts';
 import { checkPinFormat } from '#core/card/profile-rules.ts';
 
 const hexText = (minimumBytes: number, maximumBytes: number) =>

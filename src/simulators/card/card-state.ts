@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { PinFormat } from '#core/card/pin-block.ts';
+import type { PinFormat } from '#core/card/pin-format.ts';
 import type { CardDescription } from './card-description.ts';
 
 /** A PIN as it is now. */

@@ -5,8 +5,8 @@ import {
   hasUserNumberFormat,
   looksLikeIndividualNumber,
   refuseIndividualNumber,
-  userNumberFormatSchema,
 } from '#core/card/user-number.ts';
+import { userNumberFormatSchema } from '#core/card/user-number-format.ts';
 
 test.each(['123456789018', '1234 5678 9018', '1234-5678-9018', '１２３４５６７８９０１８', '000000000000'])(
   '%s looks like an Individual Number',

@@ -1,6 +1,6 @@
 import { type Response, triesLeftOf } from '#core/apdu/response.ts';
 import { blockedStatuses } from '#core/card/pin.ts';
-import type { PinFormat } from '#core/card/pin-block.ts';
+import type { PinFormat } from '#core/card/pin-format.ts';
 import { isFault } from '#core/fault.ts';
 import type { Text } from '#core/texts/language.ts';
 import { statusLabel } from '#core/texts/status-words.ts';
