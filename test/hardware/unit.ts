@@ -13,9 +13,9 @@ export async function property(machine: Machine, name: string): Promise<string> 
  * and it is active from when it says something new.
  */
 export async function ready(machine: Machine): Promise<void> {
-  const said = `systemctl show -p ActiveState -p StatusText ${unit} > /run/unit`;
   await machine.until(
-    `${said}; grep ActiveState=active /run/unit && grep StatusText=ready /run/unit && ! grep -e 'keys being opened' -e 'out of service' /run/unit`,
+    `said=$(systemctl show -p ActiveState -p StatusText ${unit}); echo "$said"
+[[ $said == *ActiveState=active* && $said == *StatusText=ready* && $said != *'keys being opened'* && $said != *'out of service'* ]]`,
   );
 }
 
@@ -49,6 +49,7 @@ export async function becomes(
     after === undefined
       ? `_SYSTEMD_INVOCATION_ID=$(systemctl show --value -p InvocationID ${unit})`
       : `-u ${unit} --after-cursor='${after}'`;
-  const told = `grep 'reader changed' | grep -F '"reader":"${name}"' | tail -n 1`;
-  await machine.until(`journalctl -o cat ${since} | ${told} | grep '"state":"${state}"'`);
+  const last = `/reader changed/ && index($0, "\\"reader\\":\\"${name}\\"") { last = $0 }`;
+  const isIt = `END { print last; exit !index(last, "\\"state\\":\\"${state}\\"") }`;
+  await machine.until(`journalctl -o cat ${since} | awk '${last} ${isIt}'`);
 }

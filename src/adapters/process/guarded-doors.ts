@@ -44,7 +44,7 @@ export class GuardedDoors implements DoorHardwareSet {
     );
     const offer: TerminalOffer = { input: ({ door, input }) => this.#guarded.get(door)?.told(input) };
     this.#child = new SupervisedChild<GuardOffer>({
-      module: fileURLToPath(import.meta.resolve('./door-guard-main.ts')),
+      module: fileURLToPath(new URL('./door-guard-main.ts', import.meta.url)),
       offer,
       started: (link) => this.#started(link as unknown as Link<GuardOffer>),
       lost: (fault) => this.#lost(fault),

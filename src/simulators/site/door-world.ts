@@ -65,7 +65,7 @@ export class DoorWorld {
       process.execPath,
       [
         '--disable-warning=ExperimentalWarning',
-        fileURLToPath(import.meta.resolve('./door-process.ts')),
+        fileURLToPath(new URL('./door-process.ts', import.meta.url)),
         '--socket',
         this.#socketPath(),
         '--record',

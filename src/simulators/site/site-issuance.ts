@@ -62,7 +62,7 @@ export class SiteIssuance implements RuleSwitch {
       process.execPath,
       [
         '--disable-warning=ExperimentalWarning',
-        fileURLToPath(import.meta.resolve('./issuance-process.ts')),
+        fileURLToPath(new URL('./issuance-process.ts', import.meta.url)),
         this.configFile(),
       ],
       // a group of its own: Ctrl-C is the site's to handle, whose terminals take leave of the server
