@@ -1,11 +1,12 @@
-import { existsSync, globSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { globSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Plugin, rolldown } from 'rolldown';
 
 /**
- * Makes starts fast: joins the modules of the command line in dist/joined, where there is nothing yet, and fills the cache that
- * NODE_COMPILE_CACHE names with them and with the terminal and its commands.
+ * Makes starts fast: joins the modules of the command line into few files in dist/joined, unless it holds them as they are,
+ * and fills the cache that NODE_COMPILE_CACHE names with them and with the terminal and its commands.
  */
 const root = join(import.meta.dirname, '..');
 const joined = join(root, 'dist/joined');
@@ -23,15 +24,27 @@ const besideTheSource: Plugin = {
   },
 };
 
+/** Runs a function of scripts/node-path, which scripts/kazasu uses too. */
+function ofPath(name: string): { readonly status: number | null; readonly stdout: string } {
+  const words = ['-c', `here=$1; . "$1/scripts/node-path"; ${name}`, 'bash', root];
+  return spawnSync('bash', words, { encoding: 'utf8', maxBuffer: 2 ** 26 });
+}
+
+/** A source that changes meanwhile differs from the list, which comes last: nothing half-made is run. */
 async function joinModules(): Promise<void> {
+  if (ofPath('kazasu_is_joined').status === 0) return;
+  const sources = ofPath('kazasu_sources').stdout;
+  rmSync(joined, { recursive: true, force: true });
   const bundle = await rolldown({
     input: join(root, 'src/cli/main.ts'),
     platform: 'node',
+    tsconfig: false,
     external: (id) => /^[^.#/]/.test(id) && !inlined.test(id),
     plugins: [besideTheSource],
   });
   await bundle.write({ dir: joined, format: 'esm' });
   await bundle.close();
+  writeFileSync(join(joined, 'sources'), sources);
 }
 
 /** Every module is compiled as it is linked, before any runs; and the first to run throws, so that none of them does. */
@@ -47,7 +60,7 @@ async function compile(modules: readonly string[]): Promise<void> {
   }
 }
 
-if (!existsSync(joined)) await joinModules();
+await joinModules();
 await compile(
   globSync(['src/{adapters,cli,core,ports,terminal}/**/*.ts', 'dist/joined/*.js'], { cwd: root }),
 );

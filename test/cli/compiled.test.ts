@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -48,4 +57,33 @@ test('a terminal starts from what the setup compiled, which it need not be able 
   } finally {
     for (const name of ['', ...before]) chmodSync(join(cache, String(name)), 0o755);
   }
+});
+
+test('a command runs what the setup joined, and its source from when one has changed', () => {
+  const copy = join(cache, 'copy');
+  for (const name of ['src', 'scripts', 'package.json', 'package-lock.json', '.node-version'])
+    cpSync(join(root, name), join(copy, name), { recursive: true });
+  for (const name of ['node_modules', '.runtime']) symlinkSync(join(root, name), join(copy, name));
+  const kazasu = (...words: string[]) => {
+    const { status, stdout, stderr } = spawnSync(join(copy, 'scripts/kazasu'), words, { encoding: 'utf8' });
+    return { status, told: stdout + stderr };
+  };
+  const says = (file: string, before: string, after: string) => {
+    const text = readFileSync(join(copy, file), 'utf8');
+    expect(text).toContain(before);
+    writeFileSync(join(copy, file), text.replace(before, after));
+  };
+  const purpose = 'Terminals for the free space of the My Number Card';
+  const { status, stderr } = spawnSync(join(copy, 'scripts/node'), [join(copy, 'scripts/precompile.ts')], {
+    encoding: 'utf8',
+  });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+
+  says('dist/joined/main.js', purpose, 'What was joined');
+  expect(kazasu('--help').told).toContain('What was joined');
+  // what is beside a source is found
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  expect(kazasu('--version')).toEqual({ status: 0, told: `${version}\n` });
+  says('src/core/fault.ts', '', '\n');
+  expect(kazasu('--help').told).toContain(purpose);
 });
