@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
-const main = join(import.meta.dirname, '../../src/cli/main.ts');
+const program = join(import.meta.dirname, '../../scripts/kazasu');
 
 export interface Run {
   readonly code: number | null;
@@ -16,8 +16,8 @@ export const asMortal =
 /** Runs the command line as a shell does, without a terminal, and bound by file modes. */
 export function kazasu(...words: readonly string[]): Promise<Run> {
   return new Promise((resolve, reject) => {
-    const [program = '', ...before] = [...asMortal, process.execPath];
-    const child = spawn(program, [...before, main, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const [first = '', ...rest] = [...asMortal, program, ...words];
+    const child = spawn(first, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
     const [out, err]: [Buffer[], Buffer[]] = [[], []];
     child.stdout.on('data', (piece: Buffer) => out.push(piece));
     child.stderr.on('data', (piece: Buffer) => err.push(piece));

@@ -9,7 +9,7 @@ import { diagnosticsSchema } from '#core/sync/command.ts';
 import { profileFile } from '../contracts/deck.ts';
 import { kazasu } from './kazasu.ts';
 
-const main = join(import.meta.dirname, '../../src/cli/main.ts');
+const program = join(import.meta.dirname, '../../scripts/kazasu');
 let folder = '';
 let socket = '';
 beforeEach(async () => {
@@ -31,8 +31,8 @@ journal: { reserveMiB: 8 }
 afterEach(() => rm(folder, { recursive: true }));
 
 it('the program of a terminal tells its state, what its door does not do, and ends in order when told to restart', async () => {
-  const words = [main, 'terminal', 'run', '--config', join(folder, 'terminal.yaml'), '--control', socket];
-  const terminal = spawn(process.execPath, words, { stdio: 'ignore' });
+  const words = ['terminal', 'run', '--config', join(folder, 'terminal.yaml'), '--control', socket];
+  const terminal = spawn(program, words, { stdio: 'ignore' });
   const ended = once(terminal, 'exit');
   const tell = (...told: readonly string[]) =>
     kazasu(...told, '--reason', 'test', '--socket', socket, '--json');

@@ -11,7 +11,7 @@ import { SealedCardKeys } from '#adapters/sealed/sealed-card-keys.ts';
 import { profileFile } from '../contracts/deck.ts';
 
 const run = promisify(execFile);
-const main = join(import.meta.dirname, '../../src/cli/main.ts');
+const kazasu = join(import.meta.dirname, '../../scripts/kazasu');
 let folder = '';
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'kazasu-status-'));
@@ -46,7 +46,7 @@ async function running(
     PATH: `${folder}/bin:${process.env.PATH}`,
     NOTIFY_SOCKET: join(folder, 'none'),
   };
-  const words = [...wrapping, process.execPath, main, 'terminal', 'run'];
+  const words = [...wrapping, kazasu, 'terminal', 'run'];
   const [program = '', ...args] = [...words, '--config', join(folder, 'terminal.yaml')];
   const terminal = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const log: Buffer[] = [];
