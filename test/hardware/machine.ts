@@ -13,10 +13,10 @@ const ports = { shell: 4000, vpcd: [35_963, 35_964] } as const;
 const limitMs = 600_000;
 const memoryMiB = 768;
 /**
- * without what costs an emulator much: five levels of pages, checks that each access of the kernel goes through, and memory
- * that is copied byte by byte as a device would do at once
+ * without what costs an emulator much: five levels of pages, checks that each access of the kernel goes through, memory
+ * that is copied byte by byte as a device would do at once, and vectors that are worked on a part after the other
  */
-const cpu = 'max,-la57,-pku,-pks,-smep,-smap,-erms,-fsrm';
+const cpu = 'max,-la57,-pku,-pks,-smep,-smap,-erms,-fsrm,-avx,-avx2,-fma,-f16c';
 
 /** What a machine is started from; see device.ts. */
 export interface MachineFiles {
@@ -189,7 +189,10 @@ function words(files: MachineFiles, monitor: string): readonly string[] {
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-M', 'pc', '-accel', 'tcg,thread=multi'],
     ...['-cpu', cpu, '-smp', '2', '-m', `${memoryMiB}M`],
     ...['-kernel', files.kernel, '-initrd', files.initrd],
-    ...['-append', 'console=ttyS0 root=/dev/vda rw quiet mitigations=off panic=10 systemd.show_status=0'],
+    ...[
+      '-append',
+      'console=ttyS0 root=/dev/vda rw quiet mitigations=off tsc=reliable panic=10 systemd.show_status=0',
+    ],
     ...['-serial', `file:${join(files.folder, 'console')}`],
     ...['-qmp', `unix:${monitor},server=on,wait=off`],
     ...['-drive', `file=${files.disk},format=qcow2,if=none,id=root,cache=unsafe`],
