@@ -221,7 +221,7 @@ async function removed({ machine, report, doors, name, fitting, again }: Shown):
   await report.show(`${name}: chip back under another number: locked, served`, async () => {
     await doors.plug(true);
     doors.look(watched);
-    await doors.ready();
+    await doors.wellAgain();
     await strikesAre(machine, fitting, lockedLevel);
     same(await tap(doors.watch, 0, again), 'granted', 'the lamps afterwards');
     same(await property(machine, 'MainPID'), main, 'the process of the terminal');

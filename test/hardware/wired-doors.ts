@@ -2,7 +2,7 @@ import { inputs, readers, type Site, terminalYaml, type Wiring } from './configu
 import { bank, LineWatch } from './lines.ts';
 import type { Machine } from './machine.ts';
 import { same } from './report.ts';
-import { group, ready, unit } from './unit.ts';
+import { group, serves, unit } from './unit.ts';
 
 const dropIn = `/run/systemd/system/${unit}.service.d/gpio.conf`;
 /** switches of the chip in configfs */
@@ -74,11 +74,18 @@ export class WiredDoors {
     await this.#machine.run(`gpioinfo | grep -E 'line +${readers[0].strike}:.*"${user}".*output'`);
   }
 
-  /** Resolves once the terminal is ready and its doors are well, after more restarts than `restarts` where that is given. */
+  /** Resolves once the terminal serves at both doors, after more restarts than `restarts` where that is given. */
   async ready(restarts = -1): Promise<void> {
     await this.#machine.until(`[ "$(systemctl show --value -p NRestarts ${unit})" -gt ${restarts} ]`);
-    await ready(this.#machine);
-    // asked now and then only: the command takes the time of what is being started
+    await serves(
+      this.#machine,
+      readers.map(({ name }) => name),
+    );
+  }
+
+  /** Resolves once all that is wired is well again, lamps too, while the terminal runs on. */
+  async wellAgain(): Promise<void> {
+    // asked now and then only: the command takes the time of what it asks about
     const asked = 'scripts/kazasu terminal diagnostics --reason test > /run/diagnostics';
     await this.#machine.until(
       `cd /opt/kazasu && ${asked} && cat /run/diagnostics && ! grep -qE '"faulty?"' /run/diagnostics || { sleep 8; false; }`,
