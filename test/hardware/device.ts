@@ -14,16 +14,18 @@ const installed =
 export class Device {
   readonly #base: string;
   readonly #folder: string;
+  readonly #processors: 1 | 2;
 
-  private constructor(base: string, folder: string) {
+  private constructor(base: string, folder: string, processors: 1 | 2) {
     this.#base = base;
     this.#folder = folder;
+    this.#processors = processors;
   }
 
-  /** Takes the device that is kept for this checkout, or makes it. */
-  static async prepare(): Promise<Device> {
+  /** Takes the device that is kept for this checkout, or makes it. Its machines have so many processors. */
+  static async prepare(processors: 1 | 2): Promise<Device> {
     const base = await prepareBase();
-    const device = new Device(base, join(kept, `device-${hashOf(checkout(), root)}`));
+    const device = new Device(base, join(kept, `device-${hashOf(checkout(), root)}`), processors);
     await keep(device.#folder, 'device-', async (partial) => {
       say('installing this checkout on it, which is kept');
       mkdirSync(partial);
@@ -36,6 +38,7 @@ export class Device {
         disk,
         data: rawDisk(data),
         folder: partial,
+        processors: 2,
       });
       await commission(machine);
       await machine.save(join(partial, 'state'));
@@ -60,7 +63,8 @@ export class Device {
       if (!data) this.copyData(own);
     }
     const state = how === 'resumed' && { state: join(this.#folder, 'state') };
-    return Machine.start({ ...this.#kernel(), disk, data: data ?? rawDisk(own), folder, ...state });
+    const files = { ...this.#kernel(), disk, data: data ?? rawDisk(own), folder, ...state };
+    return Machine.start({ ...files, processors: this.#processors });
   }
 
   /** Copies the disk of the state directory as it was after the installation. */

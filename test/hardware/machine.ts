@@ -18,6 +18,10 @@ const memoryMiB = 768;
  */
 const cpu = 'max,-la57,-pku,-pks,-smep,-smap,-erms,-fsrm,-avx,-avx2,-fma,-f16c';
 
+/** of its kernel, which takes the emulated counter for a clock: others are read by way of the emulator */
+const commandLine =
+  'console=ttyS0 root=/dev/vda rw quiet mitigations=off tsc=reliable panic=10 systemd.show_status=0';
+
 /** What a machine is started from; see device.ts. */
 export interface MachineFiles {
   readonly kernel: string;
@@ -30,6 +34,8 @@ export interface MachineFiles {
   readonly state?: string;
   /** where its console and its monitor are put */
   readonly folder: string;
+  /** processors of its two that it uses */
+  readonly processors: 1 | 2;
 }
 
 /** A Debian machine under qemu, emulated in software, so that every host can run it. */
@@ -63,7 +69,10 @@ export class Machine {
       const machine = new Machine(child, ended, await Qmp.connect(monitor, alive));
       if (files.state) await machine.#goOn();
       await machine.reached();
-      if (files.state) await machine.setClock();
+      if (files.state) {
+        await machine.setClock();
+        if (files.processors === 1) await machine.run('echo 0 > /sys/devices/system/cpu/cpu1/online');
+      }
       return machine;
     } catch (error) {
       child.kill('SIGKILL');
@@ -189,10 +198,7 @@ function words(files: MachineFiles, monitor: string): readonly string[] {
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-M', 'pc', '-accel', 'tcg,thread=multi'],
     ...['-cpu', cpu, '-smp', '2', '-m', `${memoryMiB}M`],
     ...['-kernel', files.kernel, '-initrd', files.initrd],
-    ...[
-      '-append',
-      'console=ttyS0 root=/dev/vda rw quiet mitigations=off tsc=reliable panic=10 systemd.show_status=0',
-    ],
+    ...['-append', `${commandLine} maxcpus=${files.processors}`],
     ...['-serial', `file:${join(files.folder, 'console')}`],
     ...['-qmp', `unix:${monitor},server=on,wait=off`],
     ...['-drive', `file=${files.disk},format=qcow2,if=none,id=root,cache=unsafe`],

@@ -22,6 +22,8 @@ const { values } = parseArgs({
     /** shows that the power cuts find a journal that does not wait for the disk: they fail */
     weakened: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true },
+    /** that other machines run beside these: one processor is faster for each of them, and two for one that is alone */
+    beside: { type: 'boolean', default: false },
   },
 });
 const { smoke, soak, weakened } = values;
@@ -49,7 +51,7 @@ const orphaned = () => process.exit(1);
 process.once('disconnect', orphaned);
 const report = new Report((row) => process.send?.(row));
 const began = performance.now();
-const device = await Device.prepare();
+const device = await Device.prepare(values.beside ? 1 : 2);
 if (values.only || smoke || availableParallelism() === 1)
   await oneAfterTheOther(values.only ?? (smoke ? ['service', 'power-cuts'] : names));
 else for (const rows of await Promise.all(lanes.map(beside))) report.take(rows);
@@ -71,7 +73,7 @@ async function oneAfterTheOther(names: readonly string[]): Promise<void> {
 
 /** Runs these tests in a process of their own, whose ports meet no other's; resolves with the rows of their table. */
 async function beside(names: readonly string[]): Promise<readonly Row[]> {
-  const words = [import.meta.filename, ...names.flatMap((name) => ['--only', name])];
+  const words = [import.meta.filename, '--beside', ...names.flatMap((name) => ['--only', name])];
   const options = [...(soak ? ['--soak'] : []), ...(weakened ? ['--weakened'] : [])];
   const child = spawn(join(root, 'scripts/pcsc-sandbox'), [process.execPath, ...words, ...options], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
