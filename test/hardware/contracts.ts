@@ -1,9 +1,14 @@
+import { basename } from 'node:path';
+import { type Device, withFolder } from './device.ts';
 import type { Machine } from './machine.ts';
+import type { Report } from './report.ts';
+import { unit } from './unit.ts';
 
 interface Results {
   readonly numTotalTests: number;
   readonly numPassedTests: number;
   readonly testResults: readonly {
+    readonly name: string;
     readonly message: string;
     readonly assertionResults: readonly {
       readonly status: string;
@@ -17,22 +22,38 @@ const folder = 'test/hardware/in-machine';
 /** the whole of a suite, in milliseconds: less than a row of the table may take, as this says what it waited for */
 const withinMs = 840_000;
 
-/**
- * Runs the contract suites of `in-machine/NAME.contract.ts` in the machine, on the interfaces of its kernel; resolves with
- * how many tests passed. Rejects unless every test did.
- */
-export async function contractSuites(machine: Machine, name: string): Promise<string> {
+/** The contract suites of door, indicator, pin pad and reader, run in the machine on the interfaces of its kernel. */
+export function contracts(device: Device, report: Report): Promise<void> {
+  return withFolder(async (folder) => {
+    const machine = await device.start('resumed', folder);
+    try {
+      await machine.run(`systemctl stop ${unit}; emulated-device -1; modprobe uhid`);
+      await report.show('contract suites of door, indicator, pin pad and reader on the kernel', () =>
+        contractSuites(machine),
+      );
+    } finally {
+      await machine.cut();
+    }
+  });
+}
+
+/** Runs `in-machine/*.contract.ts`; resolves with how many tests passed of each. Rejects unless every test did. */
+async function contractSuites(machine: Machine): Promise<string> {
   const output = await machine.run(
     `cd /opt/kazasu; here=$PWD; . scripts/node-path
-rm -f /run/contracts
-node node_modules/vitest/vitest.mjs run --config ${folder}/vitest.config.ts --reporter=json --outputFile=/run/contracts ${name}.contract.ts > /run/vitest 2>&1
+# what the terminal starts is compiled already, as it is for the terminal
+export NODE_COMPILE_CACHE=$PWD/dist/code
+node node_modules/vitest/vitest.mjs run --config ${folder}/vitest.config.ts --reporter=json --outputFile=/run/contracts > /run/vitest 2>&1
 [ -s /run/contracts ] || { cat /run/vitest; exit 1; }
 cat /run/contracts`,
     withinMs,
   );
   const results = JSON.parse(output) as Results;
   const { numTotalTests: total, numPassedTests: passed } = results;
-  if (total > 0 && passed === total) return `${passed} tests`;
+  if (total > 0 && passed === total)
+    return results.testResults
+      .map(({ name, assertionResults }) => `${basename(name, '.contract.ts')} ${assertionResults.length}`)
+      .join(', ');
   const failures = results.testResults.flatMap(({ message, assertionResults }) => [
     message,
     ...assertionResults

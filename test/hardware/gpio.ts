@@ -1,5 +1,4 @@
 import { buzzer, inputs, readers, type Wiring } from './configuration.ts';
-import { contractSuites } from './contracts.ts';
 import { type Device, withFolder } from './device.ts';
 import { levelOf, pull } from './lines.ts';
 import type { Machine } from './machine.ts';
@@ -64,11 +63,6 @@ export function gpio(device: Device, report: Report): Promise<void> {
     try {
       await machine.run(`cp -a ${vault} /root/vault`);
       await showDoors(machine, report);
-      // the last: a chip that was removed under a line of the character device leaves its module in use
-      await machine.run(`systemctl stop ${unit}; emulated-device -1`);
-      await report.show('GPIO: contract suites of door and indicator on the kernel', () =>
-        contractSuites(machine, 'gpio'),
-      );
     } finally {
       await machine.cut();
     }

@@ -69,10 +69,7 @@ export class Machine {
       const machine = new Machine(child, ended, await Qmp.connect(monitor, alive));
       if (files.state) await machine.#goOn();
       await machine.reached();
-      if (files.state) {
-        await machine.setClock();
-        if (files.processors === 1) await machine.run('echo 0 > /sys/devices/system/cpu/cpu1/online');
-      }
+      if (files.state) await machine.#adapt(files.processors);
       return machine;
     } catch (error) {
       child.kill('SIGKILL');
@@ -129,11 +126,6 @@ while ((SECONDS < end)); do (${script}) > /run/until 2>&1 && exit 0; read -rt 1 
 cat /run/until; exit 1`);
   }
 
-  /** Its clock is that of the moment when its state was saved. */
-  async setClock(): Promise<void> {
-    await this.run(`date -s @${(Date.now() / 1_000).toFixed(3)}`);
-  }
-
   /** Saves its state for `start` to go on from, and ends it. Its disk then belongs to that state. */
   async save(state: string): Promise<void> {
     await this.run('sync');
@@ -164,6 +156,14 @@ cat /run/until; exit 1`);
       await pass(100);
     }
     await this.qmp.command('cont');
+  }
+
+  /** Its clock and processors are those of the moment when its state was saved. */
+  async #adapt(processors: 1 | 2): Promise<void> {
+    const offline = processors === 1 ? 'echo 0 > /sys/devices/system/cpu/cpu1/online' : '';
+    await this.run(`set -e
+date -s @${(Date.now() / 1_000).toFixed(3)}
+${offline}`);
   }
 
   #exchange(script: string, withinMs: number): Promise<string> {

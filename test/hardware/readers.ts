@@ -1,6 +1,5 @@
 import { parse, stringify } from 'yaml';
 import { readers, terminalYaml } from './configuration.ts';
-import { contractSuites } from './contracts.ts';
 import { type Device, withFolder } from './device.ts';
 import { LineWatch } from './lines.ts';
 import type { Machine } from './machine.ts';
@@ -51,10 +50,6 @@ async function showReaders(rig: Rig, report: Report): Promise<void> {
   await report.show('readers and pcscd: all of it without a restart of the terminal', async () =>
     same(await processes(machine), before, 'process and restarts of the terminal'),
   );
-  await report.show('contract suite of the reader, on pcscd', async () => {
-    await machine.run(`systemctl stop ${unit}`);
-    return contractSuites(machine, 'card-readers');
-  });
 }
 
 /** Main process of the terminal, and how often systemd has started it anew. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from './base.ts';
 import { boot } from './boot.ts';
+import { contracts } from './contracts.ts';
 import { Device } from './device.ts';
 import { failingDisk } from './failing-disk.ts';
 import { gpio } from './gpio.ts';
@@ -28,19 +29,18 @@ const { values } = parseArgs({
 });
 const { smoke, soak, weakened } = values;
 const cuts = smoke ? 1 : soak ? 100 : 20;
+/** Those that take longest first, as two run at a time. */
 const scenarios: Readonly<Record<string, () => Promise<void>>> = {
-  service: () => service(device, report, smoke),
-  boot: () => boot(device, report),
   gpio: () => gpio(device, report),
-  usb: () => usb(device, report),
-  readers: () => cardReaders(device, report),
-  'failing-disk': () => failingDisk(device, report),
   'power-cuts': () => powerCuts(device, report, { cuts, weakened }),
+  contracts: () => contracts(device, report),
+  readers: () => cardReaders(device, report),
+  boot: () => boot(device, report),
+  service: () => service(device, report, smoke),
+  usb: () => usb(device, report),
+  'failing-disk': () => failingDisk(device, report),
 };
 const names = Object.keys(scenarios);
-/** Parts that run at the same time, each lane in machines of its own: on two cores in half of the time. */
-const firstLane = ['boot', 'gpio', 'usb'];
-const lanes = [firstLane, names.filter((name) => !firstLane.includes(name))];
 for (const name of values.only ?? []) {
   if (scenarios[name]) continue;
   throw new Error(`there is no "${name}"; possible: ${names.join(', ')}`);
@@ -54,7 +54,7 @@ const began = performance.now();
 const device = await Device.prepare(values.beside ? 1 : 2);
 if (values.only || smoke || availableParallelism() === 1)
   await oneAfterTheOther(values.only ?? (smoke ? ['service', 'power-cuts'] : names));
-else for (const rows of await Promise.all(lanes.map(beside))) report.take(rows);
+else for (const rows of await twoAtATime()) report.take(rows);
 report.print();
 process.stdout.write(`${((performance.now() - began) / 60_000).toFixed(1)} minutes\n`);
 process.exitCode = report.failed > 0 ? 1 : 0;
@@ -71,9 +71,20 @@ async function oneAfterTheOther(names: readonly string[]): Promise<void> {
   }
 }
 
-/** Runs these tests in a process of their own, whose ports meet no other's; resolves with the rows of their table. */
-async function beside(names: readonly string[]): Promise<readonly Row[]> {
-  const words = [import.meta.filename, '--beside', ...names.flatMap((name) => ['--only', name])];
+/** Runs each part beside another, in machines of its own: on two cores in half of the time. Resolves with the rows of each. */
+async function twoAtATime(): Promise<readonly (readonly Row[])[]> {
+  const waiting = [...names];
+  const shown = new Map<string, readonly Row[]>();
+  const lane = async () => {
+    for (let name = waiting.shift(); name; name = waiting.shift()) shown.set(name, await beside(name));
+  };
+  await Promise.all([lane(), lane()]);
+  return names.map((name) => shown.get(name) ?? []);
+}
+
+/** Runs a part in a process of its own, whose ports meet no other's; resolves with the rows of its table. */
+async function beside(name: string): Promise<readonly Row[]> {
+  const words = [import.meta.filename, '--beside', '--only', name];
   const options = [...(soak ? ['--soak'] : []), ...(weakened ? ['--weakened'] : [])];
   const child = spawn(join(root, 'scripts/pcsc-sandbox'), [process.execPath, ...words, ...options], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -83,6 +94,6 @@ async function beside(names: readonly string[]): Promise<readonly Row[]> {
   const [code] = await once(child, 'close');
   const expected = rows.some(({ result }) => result === 'FAIL') ? 1 : 0;
   if (code === expected && rows.length > 0) return rows;
-  const what = `${names.join(', ')}: shown to the end`;
+  const what = `${name}: shown to the end`;
   return [...rows, { what, result: 'FAIL', figure: `the tests ended with ${code}`, seconds: 0 }];
 }

@@ -2,7 +2,6 @@ import { parse, stringify } from 'yaml';
 import { VpcdLink } from '#simulators/vpcd/vpcd-link.ts';
 import { cardOf, pinOfCards } from './cards.ts';
 import { inputs, readers, rulesYaml, terminalYaml } from './configuration.ts';
-import { contractSuites } from './contracts.ts';
 import { type Device, withFolder } from './device.ts';
 import { LineWatch, pull } from './lines.ts';
 import type { Machine } from './machine.ts';
@@ -66,10 +65,6 @@ async function showUsb(rig: Rig, report: Report): Promise<void> {
     keypadReplugged(rig),
   );
   await report.show('keypad: one that types to the console is refused', () => refusesTyping(rig));
-  await report.show('contract suite of the pin pad, on the keypad of the kernel', async () => {
-    await rig.bus.unplug('keypad');
-    return contractSuites(rig.machine, 'pin-pad');
-  });
 }
 
 /** terminal.yaml with the front door's strike on the relay board, and a keypad at the reader of the side door. */

@@ -9,6 +9,8 @@ export default defineConfig({
     include: ['test/hardware/in-machine/*.contract.ts'],
     // there is one of each device
     fileParallelism: false,
+    // what the suites have in common is loaded once
+    isolate: false,
     testTimeout: limitMs,
     hookTimeout: limitMs,
     teardownTimeout: limitMs,
