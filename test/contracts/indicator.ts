@@ -14,16 +14,22 @@ export interface IndicatorRig {
 }
 
 /**
- * What is perceived of lamps on `lines`, which are lit at the level that `active` says: which of them, every 10 ms of a
- * simulated time.
+ * What is perceived of lamps on `lines`, which are lit at the level that `active` says: which of them, every `everyMs`
+ * milliseconds of a simulated time, in which no lamp blinks unnoticed.
  */
-export function perceptionOf({ lines, active, level, clock }: WatchedLamps): IndicatorRig['perceive'] {
+export function perceptionOf({
+  lines,
+  active,
+  level,
+  clock,
+  everyMs = 10,
+}: WatchedLamps): IndicatorRig['perceive'] {
   const lit = active === 'high' ? 1 : 0;
   return async (ms) => {
     const frames: string[] = [];
-    for (let passed = 0; passed < ms; passed += 10) {
+    for (let passed = 0; passed < ms; passed += everyMs) {
       frames.push(lines.map((line) => (level(line) === lit ? '1' : '0')).join(''));
-      clock.advance(10);
+      clock.advance(everyMs);
     }
     return frames.join(' ');
   };
@@ -34,6 +40,7 @@ interface WatchedLamps {
   readonly active: 'high' | 'low';
   readonly level: (line: number) => number | undefined;
   readonly clock: Pick<SimulatedClock, 'advance'>;
+  readonly everyMs?: number;
 }
 
 /** What every implementation of Indicator does. */

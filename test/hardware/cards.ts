@@ -7,6 +7,7 @@ import { VirtualCard } from '#simulators/card/virtual-card.ts';
 export const holders = Array.from({ length: 60 }, (_, index) => `holder-${index}`);
 
 /** of every card */
+export const profileId = 'synthetic-type-a';
 export const pinOfCards = '2580';
 
 /** Number of the holder's card, and what its keys are made from. */
@@ -53,7 +54,7 @@ export function cardOf(holder: string): VirtualCard {
 export function holderList(group: string): string {
   const lines = holders.map((holder) => {
     const { userNumber, diversifier } = numbers(holder);
-    return `${userNumber},synthetic-type-a,${holder},active,${group},active,1,${diversifier}`;
+    return `${userNumber},${profileId},${holder},active,${group},active,1,${diversifier}`;
   });
   return ['user_number,profile,holder,status,groups,card_status,key_version,diversifier', ...lines, ''].join(
     '\n',

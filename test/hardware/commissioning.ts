@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { profileFile } from '../contracts/deck.ts';
 import { makeTestVault } from '../contracts/test-vault.ts';
-import { holderList } from './cards.ts';
+import { holderList, profileId } from './cards.ts';
 import { rulesYaml, terminalYaml } from './configuration.ts';
 import type { Machine } from './machine.ts';
 import { ready } from './unit.ts';
@@ -37,7 +37,7 @@ export function commandsOf(section: string): readonly string[] {
 /** Installs, configures and starts the terminal on a machine with a copy of the checkout, as the page tells an operator to. */
 export async function commission(machine: Machine): Promise<void> {
   for (const block of commandsOf('1. Install')) await machine.run(block);
-  await machine.write('/opt/kazasu/your-profile.yaml', readFileSync(profileFile('synthetic-type-a')));
+  await machine.write('/opt/kazasu/your-profile.yaml', readFileSync(profileFile(profileId)));
   const [install = '', check = ''] =
     commandsOf('4. Configure')[0]?.split(/^(?=sudo -u kazasu .* config check)/m) ?? [];
   await machine.run(install);

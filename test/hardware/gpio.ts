@@ -163,8 +163,12 @@ async function strikesAre(machine: Machine, fitting: Fitting, level: (wiring: Wi
   }
 }
 
-const list =
-  'cd /opt/kazasu; sudo -u kazasu scripts/kazasu journal list --database /var/lib/kazasu/journal.sqlite';
+/** Entries of the journal behind a position, as its database keeps them: the command line takes longer than what is waited for. */
+const entriesAfter = (position: string) => `python3 -c "
+import sqlite3
+journal = sqlite3.connect('file:/var/lib/kazasu/journal.sqlite?mode=ro', uri=True)
+for position, entry in journal.execute('SELECT position, raw FROM entries WHERE position > ${position} ORDER BY position'):
+    print(position, entry.decode())"`;
 
 /** Does `action`, then waits until entries that were added say all of `words`. */
 async function journalSays(
@@ -172,10 +176,11 @@ async function journalSays(
   words: readonly string[],
   action: () => Promise<void>,
 ): Promise<void> {
-  const newest = Number.parseInt(await machine.run(`${list} --limit 1`), 10);
+  const newest =
+    (await machine.run(entriesAfter('(SELECT max(position) - 1 FROM entries)'))).split(' ')[0] ?? '';
   await action();
-  const said = words.map((word) => `grep -q ${word} /run/entries`).join(' && ');
-  await machine.until(`${list} --from ${newest + 1} > /run/entries; cat /run/entries; ${said}`);
+  const said = words.map((word) => `grep -q '"${word}"' /run/entries`).join(' && ');
+  await machine.until(`${entriesAfter(newest)} > /run/entries; cat /run/entries; ${said}`);
 }
 
 async function forced({ machine, report, doors, name }: Shown): Promise<void> {

@@ -16,7 +16,7 @@ import { count, Witness } from './witness.ts';
  * the longest that cards are held up before the power goes, in milliseconds; an import needs its time to come into force, and
  * the power goes soon after
  */
-const longestMs = 20_000;
+const longestMs = 12_000;
 const longestImportMs = 60_000;
 const longestAfterImportMs = 5_000;
 /** at which the power is taken to go as well, of each run: see volatile-disk.ts */

@@ -1,15 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { openDatabase } from '#adapters/sqlite/database.ts';
 import { FactsReader } from '#adapters/sqlite/facts.ts';
 import { JournalFile } from '#adapters/sqlite/journal-file.ts';
-import { JournalReader } from '#adapters/sqlite/journal-reader.ts';
-import { inspectUser } from '#adapters/sqlite/policy-inspection.ts';
+import { journalFormat } from '#adapters/sqlite/journal-format.ts';
+import { readKeys, readPage } from '#adapters/sqlite/journal-pages.ts';
+import { PolicyReader } from '#adapters/sqlite/policy-reader.ts';
 import { readRememberedHead } from '#adapters/sqlite/remembered-head.ts';
 import { partsSchema, total } from '#core/access/counting.ts';
 import { type JournalEntry, parseEntry, type StoredEntry } from '#core/journal/entry.ts';
-import { verifyJournal } from '#core/journal/verify.ts';
-import { holders, userNumberOf } from './cards.ts';
+import { type JournalItem, verifyJournal } from '#core/journal/verify.ts';
+import { holders, profileId, userNumberOf } from './cards.ts';
 import { readers } from './configuration.ts';
 import { count, type Sight } from './witness.ts';
 
@@ -56,40 +58,35 @@ export class Recollection {
   static async of(state: string): Promise<Recollection> {
     const publicKey = readFileSync(join(state, 'device-key.pub.pem'), 'utf8');
     const file = join(state, 'journal.sqlite');
-    const reader = new JournalReader({ file });
-    await reader.start();
-    try {
-      const report = await verifyJournal(reader.items(), {
-        publicKeys: [publicKey],
-        heads: [],
-        personalIncluded: true,
-        checkpointEveryEntries: 20,
-      });
-      if (!report.sound) throw new Error(`the journal does not verify: ${JSON.stringify(report.findings)}`);
-      const decided: Decided[] = [];
-      const notOpened = new Set<string | undefined>();
-      let entries = 0;
-      for await (const item of reader.items()) {
-        if (item.kind !== 'entry') continue;
-        entries += 1;
-        const entry = parseEntry(item.raw);
-        const decision = entry && decisionOf(entry, item);
-        if (decision) decided.push(decision);
-        if (entry?.kind === 'actuation' && /^(failed|not-opened)$/.test(String(entry.body.result)))
-          notOpened.add(entry.tapId);
-      }
-      // a door that did not obey: the grant counts for nothing, and the holder may come again
-      remembersOnce(
-        file,
-        decided.filter(({ tapId }) => !notOpened.has(tapId)),
-      );
-      const group = groupOf(join(state, 'policy.sqlite'), decided);
-      const segments = report.chains.flatMap((chain) => chain.segments);
-      const signed = Math.max(0, ...segments.map(({ signedThrough = 0 }) => signedThrough));
-      return new Recollection({ entries, signed, group, decided });
-    } finally {
-      await reader.stop();
+    const items = itemsOf(file);
+    const report = await verifyJournal(items, {
+      publicKeys: [publicKey],
+      heads: [],
+      personalIncluded: true,
+      checkpointEveryEntries: 20,
+    });
+    if (!report.sound) throw new Error(`the journal does not verify: ${JSON.stringify(report.findings)}`);
+    const decided: Decided[] = [];
+    const notOpened = new Set<string | undefined>();
+    let entries = 0;
+    for (const item of items) {
+      if (item.kind !== 'entry') continue;
+      entries += 1;
+      const entry = parseEntry(item.raw);
+      const decision = entry && decisionOf(entry, item);
+      if (decision) decided.push(decision);
+      if (entry?.kind === 'actuation' && /^(failed|not-opened)$/.test(String(entry.body.result)))
+        notOpened.add(entry.tapId);
     }
+    // a door that did not obey: the grant counts for nothing, and the holder may come again
+    remembersOnce(
+      file,
+      decided.filter(({ tapId }) => !notOpened.has(tapId)),
+    );
+    const group = groupOf(join(state, 'policy.sqlite'), decided);
+    const segments = report.chains.flatMap((chain) => chain.segments);
+    const signed = Math.max(0, ...segments.map(({ signedThrough = 0 }) => signedThrough));
+    return new Recollection({ entries, signed, group, decided });
   }
 
   /** Throws where a lamp had shown a grant, a strike had opened or a list was installed, and nothing of it is kept. */
@@ -113,6 +110,22 @@ export class Recollection {
     }
     if (count(sights, 'import') > 0 && this.group === 'old')
       throw new Error('the list was installed, and the policy is the one before');
+  }
+}
+
+/** The keys, entries and checkpoints of a journal, read here: a thread for each of many would take longer than its reading. */
+function itemsOf(file: string): readonly JournalItem[] {
+  const db = openDatabase(file, journalFormat, { readonly: true });
+  try {
+    const items = [...readKeys(db)];
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const page = readPage(db, after);
+      items.push(...page.items);
+      after = page.next;
+    }
+    return items;
+  } finally {
+    db.close();
   }
 }
 
@@ -166,18 +179,23 @@ function remembersOnce(file: string, decided: readonly Decided[]): void {
  * that is not there.
  */
 function groupOf(policy: string, decided: readonly Decided[]): Group {
-  const found = holders.map((holder) =>
-    inspectUser(policy, { userNumber: userNumberOf(holder), profileId: undefined }),
-  );
-  const groups = found.flatMap((one) => one.holders.map((it) => it.groups.join()));
-  const group = groups[0] === 'new' ? 'new' : 'old';
-  if (groups.length !== holders.length || groups.some((other) => other !== group)) {
-    throw new Error(
-      `half a policy: ${groups.length} of ${holders.length} holders, ${[...new Set(groups)].join(' and ')}`,
-    );
+  const reader = new PolicyReader(policy);
+  try {
+    const groups =
+      reader.withRecords((records) =>
+        holders.flatMap((it) => records.find(profileId, userNumberOf(it)).holder?.groups.join() ?? []),
+      ) ?? [];
+    const group = groups[0] === 'new' ? 'new' : 'old';
+    if (groups.length !== holders.length || groups.some((other) => other !== group)) {
+      throw new Error(
+        `half a policy: ${groups.length} of ${holders.length} holders, ${[...new Set(groups)].join(' and ')}`,
+      );
+    }
+    const installed = reader.version()?.number ?? 0;
+    const latest = Math.max(0, ...decided.map(({ policyVersion }) => policyVersion));
+    if (latest > installed) throw new Error(`decided by policy ${latest}, and ${installed} is installed`);
+    return group;
+  } finally {
+    reader.close();
   }
-  const installed = found[0]?.version.number ?? 0;
-  const latest = Math.max(0, ...decided.map(({ policyVersion }) => policyVersion));
-  if (latest > installed) throw new Error(`decided by policy ${latest}, and ${installed} is installed`);
-  return group;
 }

@@ -69,7 +69,7 @@ for (const [name, kernelLines] of interfaces) {
       const level = (line: number) => chip.level(line);
       return {
         indicator,
-        perceive: perceptionOf({ lines: Object.values(lamps), active, level, clock }),
+        perceive: perceptionOf({ lines: Object.values(lamps), active, level, clock, everyMs: 40 }),
         cut: () => chip.unplug(),
         repair: () => chip.plug(),
         close: async () => lines.letGo(),
